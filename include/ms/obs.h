@@ -1,0 +1,101 @@
+/*
+ * obs.h - what the operator sees: structured events, counters, histograms.
+ * Layer 1 (obs).   Uses: base.
+ *
+ * One event is one line: time, level, session id, dotted name, key=value... Names, levels and keys are declared once in
+ * obs_events.def, counters in obs_counters.def; manual pages are made from the same rows.
+ *
+ *   OBS_EVENT(OBS_SMTPD_TX_FINISHED, session_id, OBS_S("from", from), OBS_U("size", bytes));
+ *   obs_count(MET_SMTPD_MESSAGES, 1);
+ *
+ * Threads:  any. Lines go through a bounded ring of the calling thread (OBS_RING_BYTES) to the log thread; a full ring
+ *           drops the line and counts it (log.dropped names the number). Before obs_start and after obs_stop lines are
+ *           written directly to standard error. Counters are per thread (relaxed, own cache line), summed when read.
+ * Memory:   a line is cut at OBS_LINE_MAX. Control bytes in values are escaped (\xNN), values with blanks are quoted.
+ * Never:    secrets. There is no verb for "dump this buffer".
+ */
+#ifndef MS_OBS_H
+#define MS_OBS_H
+
+#include "ms/base/slice.h"
+#include "ms/base/str.h"
+
+#define OBS_LINE_MAX    2048
+#define OBS_RING_BYTES  65536
+#define OBS_THREADS_MAX 128
+
+enum obs_level { OBS_DEBUG, OBS_INFO, OBS_NOTICE, OBS_WARNING, OBS_ERROR };
+enum obs_format { OBS_LOGFMT, OBS_JSON };
+
+enum obs_event {
+#define X(id, name, level, keys, help) id,
+#include "ms/obs_events.def"
+#undef X
+    OBS_EVENT_COUNT
+};
+
+enum obs_counter {
+#define X(id, name, help) id,
+#include "ms/obs_counters.def"
+#undef X
+    MET_COUNT
+};
+
+enum obs_kv_type { OBS_KV_SLICE, OBS_KV_U64, OBS_KV_I64, OBS_KV_ERR, OBS_KV_HEX };
+
+struct obs_kv {
+    const char *key;
+    enum obs_kv_type type;
+    struct slice s;
+    uint64_t u;
+};
+
+#define OBS_S(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_SLICE, .s = (v)})
+#define OBS_C(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_SLICE, .s = slice_cstr(v)})
+#define OBS_U(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_U64, .u = (uint64_t)(v)})
+#define OBS_I(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_I64, .u = (uint64_t)(int64_t)(v)})
+#define OBS_X(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_HEX, .u = (uint64_t)(v)})
+#define OBS_E(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_ERR, .u = (uint64_t)(v)})
+
+/* session: 0 = none. The kv array is borrowed. */
+#define OBS_EVENT(ev, session, ...)                                                                  \
+    obs_event_emit((ev), (session), (const struct obs_kv[]){__VA_ARGS__},                            \
+                   sizeof((const struct obs_kv[]){__VA_ARGS__}) / sizeof(struct obs_kv))
+#define OBS_EVENT0(ev, session) obs_event_emit((ev), (session), NULL, 0)
+void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv, size_t count);
+
+const char *obs_event_name(enum obs_event ev);
+/* Formats without sending: what obs_event_emit would write, for tests and `trace`. */
+void obs_event_format(struct str *out, enum obs_format format, uint64_t wall_us, enum obs_event ev, uint64_t session,
+                      const struct obs_kv *kv, size_t count);
+
+/* Control thread. fd is borrowed (standard error). level: lines below it are not made at all. */
+MS_MUST_USE enum ms_err obs_start(int fd, enum obs_level level, enum obs_format format);
+void obs_set_level(enum obs_level level, enum obs_format format);
+bool obs_level_parse(struct slice s, enum obs_level *level_out); /* debug info notice warning error */
+/* Writes what is in the rings, joins the log thread. */
+void obs_stop(void);
+
+void obs_count(enum obs_counter c, uint64_t n);
+uint64_t obs_counter_get(enum obs_counter c); /* sum over threads */
+const char *obs_counter_name(enum obs_counter c);
+const char *obs_counter_help(enum obs_counter c);
+
+/* Power-of-two histogram; per thread inside, like counters. Values in the unit that the name states. */
+#define OBS_HIST_BUCKETS 40
+struct obs_hist {
+    _Alignas(64) uint64_t buckets[OBS_HIST_BUCKETS];
+    uint64_t sum;
+    uint64_t count;
+};
+void obs_hist_add(struct obs_hist *h, uint64_t value); /* owner thread only */
+uint64_t obs_hist_quantile(const struct obs_hist *h, double q); /* upper bound of the bucket */
+
+/* Token bucket for repeated lines: true = log it; *suppressed_out = lines swallowed since the last true. */
+struct obs_limit {
+    uint64_t next_ms;
+    uint64_t suppressed;
+};
+bool obs_limit_pass(struct obs_limit *l, uint64_t now_ms, uint64_t interval_ms, uint64_t *suppressed_out);
+
+#endif
