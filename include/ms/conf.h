@@ -48,13 +48,14 @@
 #define CONF_FILES_MAX        256                /* main file and conf.d */
 #define CONF_NODES_MAX        500000             /* values and keys of one file */
 #define CONF_SECRET_BYTES_MAX 65536              /* a file named by !file */
-#define CONF_PATH_MAX         256                /* "channels.tcp_local.maxjobs" */
+#define CONF_NAME_MAX         128                /* bytes of the name of a map entry */
+#define CONF_PATH_MAX         384                /* "channels.tcp_local.maxjobs" */
 
 enum conf_type {
     CONF_BOOL,     /* bool: true false yes no on off */
     CONF_INT,      /* int64_t: decimal */
     CONF_SIZE,     /* uint64_t bytes: 25 MiB, 64KiB, 1 GB; a bare number is bytes (blocks with CONF_BLOCKS) */
-    CONF_DURATION, /* uint64_t ms: 90s 5m 2h 1h30m 2d 250ms, or ISO 8601 as in semantics of *backoff: PT30M, p1d;
+    CONF_DURATION, /* uint64_t ms: 90s 5m 2h 1h30m 2d 250ms, or ISO 8601: PT30M, p1d;
                     * a bare number only with CONF_BARE_SECONDS (0 always) */
     CONF_AFTER,    /* struct conf_after: +SECONDS or +DURATION is a delta, a bare number is seconds since the epoch */
     CONF_STRING,   /* const char *, UTF-8 without NUL; NULL when unset without default */

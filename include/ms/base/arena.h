@@ -28,14 +28,15 @@ struct arena {
 
 void arena_init(struct arena *a, size_t bytes_max);
 void arena_fini(struct arena *a);
-/* Releases everything but the first chunk, drops held references. */
+/* Releases everything but the first chunk (that too when it is larger than ARENA_CHUNK_MAX), drops held references. */
 void arena_reset(struct arena *a);
 /* 16-byte aligned, zeroed, never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes);
 /* NULL when bytes_max would be passed. */
 void *arena_try_alloc(struct arena *a, size_t bytes);
+void *arena__alloc_array(struct arena *a, size_t count, size_t bytes_each); /* stops on overflow */
 #define arena_new(a, type)          ((type *)arena_alloc((a), sizeof(type)))
-#define arena_new_array(a, type, n) ((type *)arena_alloc((a), sizeof(type) * (n)))
+#define arena_new_array(a, type, n) ((type *)arena__alloc_array((a), (n), sizeof(type)))
 struct slice arena_dup(struct arena *a, struct slice s); /* NUL behind it */
 char *arena_dup_cstr(struct arena *a, struct slice s);
 char *arena_printf(struct arena *a, const char *fmt, ...) MS_PRINTF(2, 3);

@@ -23,6 +23,7 @@ struct heap {
 
 void heap_init(struct heap *h);
 void heap_fini(struct heap *h);
+/* Asserted: insert takes a node that is in no heap, remove and update one that is in this heap. */
 void heap_insert(struct heap *h, struct heap_node *node);
 void heap_remove(struct heap *h, struct heap_node *node);
 void heap_update(struct heap *h, struct heap_node *node, uint64_t key, uint64_t tie);

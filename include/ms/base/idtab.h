@@ -22,7 +22,7 @@ struct idtab {
     uint32_t limit;
 };
 
-void idtab_init(struct idtab *t, uint32_t limit);
+void idtab_init(struct idtab *t, uint32_t limit); /* 0 = IDTAB_SLOTS_MAX */
 void idtab_fini(struct idtab *t);
 uint64_t idtab_add(struct idtab *t, void *object);
 void *idtab_find(const struct idtab *t, uint64_t id); /* NULL when gone */

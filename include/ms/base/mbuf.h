@@ -25,7 +25,7 @@ struct mbuf {
     uint8_t bytes[];
 };
 
-/* refs = 1, len = 0, off = headroom. */
+/* refs = 1, len = 0, off = headroom, room for `cap` bytes behind it. The bytes are not zeroed. */
 struct mbuf *mbuf_create(size_t cap, size_t headroom);
 struct mbuf *mbuf_from(struct slice s);
 struct mbuf *mbuf_ref(struct mbuf *buf);

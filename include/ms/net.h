@@ -1,0 +1,124 @@
+/*
+ * net.h - listeners and byte streams on a loop, with TLS as a filter.
+ * Layer 3 (net).   Uses: base, obs, conf, loop.   Owns libuv (with loop) and mbedTLS (TLS half).
+ *
+ * A session is given a stream and a table of callbacks:
+ *
+ *   on_data(owner, bytes)   everything unread, contiguous: what was left last time plus what arrived. Returns how much
+ *                           was consumed; the rest comes again with more. The session consumes whole commands, or runs
+ *                           of message bytes.
+ *   net_write / net_write_mbuf  collect output; one writev per turn (end-of-turn hook).
+ *   on_drain(owner)         output fell below NET_OUT_LOW after net_out_bytes was above NET_OUT_HIGH.
+ *   on_closed(owner, why)   exactly once, last; the stream's memory is gone after it returns.
+ *
+ * Threads:  the home loop; asserted.
+ * Memory:   the read buffer is the loop's (NET_READ_BYTES, shared); only an unconsumed remainder is copied to the stream,
+ *           bounded by in_max (past it: on_overlong, and if that keeps nothing, the stream closes). An idle stream owns
+ *           no I/O buffer. Output is chained blocks of the loop's pool; nothing is produced past NET_OUT_MAX by a
+ *           session that looks at net_out_bytes.
+ * Transports: a kernel socket, or memory (net_mem_*) for protocol tests on a virtual loop.
+ * Errors:   reading ends with on_closed; there are no error callbacks beside it.
+ */
+#ifndef MS_NET_H
+#define MS_NET_H
+
+#include "ms/base/mbuf.h"
+#include "ms/base/str.h"
+#include "ms/conf.h"
+#include "ms/loop.h"
+
+#define NET_READ_BYTES  65536
+#define NET_IN_MAX      65536          /* largest in_max a stream may ask for */
+#define NET_OUT_HIGH    (256 * 1024)
+#define NET_OUT_LOW     (64 * 1024)
+#define NET_BLOCK_BYTES 16384
+#define NET_ADDR_TEXT_MAX 64           /* "[2001:db8::1]:65535" or "unix:" */
+#define NET_ACCEPT_BATCH 16
+
+struct net_stream;
+struct net_listener;
+struct net_tls; /* one certificate and key, parsed: an immutable, counted snapshot usable by every loop */
+
+enum net_close_why {
+    NET_CLOSED_BY_US,
+    NET_CLOSED_BY_PEER,    /* orderly: FIN or close_notify */
+    NET_CLOSED_RESET,      /* error of the socket */
+    NET_CLOSED_OVERLONG,   /* in_max reached and nothing consumed */
+    NET_CLOSED_TLS,        /* handshake or record failure */
+    NET_CLOSED_TIMEOUT,    /* by the session's own call net_close(.., why) */
+};
+
+struct net_callbacks {
+    size_t (*on_data)(void *owner, struct slice in);
+    void (*on_drain)(void *owner);
+    void (*on_tls)(void *owner, enum ms_err result); /* handshake finished (MS_OK) or failed (the stream closes next) */
+    void (*on_closed)(void *owner, enum net_close_why why);
+};
+
+struct net_addr {
+    char text[NET_ADDR_TEXT_MAX]; /* address and port */
+    char host[NET_ADDR_TEXT_MAX]; /* address alone; "local" for a unix socket */
+    uint16_t port;
+    bool is_unix;
+};
+
+/* -- listeners: bound and listening at open; watched by uv_poll, accepted with accept4, at most NET_ACCEPT_BATCH a wake. */
+typedef void net_accept_fn(void *owner, int fd, const struct net_addr *peer); /* takes over fd */
+/* where: "127.0.0.1:25", "[::]:25", "unix:/path". Sets close-on-exec, reuse-address, v6only. */
+MS_MUST_USE enum ms_err net_listener_open(struct loop *loop, const char *where, int backlog, net_accept_fn *on_accept,
+                                          void *owner, struct net_listener **out, struct ms_errinfo *why_out);
+void net_listener_pause(struct net_listener *l);  /* the kernel's backlog queues */
+void net_listener_resume(struct net_listener *l);
+bool net_listener_is_paused(const struct net_listener *l);
+void net_listener_close(struct net_listener **l);
+const struct net_addr *net_listener_addr(const struct net_listener *l); /* real port when 0 was asked */
+
+/* -- streams */
+/* Takes over fd (non-blocking, connected). in_max bounds the unconsumed remainder (<= NET_IN_MAX). Reading starts at
+ * once, from the next turn. */
+MS_MUST_USE enum ms_err net_stream_open(struct loop *loop, int fd, size_t in_max, const struct net_callbacks *cb,
+                                        void *owner, struct net_stream **out);
+/* Closes after what is queued was written (bounded by NET_LINGER_MS); net_abort drops it. on_closed comes later. */
+#define NET_LINGER_MS 10000
+void net_close(struct net_stream *s, enum net_close_why why);
+void net_abort(struct net_stream *s, enum net_close_why why);
+void net_read_stop(struct net_stream *s);
+/* Gives the remainder to on_data again in this turn's end, then reads on. */
+void net_read_start(struct net_stream *s);
+void net_set_in_max(struct net_stream *s, size_t in_max);
+void net_write(struct net_stream *s, struct slice bytes);       /* copied */
+void net_write_cstr(struct net_stream *s, const char *text);    /* copied */
+/* Bytes [off, off+len) of buf without a copy; takes a reference. */
+void net_write_mbuf(struct net_stream *s, struct mbuf *buf, size_t off, size_t len);
+size_t net_out_bytes(const struct net_stream *s); /* not yet given to the kernel */
+const struct net_addr *net_peer(const struct net_stream *s);
+struct loop *net_loop(const struct net_stream *s);
+
+/* -- TLS (one certificate; server side) */
+MS_MUST_USE enum ms_err net_tls_load(const char *cert_path, const char *key_path, struct net_tls **out,
+                                     struct ms_errinfo *why_out);
+struct net_tls *net_tls_ref(struct net_tls *tls);
+void net_tls_unref(struct net_tls **tls);
+/* Starts the handshake as server. Output queued before it is written in clear first. Bytes received in clear and not yet
+ * consumed are an error (RFC 3207 6, CVE-2011-0411): returns MS_EDENIED and the caller closes. MS_OK: on_tls follows.
+ * TLS 1.2 at least; ECDHE with ChaCha20-Poly1305 or AES-GCM only. */
+MS_MUST_USE enum ms_err net_tls_start(struct net_stream *s, struct net_tls *tls);
+bool net_tls_is_on(const struct net_stream *s);
+/* "TLSv1.2 ECDHE-..." of an established session for logs and Received; "" otherwise. */
+const char *net_tls_version(const struct net_stream *s);
+const char *net_tls_cipher(const struct net_stream *s);
+/* Writes a self-signed ECDSA P-256 certificate (10 years, SAN = hostname, localhost, 127.0.0.1) and key (mode 0600). */
+MS_MUST_USE enum ms_err net_tls_make_selfsigned(const char *hostname, const char *cert_path, const char *key_path,
+                                                struct ms_errinfo *why_out);
+
+/* -- memory transport, for protocol scripts: bytes fed are read by the session, output is collected. */
+struct net_stream *net_mem_open(struct loop *loop, const char *peer_text, size_t in_max, const struct net_callbacks *cb,
+                                void *owner);
+void net_mem_feed(struct net_stream *s, struct slice bytes);
+void net_mem_eof(struct net_stream *s);
+struct str *net_mem_output(struct net_stream *s); /* read and str_reset by the test */
+
+/* Soft limit of descriptors raised to the hard one; returns it. */
+uint64_t net_raise_nofile(void);
+
+#endif
