@@ -90,23 +90,26 @@ void arena_fini(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
-    struct arena_chunk *first = NULL;
+    struct arena_chunk *kept = NULL;
 
     holds_drop(a);
     while (a->chunks) {
-        struct arena_chunk *chunk = a->chunks;
+        struct arena_chunk *chunk = a->chunks, *loser = chunk;
 
         a->chunks = chunk->next;
-        if (!a->chunks && chunk->size <= ARENA_CHUNK_MAX)
-            first = chunk;
-        else
-            chunk_free(a, chunk);
+        if (chunk->size <= ARENA_CHUNK_KEPT && (!kept || chunk->size < kept->size)) {
+            loser = kept;
+            kept = chunk;
+        }
+        if (loser)
+            chunk_free(a, loser);
     }
-    a->chunks = first;
-    if (first) {
-        first->used = 0;
-        ARENA_POISON(first->room, chunk_room(first));
+    if (kept) {
+        kept->used = 0;
+        kept->next = NULL;
+        ARENA_POISON(kept->room, chunk_room(kept));
     }
+    a->chunks = kept;
 }
 
 /* Size of the next chunk for an object of `bytes`, 0 when the bound forbids it. */
@@ -152,7 +155,7 @@ void *arena_try_alloc(struct arena *a, size_t bytes)
     if (MS_UNLIKELY(bytes > SIZE_MAX / 2))
         return NULL;
     bytes = (MS_MAX(bytes, (size_t)1) + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
-    if (!chunk || chunk_room(chunk) < chunk->used || chunk_room(chunk) - chunk->used < bytes) {
+    if (!chunk || chunk_room(chunk) - chunk->used < bytes) {
         chunk = chunk_add(a, bytes);
         if (!chunk)
             return NULL;

@@ -14,6 +14,7 @@
 
 #define ARENA_CHUNK_MIN 512
 #define ARENA_CHUNK_MAX 65536
+#define ARENA_CHUNK_KEPT 4096 /* many sessions idle with an empty arena */
 
 struct mbuf;
 struct arena_chunk;
@@ -28,7 +29,7 @@ struct arena {
 
 void arena_init(struct arena *a, size_t bytes_max);
 void arena_fini(struct arena *a);
-/* Releases everything but the first chunk (that too when it is larger than ARENA_CHUNK_MAX), drops held references. */
+/* Drops held references and all memory but the smallest chunk, which is kept when it is at most ARENA_CHUNK_KEPT. */
 void arena_reset(struct arena *a);
 /* 16-byte aligned, zeroed, never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes);

@@ -2,6 +2,7 @@
  * map.h - hash table from bytes or 64-bit ids to pointers.
  * Layer 0 (base).
  * Threads:  the owner's.
+ *           Byte keys and id keys never match each other.
  * Memory:   open addressing, power-of-two, grows at 3/4; byte keys are copied in. Values are not owned.
  * Limits:   MAP_ENTRIES_MAX. Hash seeded per process, so a peer cannot choose collisions.
  */
