@@ -5,6 +5,8 @@
 #ifndef MS_CONF_PRIV_H
 #define MS_CONF_PRIV_H
 
+#include <stdarg.h>
+
 #include "ms/base/arena.h"
 #include "ms/base/map.h"
 #include "ms/conf.h"
@@ -61,7 +63,7 @@ bool conf__report_is_full(const struct conf_report *report);
 /* Sorts and publishes the errors. */
 void conf__report_finish(struct conf_report *report);
 /* Quoted for a message: cut, control bytes escaped. buf holds CONF__QUOTE_BYTES. */
-#define CONF__QUOTE_BYTES 160
+#define CONF__QUOTE_BYTES 320
 const char *conf__quote(struct slice text, char *buf);
 
 /* -- values (conf_value.c, conf_emit_value.c) --------------------------------------------------------------------- */

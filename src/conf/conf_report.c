@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ms/base/codec.h"
-
 #include "conf_priv.h"
 
 struct report_item {
@@ -136,8 +134,10 @@ void conf_report_emit(const struct conf_report *report, struct str *out)
     for (size_t i = 0; i < report->count; i++) {
         const struct conf_error *e = &report->errors[i];
 
-        if (e->file[0])
-            str_addf(out, e->line ? "%s:%u:%u: " : "%s: ", e->file, e->line, e->col);
+        if (e->file[0] && e->line)
+            str_addf(out, "%s:%u:%u: ", e->file, e->line, e->col);
+        else if (e->file[0])
+            str_addf(out, "%s: ", e->file);
         str_addf(out, "error: %s", e->text);
         if (e->key[0] || e->hint[0])
             str_addf(out, " (%s%s%s)", e->key, e->key[0] && e->hint[0] ? "; " : "", e->hint);
@@ -147,33 +147,31 @@ void conf_report_emit(const struct conf_report *report, struct str *out)
         str_addf(out, "error: %zu more errors are not shown\n", report->total - report->count);
 }
 
+/* Bytes of the longest prefix of at most max bytes that does not end inside a character. */
+static size_t quote_cut(struct slice text, size_t max)
+{
+    size_t len = max;
+
+    while (len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
 const char *conf__quote(struct slice text, char *buf)
 {
+    const size_t text_max = CONF__QUOTE_BYTES / 4 - 4; /* each byte may become \xNN */
+    bool cut = text.len > text_max;
     size_t used = 0;
 
+    if (cut)
+        text.len = quote_cut(text, text_max);
     buf[used++] = '"';
     for (size_t i = 0; i < text.len; i++) {
-        if (used > CONF__QUOTE_BYTES - 16) {
-            memcpy(buf + used, "...", 3);
-            used += 3;
-            break;
-        }
         if (text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
             used += (size_t)snprintf(buf + used, 5, "\\x%02x", text.ptr[i]);
         else
             buf[used++] = (char)text.ptr[i];
     }
-    /* a character that was cut in its middle goes altogether */
-    if (!utf8_is_valid(slice_make(buf + 1, used - 1))) {
-        size_t end = used - 3;
-
-        while (end > 1 && ((uint8_t)buf[end - 1] & 0xc0) == 0x80)
-            end--;
-        end = end > 1 ? end - 1 : 1;
-        memmove(buf + end, "...", 3);
-        used = end + 3;
-    }
-    buf[used++] = '"';
-    buf[used] = '\0';
+    memcpy(buf + used, cut ? "...\"" : "\"", cut ? 5 : 2);
     return buf;
 }

@@ -1,0 +1,55 @@
+/*
+ * channel.h - what a channel is, and the contract of the drivers that deliver for one.
+ * Layer 7 (channel).   Uses: base, obs, conf, loop, bus, queue.
+ *
+ * A driver is a const struct channel_driver; app registers it. A job is an instance of a driver on some loop: the job controller
+ * opens it, gives it entries one by one, and hears how each ended. Results are durable (a queue op) before they are reported.
+ *
+ * Threads:  job_* on the job's loop.   Memory: entries travel as ids; the driver reads the queue itself.
+ */
+#ifndef MS_CHANNEL_H
+#define MS_CHANNEL_H
+
+#include "ms/conf.h"
+#include "ms/queue.h"
+
+#define CHANNEL_NAME_MAX 32
+
+struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
+    const char *driver;
+    const char *pool;
+    uint64_t maxjobs;
+    uint64_t filesperjob; /* 0 = one job */
+    uint64_t threaddepth;
+    uint64_t max_client_threads; /* entries one job works on at a time */
+    struct conf_strlist hosts;   /* routing systems beside the channel's own name */
+    struct conf_strlist backoff; /* ISO 8601 durations: wait after attempt k; the last repeats */
+};
+extern const struct conf_table channel_defaults_table, channel_table;
+
+enum channel_outcome { CHANNEL_DONE /* nothing left to do for the entry */, CHANNEL_RETRY /* due_us is in the queue */ };
+
+struct channel_job; /* the controller's handle of a job on its loop */
+
+struct channel_driver {
+    const char *name; /* "store" */
+    void *(*job_open)(void *env, struct channel_job *handle, struct loop *loop, const char *channel,
+                      const struct channel_conf *conf);
+    /* Work on one entry; ends with channel_entry_done(handle, ticket, ..), possibly within the call. */
+    void (*job_entry)(void *job, const struct queue_id *id, uint64_t ticket);
+    void (*job_close)(void *job); /* no entry in work */
+};
+void channel_entry_done(struct channel_job *handle, uint64_t ticket, enum channel_outcome outcome);
+
+struct channel_registry;
+struct channel_registry *channel_registry_create(void);
+void channel_registry_destroy(struct channel_registry **r);
+void channel_register(struct channel_registry *r, const struct channel_driver *driver, void *env);
+const struct channel_driver *channel_driver_find(const struct channel_registry *r, const char *name, void **env_out);
+
+/* Wait after the attempt that makes `attempts` failures, by the channel's backoff list; microseconds. */
+uint64_t channel_backoff_us(const struct channel_conf *conf, uint32_t attempts);
+/* Every list value a duration, at least one: for the table's check. */
+MS_MUST_USE enum ms_err channel_backoff_check(const struct channel_conf *conf, struct ms_errinfo *why_out);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * dispatch.h - accepts connections and gives each to the best worker.
+ * Layer 7 (dispatch).   Uses: base, obs, conf, loop, bus, net.
+ *
+ * Words as in the reference: a service listens on addresses and speaks one protocol; a worker is a logical server process: the
+ * service's shard on one loop, with its own connections and life counters. Protocol modules export a const struct service_proto;
+ * app registers them; configuration names them.
+ *
+ *   control thread                                loop
+ *   accept4 -> dispatch_pick (semantics 2.4) --fd--> DISPATCH_MSG_HANDOFF -> proto->session_open(worker, fd, peer, id)
+ *              worker wanted                  -----> DISPATCH_MSG_WORKER   -> proto->worker_open(...)
+ *
+ * Threads:  dispatch_open/start/stop on the control thread; dispatch_session_closed on the worker's loop.
+ *           A worker's number of live sessions is an atomic that its loop writes and the control thread reads.
+ * Limits:   DISPATCH_WORKERS_MAX per service; when nobody can take a connection the listener pauses and the kernel's backlog
+ *           queues; it goes on when a session ends.
+ */
+#ifndef MS_DISPATCH_H
+#define MS_DISPATCH_H
+
+#include <stdatomic.h>
+
+#include "ms/bus.h"
+#include "ms/conf.h"
+#include "ms/net.h"
+
+#define DISPATCH_SERVICES_MAX 64
+#define DISPATCH_WORKERS_MAX  64
+#define DISPATCH_LISTEN_MAX   16
+
+enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
+
+struct dispatch_service_conf { /* "dispatcher.services.*", defaults from "dispatcher.defaults" */
+    struct conf_strlist listen;
+    const char *protocol;
+    int tls; /* enum dispatch_tls */
+    uint64_t min_procs, max_procs, min_conns, max_conns;
+    uint64_t max_life_conns;
+    uint64_t backlog; /* 0 = max_procs * max_conns, at least 5, at most 4096 */
+};
+extern const struct conf_table dispatch_defaults_table, dispatch_services_table;
+
+struct dispatch_worker; /* handle of a worker on its loop */
+
+struct service_proto {
+    const char *name; /* "smtp", "submission", "lmtp", "imap" */
+    /* env: as registered. Everything the worker needs it takes from env by loop index. */
+    void *(*worker_open)(void *env, struct dispatch_worker *handle, struct loop *loop,
+                         const struct dispatch_service_conf *conf, const char *service_name);
+    /* Takes over fd. session: 64-bit id for logs, unique in the process's life. Calls dispatch_session_closed at its end. */
+    void (*session_open)(void *worker, int fd, const struct net_addr *peer, uint64_t session);
+    void (*worker_drain)(void *worker);  /* say goodbye at the next permitted moment; sessions close one by one */
+    void (*worker_close)(void *worker);  /* no session left */
+};
+
+struct dispatch;
+struct dispatch_loop; /* the part on a worker loop */
+
+struct dispatch *dispatch_create(struct loop *control, struct bus *bus);
+/* Wiring time, one per worker loop, before loops start. */
+void dispatch_add_loop(struct dispatch *d, struct loop *loop);
+void dispatch_register(struct dispatch *d, const struct service_proto *proto, void *env);
+/* Opens every listener of the configuration; all errors at once in why. */
+MS_MUST_USE enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct ms_errinfo *why_out);
+/* Closes listeners, drains workers; on_idle when the last session is gone. */
+void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owner);
+void dispatch_destroy(struct dispatch **d);
+/* The worker's loop: one session has ended. */
+void dispatch_session_closed(struct dispatch_worker *handle);
+
+/* -- the pure part (semantics 2.4), tested with D1-D10 */
+enum dispatch_wstate { DISPATCH_W_STARTING, DISPATCH_W_RUNNING, DISPATCH_W_TERMINATING };
+struct dispatch_wview {
+    uint32_t id;
+    enum dispatch_wstate state;
+    uint64_t active, pending, life;
+};
+struct dispatch_limits { uint64_t min_procs, max_procs, min_conns, max_conns, max_life_conns; };
+enum dispatch_pick { DISPATCH_PICK_WORKER, DISPATCH_PICK_SPAWN, DISPATCH_PICK_WAIT };
+/* index_out: into workers, for DISPATCH_PICK_WORKER. */
+enum dispatch_pick dispatch_pick(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n,
+                                 size_t *index_out);
+/* After a hand-off: start another worker in expectation of more? */
+bool dispatch_wants_spare(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n);
+
+/* For `dispatcher status` and tests: one line per worker. */
+void dispatch_emit_status(struct dispatch *d, struct str *out);
+/* Address a service really listens on (port 0 in tests). NULL when out of range. */
+const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i);
+
+#endif
