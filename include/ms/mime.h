@@ -1,10 +1,11 @@
 /*
- * mime.h - RFC 5322 and MIME: headers, addresses, dates, content fields, message structure and its cache
- * record. Layer 1 (mime).   Uses: base. Threads:  pure functions; a message or parser belongs to one thread
- * at a time. Memory:   struct mime_message owns its arrays; results of accessors lie in the arena the caller
- * gives or point into the message (and, for a message read from a record, into the record). Limits:
- * everything a sender can size has a MIME_..._MAX below; past it the result is cut or opaque and says so.
- *           Time is linear in the input.
+ * mime.h - RFC 5322 and MIME: headers, addresses, dates, content fields, message structure, its cache record.
+ * Layer 1 (mime).   Uses: base.
+ * Threads:  pure functions; a message or parser belongs to one thread at a time.
+ * Memory:   struct mime_message owns its arrays; results of accessors lie in the arena the caller gives or
+ *           point into the message (and, for a message read from a record, into the record).
+ * Limits:   everything a sender can size has a MIME_..._MAX below; past it the result is cut or opaque and says
+ *           so. Time is linear in the input.
  *
  * A typical use. The submitter feeds the bytes as they arrive and stores the record with the blob:
  *
@@ -45,15 +46,13 @@
 #define MIME_NAME_MAX          255   /* field name */
 #define MIME_HEADER_FIELDS_MAX 200   /* kept fields of one header; more: MIME_MSG_FIELDS_CUT */
 #define MIME_FIELD_BYTES_MAX   ((size_t)256 << 10) /* longer fields are known by place only */
-#define MIME_KEPT_BYTES_MAX    ((size_t)768 << 10) /* sum of kept field bytes of one message, as above past it \
-                                                    */
-#define MIME_ADDRESSES_MAX   5000                  /* per address list */
-#define MIME_PARAMS_MAX      64                    /* per content field */
-#define MIME_CACHE_ROW_BYTES 1900 /* what an index row takes; a larger record is stored beside the blob */
-#define MIME_CACHE_BYTES_MAX ((size_t)1 << 20) /* of any record */
+#define MIME_KEPT_BYTES_MAX    ((size_t)768 << 10) /* sum of kept field bytes, as above past it */
+#define MIME_ADDRESSES_MAX     5000                /* per address list */
+#define MIME_PARAMS_MAX        64                  /* per content field */
+#define MIME_CACHE_ROW_BYTES   1900 /* what an index row takes; a larger record is stored beside the blob */
+#define MIME_CACHE_BYTES_MAX   ((size_t)1 << 20) /* of any record */
 
-/* ---- Header fields
- * ------------------------------------------------------------------------------------------ */
+/* ---- Header fields ---- */
 
 /* Fields whose values the record holds. The ids are part of the record format: never reuse, never renumber,
  * at most 63. The first ten make the ENVELOPE, the next eight BODYSTRUCTURE; those are kept of every header
@@ -167,8 +166,7 @@ void mime_header_emit_subset(struct slice bytes, const struct slice *names, size
  * be changed, else into the arena; empty when the arena's bound is passed. */
 struct slice mime_unfold(struct slice raw, struct arena *a);
 
-/* ---- Addresses
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Addresses ---- */
 
 enum mime_address_kind { MIME_ADDR_MAILBOX, MIME_ADDR_GROUP, MIME_ADDR_GROUP_END };
 
@@ -195,8 +193,7 @@ struct mime_addresses {
  * of it. Start with a zeroed list; a group that is still open at the end is closed. */
 void mime_address_parse(struct slice value, struct arena *a, struct mime_addresses *list);
 
-/* ---- Dates
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Dates ---- */
 
 /* RFC 5322 3.3 with the obsolete forms of 4.3. wall_us is UTC, zone_min the minutes east of it that the text
  * names (0 for
@@ -204,8 +201,7 @@ void mime_address_parse(struct slice value, struct arena *a, struct mime_address
  * errors   MS_ESYNTAX: no date, or one that no calendar has */
 MS_MUST_USE enum ms_err mime_date_parse(struct slice value, int64_t *wall_us_out, int *zone_min_out);
 
-/* ---- Content fields
- * ----------------------------------------------------------------------------------------- */
+/* ---- Content fields ---- */
 
 struct mime_param {
     struct slice name;  /* as it stands: "name", "filename*0*" */
@@ -234,8 +230,7 @@ bool mime_param_find(const struct mime_content *content, const char *name, struc
 /* RFC 2047: encoded words in UTF-8, US-ASCII and ISO-8859-1 become UTF-8; all else is copied as it stands. */
 void mime_words_decode(struct slice in, struct str *out);
 
-/* ---- Structure
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Structure ---- */
 
 enum mime_part_kind {
     MIME_PART_LEAF = 0,
@@ -408,8 +403,7 @@ struct mime_body {
 void mime_body_get(const struct mime_message *m, const struct mime_part *part, struct arena *a,
                    struct mime_body *out);
 
-/* ---- The cache record (bytes: top of mime_cache.c and README.md)
- * -------------------------------------------- */
+/* ---- The cache record (bytes: top of mime_cache.c and README.md) ---- */
 
 /* Appends the record. Past MIME_CACHE_ROW_BYTES long fields that neither ENVELOPE nor BODYSTRUCTURE needs
  * become MIME_FORM_OUT if that makes the record fit into the row; past MIME_CACHE_BYTES_MAX all long fields,
@@ -419,8 +413,7 @@ MS_MUST_USE enum ms_err mime_cache_emit(const struct mime_message *m, struct str
  * errors   MS_EVERSION, MS_EDAMAGED: m is as after reset */
 MS_MUST_USE enum ms_err mime_cache_parse(struct slice record, struct mime_message *m);
 
-/* ---- Emitters
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Emitters ---- */
 
 #define MIME_FOLD_COLUMN 78 /* RFC 5322 2.1.1 */
 
