@@ -11,7 +11,9 @@
  * Threads:  any. Lines go through a bounded ring of the calling thread (OBS_RING_BYTES) to the log thread; a full ring
  *           drops the line and counts it (log.dropped names the number). Before obs_start and after obs_stop lines are
  *           written directly to standard error. Counters are per thread (relaxed, own cache line), summed when read.
- * Memory:   a line is cut at OBS_LINE_MAX. Control bytes in values are escaped (\xNN), values with blanks are quoted.
+ * Memory:   a line is cut at OBS_LINE_MAX (whole characters, still well formed, cut=true at its end). Control bytes in
+ *           values are escaped (\xNN, JSON \u00NN), values with blanks are quoted; what is not UTF-8 is \xNN, in JSON
+ *           U+FFFD. Sessions and OBS_X values are hexadecimal, in JSON strings; OBS_E gives ms_err_text.
  * Never:    secrets. There is no verb for "dump this buffer".
  */
 #ifndef MS_OBS_H
@@ -65,7 +67,7 @@ struct obs_kv {
 void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv, size_t count);
 
 const char *obs_event_name(enum obs_event ev);
-/* Formats without sending: what obs_event_emit would write, for tests and `trace`. */
+/* Formats without sending: what obs_event_emit would write, line end included, for tests and `trace`. */
 void obs_event_format(struct str *out, enum obs_format format, uint64_t wall_us, enum obs_event ev, uint64_t session,
                       const struct obs_kv *kv, size_t count);
 
