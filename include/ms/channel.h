@@ -23,7 +23,7 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t threaddepth;
     uint64_t max_client_threads; /* entries one job works on at a time */
     struct conf_strlist hosts;   /* routing systems beside the channel's own name */
-    struct conf_strlist backoff; /* ISO 8601 durations: wait after attempt k; the last repeats */
+    struct conf_numlist backoff; /* ms: wait after attempt k fails; the last value repeats */
 };
 extern const struct conf_table channel_defaults_table, channel_table;
 
@@ -49,7 +49,4 @@ const struct channel_driver *channel_driver_find(const struct channel_registry *
 
 /* Wait after the attempt that makes `attempts` failures, by the channel's backoff list; microseconds. */
 uint64_t channel_backoff_us(const struct channel_conf *conf, uint32_t attempts);
-/* Every list value a duration, at least one: for the table's check. */
-MS_MUST_USE enum ms_err channel_backoff_check(const struct channel_conf *conf, struct ms_errinfo *why_out);
-
 #endif

@@ -1,0 +1,14 @@
+/* sasl_priv.h - a mechanism, inside the module. */
+#ifndef SASL_PRIV_H
+#define SASL_PRIV_H
+
+#include "ms/sasl.h"
+
+struct sasl_mech {
+    const char *name;
+    enum ms_err (*step)(struct sasl *s, struct slice client_message);
+};
+
+extern const struct sasl_mech sasl__plain;
+
+#endif
