@@ -82,6 +82,12 @@ uint64_t loop_turns(const struct loop *loop);
 /* Asks the loop to complete a turn soon even if idle; any thread. */
 void loop_nudge(struct loop *loop);
 
+/* -- slots: what a lower-layer module keeps once per loop (buffers, pools). destroy runs in loop_destroy. */
+enum loop_slot { LOOP_SLOT_NET, LOOP_SLOT_COUNT };
+typedef void loop_slot_fn(void *value);
+void loop_slot_set(struct loop *loop, enum loop_slot slot, void *value, loop_slot_fn *destroy);
+void *loop_slot_get(const struct loop *loop, enum loop_slot slot); /* NULL when never set */
+
 /* -- work threads: a small pool for what must block (password hashes, cold reads). */
 struct loop_work;
 typedef void loop_work_fn(struct loop_work *work); /* on a work thread; touches only the work's own data */
@@ -97,7 +103,7 @@ struct loop_pool;
 struct loop_pool *loop_pool_create(const char *name, unsigned threads, unsigned queue_max);
 /* MS_EFULL: nothing changed. Posted on a loop thread. On a virtual loop done runs in a later loop_turn. */
 MS_MUST_USE enum ms_err loop_pool_post(struct loop_pool *pool, struct loop *home, struct loop_work *work);
-/* Finishes what is queued (done callbacks of stopped loops are not run), joins. */
+/* Finishes what is queued (done callbacks of stopped loops are not run), joins. Before loop_destroy of any home. */
 void loop_pool_destroy(struct loop_pool **pool);
 
 /* Number of worker loops for `server.loops: auto`: usable cores by affinity, at most LOOP_WORKERS_MAX. */

@@ -3,7 +3,8 @@
  *
  * Invariants:
  *   1. Bit s of occupied[l] is set exactly when slots[l * 64 + s] is not empty.
- *   2. A timer in slot s of level l: the digits of its due tick above l are those of `tick`, and s > digit l of tick.
+ *   2. A timer in slot s of level l: the digits of its due tick above l are those of `tick`, and s > digit l
+ * of tick.
  */
 #include "loop_wheel.h"
 
@@ -77,7 +78,8 @@ bool loop_wheel_next_due(struct loop_wheel *w, uint64_t until, struct list *due)
             w->tick = MS_MAX(w->tick, until);
             return false;
         }
-        struct list *head = &w->slots[level * LOOP_WHEEL_SLOTS + (unsigned)__builtin_ctzll(w->occupied[level])];
+        struct list *head =
+            &w->slots[level * LOOP_WHEEL_SLOTS + (unsigned)__builtin_ctzll(w->occupied[level])];
         w->occupied[level] &= w->occupied[level] - 1;
         w->tick = tick;
         bool any = false;
