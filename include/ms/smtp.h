@@ -42,12 +42,12 @@
 /* ---- lines
  * ---------------------------------------------------------------------------------------------------- */
 
-/* Finds command lines in a buffer. Only CRLF ends a line (RFC 5321 2.3.8); a line that ends in a bare LF is
- * reported as MS_ESYNTAX and never executed. */
+/* Finds command lines in a buffer. Only CRLF ends a line (RFC 5321 2.3.8). What is too long or holds a bare
+ * LF is reported at once, then dropped up to its CRLF, so nothing of it is ever taken for a command. */
 struct smtp_line {
     size_t bytes_max; /* with CRLF; the session may change it between lines */
     size_t scanned;   /* bytes of the unfinished line that hold no LF */
-    bool skipping;    /* inside a line that was too long */
+    bool skipping;    /* inside a line that was refused */
     bool ends_cr;     /* while skipping: the last byte dropped was CR */
 };
 
@@ -55,8 +55,9 @@ void smtp_line_init(struct smtp_line *l, size_t bytes_max);
 /* in        everything not used up yet, from the start of the unfinished line
  * line_out  the line without CRLF, points into in (empty unless MS_OK)
  * used_out  bytes to drop from the front of in
- * MS_EMORE: no end of line yet, call again with more behind it. MS_ELIMIT: a line longer than bytes_max has
- * ended; MS_ESYNTAX: a line ended in a bare LF. After both the next call finds the next line. */
+ * MS_EMORE: no end of line yet, call again with more behind what is left. MS_ELIMIT: a line is longer than
+ * bytes_max. MS_ESYNTAX: a bare LF. After both call again at once: the rest of that line is dropped silently.
+ */
 MS_MUST_USE enum ms_err smtp_line_find(struct smtp_line *l, struct slice in, struct slice *line_out,
                                        size_t *used_out);
 
@@ -65,8 +66,9 @@ MS_MUST_USE enum ms_err smtp_line_find(struct smtp_line *l, struct slice in, str
 
 #define SMTP_VERB_MAP(X)                                                                                     \
     X(HELO)                                                                                                  \
-    X(EHLO) X(LHLO) X(MAIL) X(RCPT) X(DATA) X(BDAT) X(RSET) X(NOOP) X(QUIT) X(VRFY) X(EXPN) X(HELP)          \
-        X(STARTTLS) X(AUTH)
+    X(EHLO)                                                                                                  \
+    X(LHLO) X(MAIL) X(RCPT) X(DATA) X(BDAT) X(RSET) X(NOOP) X(QUIT) X(VRFY) X(EXPN) X(HELP) X(STARTTLS)      \
+        X(AUTH)
 
 enum smtp_verb {
     SMTP_VERB_UNKNOWN,
