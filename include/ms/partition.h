@@ -115,6 +115,10 @@ void part_tx_changed(struct part_tx *tx, uint64_t mailbox, uint64_t modseq);
 /* After the commit: note of the given kind to the endpoint set with partition_set_port(port). */
 #define PART_PORTS_MAX 4
 void part_tx_note(struct part_tx *tx, unsigned port, uint32_t kind, uint64_t a0, uint64_t a1, uint64_t a2);
+/* Ops of one record may hang together: deliver settles each recipient (MS_OK: taken), the queue's result op behind it in the
+ * same record asks. Forgotten at the end of the record. settled: false when nobody settled this number. */
+void part_tx_settle(struct part_tx *tx, uint32_t number, enum ms_err err);
+bool part_tx_settled(const struct part_tx *tx, uint32_t number, enum ms_err *err_out);
 /* Salvage only: something that could not be known; one line in the report. */
 void part_tx_lost(struct part_tx *tx, const char *fmt, ...) MS_PRINTF(2, 3);
 
@@ -134,6 +138,8 @@ MS_MUST_USE enum ms_err part_blob_check(struct part_tx *tx, const struct part_bl
 MS_MUST_USE enum ms_err part_blob_add(struct part_tx *tx, const struct part_blob_source *src, uint64_t *id_out);
 MS_MUST_USE enum ms_err part_blob_ref(struct part_tx *tx, uint64_t id, int64_t delta); /* 0 left: row, extents, digest go */
 
+/* Salvage: a finished body that no op names; the owner of messages gives it a place (or not: then it is counted as lost). */
+typedef enum ms_err part_salvage_fn(struct part_tx *tx, uint64_t stream, const struct part_blob_source *src);
 /* -- life ------------------------------------------------------------------------------------------------------ */
 struct partition_conf {
     const char *name;
@@ -153,6 +159,7 @@ MS_MUST_USE enum ms_err partition_open(const struct partition_conf *conf, bool c
                                        struct ms_errinfo *why_out);
 void partition_register(struct partition *p, const struct part_op *ops, size_t op_count, const struct part_row *rows,
                         size_t row_count);
+void partition_register_salvage(struct partition *p, part_salvage_fn *fn);
 enum part_recover_mode { PART_RECOVER_NORMAL, PART_REBUILD /* throw the index away first */ };
 struct part_report { /* lines for the operator: damage, salvage, what was lost */
     struct str text;

@@ -6,7 +6,7 @@
  * envelope for one channel (and one host when the channel says single_sys): route splits before it posts; all entries of one
  * message are ops of one record and share one blob.
  *
- * Rows (version 1), database queue:
+ * Rows (version 1; byte by byte in src/queue/queue_rows.c), database queue:
  *   entry id (16)                    -> envelope row: queue_entry without recipients
  *   entry id (16) + be32 recipient   -> recipient row
  * A finished recipient's row says so; the entry goes away with its last recipient - at once when nobody else must remember
@@ -90,13 +90,21 @@ struct queue_outcome {
     enum queue_rcpt_state state; /* PENDING = retry */
     struct slice reason;
     bool recorded;
+    /* DONE only when a deliver op before it in the same record took this recipient (store_target.recipient == number), else
+     * it stays PENDING with the deliver op's error as its reason: delivery inside the queue's own partition. */
+    bool if_delivered;
 };
-/* due_us counts when recipients stay pending. */
+/* due_us counts when recipients stay pending. Outcomes of recipients that are finished already are passed over. */
 void queue_op_result(struct part_rec *rec, const struct queue_id *id, uint64_t due_us, const struct queue_outcome *outcomes,
                      size_t n);
 void queue_op_forget(struct part_rec *rec, const struct queue_id *id);
 void queue_op_hold(struct part_rec *rec, const struct queue_id *id, bool hold, struct slice reason);
 void queue_op_delete(struct part_rec *rec, const struct queue_id *id);
+
+/* Every queue op appends one result to part_reply.result, in op order with those of the store: MS_OK, MS_ENOTFOUND (no such
+ * entry), MS_EGONE (enqueue of an existing blob that is gone), MS_EBUSY (forget of an unfinished entry), MS_EEXIST, MS_EINVAL.
+ * MS_EDAMAGED from the function: no result there. */
+MS_MUST_USE enum ms_err queue_result_next(struct rd *r, enum ms_err *err_out);
 
 #define QUEUE_NOTE_READY BUS_KIND(6, 2, 1) /* a[0], a[1] = id (big-endian halves); a[2] reserved */
 #define QUEUE_NOTE_GONE  BUS_KIND(6, 2, 2)

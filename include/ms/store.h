@@ -6,15 +6,17 @@
  * Reading: store_* read functions take an open part_snap; row slices die with it. A scan is bounded by the caller (rows per
  * call): positions are keys, so it goes on in the next turn with a new snapshot.
  *
- * Rows (keys big-endian, values little-endian, first byte version = 1); account and mailbox are 64-bit ids, an account's id
- * comes from the directory, a mailbox's is the position of the record that created it (+ op index):
- *   account    be64 account                 -> struct store_account_row + login name
+ * Rows (keys big-endian, values little-endian, first byte version = 1; byte by byte in src/store/store_rows.c); account and
+ * mailbox are 64-bit ids, an account's id comes from the directory, a mailbox's is the position of the record that created
+ * it + 8 * op index + 1 (+ its number in the op: account_create makes several); never 0:
+ *   account    be64 account                 -> counters, limits, login name
  *   mboxlist   be64 account + name          -> u64 mailbox, u32 uidvalidity, u16 attributes (store_attr), u8 subscribed
- *              name: UTF-8, '/' between levels, "INBOX" in capitals; <= STORE_NAME_MAX
- *   mailbox    be64 mailbox                 -> struct store_mailbox_row (counters) + account, name, keyword names
- *   message    be64 mailbox + be32 uid      -> struct store_message_row + prefix
- *   expunged   be64 mailbox + be64 modseq + be32 uid -> message row as it was (prefix and blob reference included)
- *   change     be64 mailbox + be64 modseq   -> u8 what (flags / vanished), u32 time s, runs of UIDs (u32 first, u32 last)*
+ *              name: UTF-8, '/' between levels, "INBOX" in capitals; <= STORE_NAME_MAX. mailbox 0: subscribed, but gone
+ *   mailbox    be64 mailbox                 -> account, counters, name, keyword names
+ *   message    be64 mailbox + be32 uid      -> 88 bytes + prefix
+ *   expunged   be64 mailbox + be32 uid      -> message row as it was (prefix and blob reference included), but for modseq:
+ *              that of the expunge. UIDs are never used twice, so this key is as unique as the message's.
+ *   change     be64 mailbox + be64 modseq   -> u8 what (store_change_what), u32 time s, runs of UIDs (u32 first, u32 last)*
  *   delivered  16 bytes partition id + 16 bytes queue entry + be32 recipient -> u64 mailbox, u32 uid
  * Flags and keywords are bits; the system flags are those of store_flag, keyword bit n means the n-th name of the mailbox.
  *
@@ -37,6 +39,8 @@
 #define STORE_UIDS_MAX      1000 /* messages one op may touch: 4 rows each stay below PART_ROWS_MAX */
 #define STORE_RUNS_MAX      512  /* UID runs in one op */
 #define STORE_MAILBOXES_MAX 10000 /* per account */
+
+#define STORE_RECOVERED     UINT64_MAX /* account (owner "recovered") and mailbox ("Recovered") of bodies without an op */
 
 enum store_op_kind {
     STORE_OP_ACCOUNT_CREATE = 16, /* row, INBOX and the special-use folders, all absent ones; idempotent */
@@ -79,6 +83,7 @@ struct store_message {
     int16_t internaldate_zone; /* minutes east, for a faithful INTERNALDATE */
     uint64_t savedate_us;
     uint64_t email_id;         /* blob id at creation: OBJECTID; equal for copies */
+    uint64_t thread_id;        /* RFC 8474 THREADID; 0: none given */
     struct store_keywords keywords;
     struct slice prefix;
 };
@@ -95,6 +100,9 @@ struct store_mailbox {
     uint64_t bytes;
     uint64_t change_floor; /* changes at or below this modseq are no longer in the change log */
     bool gone;             /* deleted, waiting for its purge */
+    bool traced;           /* a salvage has seen its create op: the UIDs that ops name are those it gives */
+    uint64_t gone_us;      /* when */
+    uint32_t created_s;
     struct slice name;
     struct slice keywords; /* raw; store_keyword_name */
     uint16_t keyword_count;
@@ -103,6 +111,7 @@ struct store_mailbox {
 struct store_account {
     uint64_t id;
     uint64_t bytes, messages;
+    uint32_t names;                   /* rows in mboxlist; <= STORE_MAILBOXES_MAX */
     uint64_t bytes_max, messages_max; /* as last set; 0 = none; limits in force travel in ops */
     struct slice owner;               /* login name as last seen; for salvage and people */
 };
@@ -150,17 +159,32 @@ struct store_append {
 };
 void store_op_append(struct part_rec *rec, struct part_body *body, uint64_t blob, const struct store_append *a);
 
-struct store_run { uint32_t first, last; }; /* UIDs, both included */
+/* UIDs, both included, from 1; the runs of an op are ascending and disjoint, at most STORE_RUNS_MAX (asserted). */
+struct store_run { uint32_t first, last; };
 enum store_flags_how { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 /* unchangedsince: 0 = no condition; else messages with a greater modseq are left alone and reported (RFC 7162 3.1.3). The
  * runs must hold at most STORE_UIDS_MAX existing messages: the session splits with store_split. */
 void store_op_flags(struct part_rec *rec, uint64_t mailbox, enum store_flags_how how, uint16_t flags,
                     const struct slice *keywords, size_t keyword_count, uint64_t unchangedsince,
                     const struct store_run *runs, size_t n);
-/* Only messages with \Deleted unless `any`. relief op. */
+/* Only messages with \Deleted unless `any`. relief op: sets rec->relief. */
 void store_op_expunge(struct part_rec *rec, uint64_t mailbox, bool any, const struct store_run *runs, size_t n);
 void store_op_copy(struct part_rec *rec, uint64_t from_mailbox, uint64_t to_mailbox, uint64_t to_account, bool move,
                    uint64_t bytes_max, uint64_t messages_max, const struct store_run *runs, size_t n);
+/* A COPY or MOVE of more than STORE_UIDS_MAX messages is a sequence (storage rule 2.4): the first part checks the limits for
+ * the whole, each part but the last names what is left, and a row remembers that, so that the janitor of the next start can
+ * finish it. A later part names the first one by the position of its reply; it is not refused for quota. */
+struct store_copy {
+    uint64_t from_mailbox, to_mailbox, to_account;
+    bool move;
+    uint64_t bytes_max, messages_max;
+    uint64_t whole_bytes;    /* of all parts together; 0 = this op is all */
+    uint32_t whole_messages;
+    uint64_t first;          /* part_reply.position of the first part; 0 in the first (or only) one */
+    const struct store_run *runs, *left;
+    size_t run_count, left_count;
+};
+void store_op_copy_part(struct part_rec *rec, const struct store_copy *c);
 void store_op_purge(struct part_rec *rec, uint64_t mailbox, uint64_t modseq);
 void store_op_quota_set(struct part_rec *rec, uint64_t account, uint64_t bytes_max, uint64_t messages_max);
 void store_op_forget(struct part_rec *rec, const uint8_t partition_id[16], const uint8_t entry[16], uint32_t recipient);
@@ -168,14 +192,17 @@ void store_op_forget(struct part_rec *rec, const uint8_t partition_id[16], const
 /* -- results: each op appends its own form to part_reply.result, in op order. */
 struct store_result {
     enum ms_err err;
-    uint64_t mailbox;      /* create */
-    uint32_t uidvalidity;
-    uint32_t uid;          /* append, deliver: the UID; copy: first of the new ones */
-    uint32_t count;        /* messages changed, expunged, copied */
-    uint64_t modseq;
-    struct slice runs;     /* copy: source runs then ...; flags: UIDs not changed (unchangedsince) */
+    uint64_t mailbox;      /* create, deliver, append; account_create: INBOX */
+    uint32_t uidvalidity;  /* create, deliver, append, copy: of the mailbox written to */
+    uint32_t uid;          /* append, deliver: the UID; copy: first of the new ones, which follow each other */
+    uint32_t count;        /* messages changed, expunged, copied; rows purged */
+    uint64_t modseq;       /* of the mailbox written to; 0: nothing changed */
+    struct slice runs;     /* copy, expunge: source UIDs; flags: UIDs not changed (unchangedsince). store_run_at */
 };
-/* Reads the next one; deliver gives one per target. MS_EDAMAGED at the end or on nonsense. */
+/* Reads the next one; deliver gives one per target, every other op one. MS_EDAMAGED at the end or on nonsense.
+ * err: MS_ENOTFOUND account, mailbox or name is not there (any more); MS_EEXIST; MS_EQUOTA; MS_ELIMIT a named maximum of
+ * this header; MS_EGONE the existing blob is gone: post again with bytes; MS_EUNSUPPORTED rename of an INBOX with messages;
+ * MS_EINVAL what the caller should not have posted. */
 MS_MUST_USE enum ms_err store_result_next(struct rd *r, struct store_result *out);
 
 /* -- reading ---------------------------------------------------------------------------------------------------- */
@@ -189,9 +216,12 @@ struct store_list_entry {
     uint16_t attrs;
     bool subscribed;
 };
-/* Names of an account in key order, starting behind `after` (empty: the first). MS_ENOTFOUND: no more. */
+/* Mailboxes of an account in key order, starting behind `after` (empty: the first). MS_ENOTFOUND: no more. */
 MS_MUST_USE enum ms_err store_list_next(struct part_snap *snap, uint64_t account, struct slice after,
                                         struct store_list_entry *out);
+/* The same for subscribed names; mailbox 0 when there is no such mailbox (RFC 9051 6.3.9.7: the name stays subscribed). */
+MS_MUST_USE enum ms_err store_subscribed_next(struct part_snap *snap, uint64_t account, struct slice after,
+                                              struct store_list_entry *out);
 struct slice store_keyword_name(const struct store_mailbox *m, unsigned bit); /* empty when unused */
 int store_keyword_find(const struct store_mailbox *m, struct slice name);    /* case-insensitive; -1 */
 
@@ -208,7 +238,11 @@ MS_MUST_USE enum ms_err store_expunged_find(struct part_snap *snap, uint64_t mai
 
 /* The change log behind `since`, in modseq order: runs of UIDs whose flags changed or that vanished. New messages are not
  * in it: they are those with uid >= the uidnext the session knew. MS_ELIMIT: since is below the floor: compare everything. */
-enum store_change_what { STORE_CHANGE_FLAGS = 1, STORE_CHANGE_VANISHED = 2 };
+enum store_change_what {
+    STORE_CHANGE_FLAGS = 1,
+    STORE_CHANGE_VANISHED = 2,
+    STORE_CHANGE_GONE = 3, /* the mailbox was deleted: no runs, always the last */
+};
 struct store_change {
     uint64_t modseq;
     enum store_change_what what;
@@ -217,13 +251,16 @@ struct store_change {
 MS_MUST_USE enum ms_err store_change_next(struct part_snap *snap, uint64_t mailbox, uint64_t since, struct store_change *out);
 struct store_run store_run_at(struct slice runs, size_t i); /* i < runs.len / 8 */
 
-/* Splits runs into pieces that hold at most max existing messages: fills out[] from *cursor on; 0 = finished. */
+/* Splits runs (ascending) into pieces that hold at most max existing messages: fills out[] from *cursor (first 0) on;
+ * 0 = finished. */
 size_t store_split(struct part_snap *snap, uint64_t mailbox, const struct store_run *runs, size_t n, uint64_t *cursor,
                    size_t max, struct store_run *out, size_t out_max);
 
-/* Control thread, from a timer: posts purges of expunged rows older than the window and of deleted mailboxes. */
+/* Control thread, from a timer: posts purges of expunged rows older than the window and of deleted mailboxes; first of all
+ * what is left of unfinished copies. c is the client of loop. */
 struct store_janitor;
-struct store_janitor *store_janitor_create(struct part_client *c, uint64_t keep_ms, uint64_t interval_ms);
+struct store_janitor *store_janitor_create(struct part_client *c, struct loop *loop, uint64_t keep_ms,
+                                           uint64_t interval_ms);
 void store_janitor_destroy(struct store_janitor **j);
 
 #endif
