@@ -11,7 +11,8 @@
 #include "ms/base/map.h"
 #include "ms/conf.h"
 
-/* -- node tree (conf_yaml.c, conf_tree.c) ------------------------------------------------------------------------ */
+/* -- node tree (conf_yaml.c, conf_tree.c)
+ * ------------------------------------------------------------------------ */
 
 struct conf__file {
     const char *name; /* as shown in messages */
@@ -27,13 +28,13 @@ enum conf__kind { CONF__SCALAR, CONF__LIST, CONF__MAP };
 
 struct conf__node {
     enum conf__kind kind;
-    bool plain;     /* scalar without quotes */
-    bool file_tag;  /* !file */
-    bool broken;    /* reported already: no further complaints about the value */
-    struct slice text;           /* scalar */
-    struct conf__place at;       /* of the value */
-    struct slice key;            /* in its mapping; empty for list items and the root */
-    struct conf__place key_at;   /* list items and the root: as at */
+    bool plain;                      /* scalar without quotes */
+    bool file_tag;                   /* !file */
+    bool broken;                     /* reported already: no further complaints about the value */
+    struct slice text;               /* scalar */
+    struct conf__place at;           /* of the value */
+    struct slice key;                /* in its mapping; empty for list items and the root */
+    struct conf__place key_at;       /* list items and the root: as at */
     struct conf__node *first, *last; /* children in file order */
     struct conf__node *next;
     unsigned count;
@@ -44,21 +45,23 @@ void conf__node_add(struct conf__node *parent, struct conf__node *child);
 struct conf__node *conf__node_find(const struct conf__node *map, struct slice key);
 /* `name:` with nothing behind it. */
 bool conf__node_is_empty(const struct conf__node *node);
-/* Lays `over` over `base`: maps merge, anything else is replaced. Both from arena a; over must not be used afterwards. */
+/* Lays `over` over `base`: maps merge, anything else is replaced. Both from arena a; over must not be used
+ * afterwards. */
 void conf__node_merge(struct conf__node *base, struct conf__node *over);
 
-/* Bytes -> tree. *root_out is never NULL (an empty mapping for an empty file). false: the file was not read to its end;
- * the reason is in the report and the tree holds what came before. */
-bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct slice bytes, struct conf_report *report,
-                      struct conf__node **root_out);
+/* Bytes -> tree. *root_out is never NULL (an empty mapping for an empty file). false: the file was not read
+ * to its end; the reason is in the report and the tree holds what came before. */
+bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct slice bytes,
+                      struct conf_report *report, struct conf__node **root_out);
 
-/* -- report (conf_report.c) -------------------------------------------------------------------------------------- */
+/* -- report (conf_report.c)
+ * -------------------------------------------------------------------------------------- */
 
 /* key: dotted path or ""; hint may be NULL. Exact repeats at one place are dropped. */
-void conf__err(struct conf_report *report, struct conf__place at, const char *key, const char *hint, const char *fmt,
-               ...) MS_PRINTF(5, 6);
-void conf__verr(struct conf_report *report, struct conf__place at, const char *key, const char *hint, const char *fmt,
-                va_list ap) MS_PRINTF(5, 0);
+void conf__err(struct conf_report *report, struct conf__place at, const char *key, const char *hint,
+               const char *fmt, ...) MS_PRINTF(5, 6);
+void conf__verr(struct conf_report *report, struct conf__place at, const char *key, const char *hint,
+                const char *fmt, va_list ap) MS_PRINTF(5, 0);
 bool conf__report_is_full(const struct conf_report *report);
 /* Sorts and publishes the errors. */
 void conf__report_finish(struct conf_report *report);
@@ -66,29 +69,33 @@ void conf__report_finish(struct conf_report *report);
 #define CONF__QUOTE_BYTES 320
 const char *conf__quote(struct slice text, char *buf);
 
-/* -- values (conf_value.c, conf_emit_value.c) --------------------------------------------------------------------- */
+/* -- values (conf_value.c, conf_emit_value.c)
+ * --------------------------------------------------------------------- */
 
 struct conf__conv {
     struct arena *arena;
     struct conf_report *report;
-    const char *dir;   /* for relative paths */
-    const char *path;  /* of the section or entry, for messages */
+    const char *dir;    /* for relative paths */
+    const char *path;   /* of the section or entry, for messages */
     bool without_files; /* do not open what !file names */
 };
 
 /* Writes node's value to entry_struct + opt->offset. false: reported, field untouched. */
-bool conf__convert(const struct conf__conv *cv, const struct conf_opt *opt, const struct conf__node *node, void *data);
+bool conf__convert(const struct conf__conv *cv, const struct conf_opt *opt, const struct conf__node *node,
+                   void *data);
 /* A node for the text of a default or example. */
 struct conf__node *conf__node_of_text(struct arena *a, const struct conf_opt *opt, const char *text);
 bool conf__type_is_list(enum conf_type type);
 /* A scalar for YAML, quoted when it needs to be. */
 void conf__emit_scalar(struct str *out, struct slice text);
 /* The value in the notation of the file. node: where a secret came from, may be NULL. */
-void conf__emit_value(struct str *out, const struct conf_opt *opt, const void *data, const struct conf__node *node);
+void conf__emit_value(struct str *out, const struct conf_opt *opt, const void *data,
+                      const struct conf__node *node);
 /* The text of a default or example in the notation of the file. */
 void conf__emit_text(struct str *out, const struct conf_opt *opt, const char *text);
 
-/* -- files (conf_load.c) -------------------------------------------------------------------------------------------- */
+/* -- files (conf_load.c)
+ * -------------------------------------------------------------------------------------------- */
 
 /* The whole of a file of at most max bytes (MS_ELIMIT). regular_only: refuse what could block. */
 MS_MUST_USE enum ms_err conf__read_file(const char *path, size_t max, bool regular_only, struct str *out,
@@ -96,7 +103,8 @@ MS_MUST_USE enum ms_err conf__read_file(const char *path, size_t max, bool regul
 /* dir + "/" + path, or path when it is absolute; "./" in front is dropped. */
 const char *conf__path_join(struct arena *a, const char *dir, struct slice path);
 
-/* -- snapshot (conf_apply.c makes it, conf_snapshot.c reads it) -------------------------------------------------------- */
+/* -- snapshot (conf_apply.c makes it, conf_snapshot.c reads it)
+ * -------------------------------------------------------- */
 
 struct conf__tab;
 
@@ -158,11 +166,24 @@ enum conf__apply_flags {
 void conf__apply(struct conf *conf, struct conf__node *root, const struct conf__file *file, unsigned flags,
                  struct conf_report *report);
 
+/* -- walk (conf_walk.c)
+ * ----------------------------------------------------------------------------------------------- */
+
+struct conf__visitor {
+    void (*open)(void *ctx, struct slice part, unsigned depth); /* "smtp:" at depth 0 */
+    void (*section)(void *ctx, const struct conf__tab *tab, unsigned depth);
+    void (*map)(void *ctx, const struct conf__tab *tab, unsigned depth);
+};
+void conf__walk(const struct conf *conf, const struct conf__visitor *visitor, void *ctx);
+
+/* -- guess (conf_guess.c)
+ * --------------------------------------------------------------------------------------------- */
+
 /* Nearest of the words offered so far to `word`: edit distance <= 2, or one begins with the other. */
 struct conf__guess {
     struct slice word;
     const char *best;
-    unsigned best_distance;
+    unsigned best_rank;
 };
 void conf__guess_offer(struct conf__guess *guess, const char *candidate, size_t len_max, struct arena *a);
 

@@ -1,8 +1,9 @@
 /*
  * conf_report.c - collects mistakes, up to a named number, and prints them.
  * Layer 2 (conf).
- * Errors arrive in the order of the work (YAML of all files, then tables, then cross checks) and are shown in the order of
- * the text, so they are sorted once at the end. All strings are copies: a report outlives the snapshot that failed.
+ * Errors arrive in the order of the work (YAML of all files, then tables, then cross checks) and are shown in
+ * the order of the text, so they are sorted once at the end. All strings are copies: a report outlives the
+ * snapshot that failed.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,8 +65,8 @@ static char *report_vprintf(struct arena *a, const char *fmt, va_list ap)
     return arena_dup_cstr(a, slice_make(text, MS_MIN((size_t)len, sizeof(text) - 1)));
 }
 
-void conf__verr(struct conf_report *report, struct conf__place at, const char *key, const char *hint, const char *fmt,
-                va_list ap)
+void conf__verr(struct conf_report *report, struct conf__place at, const char *key, const char *hint,
+                const char *fmt, va_list ap)
 {
     struct conf_report_mem *mem = report->mem;
     struct report_item item = {.seq = mem->count};
@@ -91,8 +92,8 @@ void conf__verr(struct conf_report *report, struct conf__place at, const char *k
     report->total++;
 }
 
-void conf__err(struct conf_report *report, struct conf__place at, const char *key, const char *hint, const char *fmt,
-               ...)
+void conf__err(struct conf_report *report, struct conf__place at, const char *key, const char *hint,
+               const char *fmt, ...)
 {
     va_list ap;
 

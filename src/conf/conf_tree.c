@@ -1,8 +1,8 @@
 /*
  * conf_tree.c - the node tree between YAML and the tables: build, find, merge.
  * Layer 2 (conf).
- * Children are a singly linked list in file order. Finding is linear; merging, which would be quadratic for large maps,
- * builds a table of the keys once per mapping.
+ * Children are a singly linked list in file order. Finding is linear; merging, which would be quadratic for
+ * large maps, builds a table of the keys once per mapping.
  */
 #include "conf_priv.h"
 
@@ -36,7 +36,8 @@ struct conf__node *conf__node_find(const struct conf__node *map, struct slice ke
 
 bool conf__node_is_empty(const struct conf__node *node)
 {
-    return node->kind == CONF__SCALAR && node->plain && node->text.len == 0 && !node->file_tag && !node->broken;
+    return node->kind == CONF__SCALAR && node->plain && node->text.len == 0 && !node->file_tag &&
+           !node->broken;
 }
 
 /* base takes over the value of over but keeps its place among its siblings. */

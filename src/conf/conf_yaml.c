@@ -1,9 +1,10 @@
 /*
- * conf_yaml.c - bytes of one file -> node tree, over libyaml's event parser. The only file that knows libyaml.
- * Layer 2 (conf).
- * libyaml itself accepts duplicate keys, expands nothing but hands out aliases, has no bound on nesting (its scanner is
- * quadratic in it) and reads ahead by 16 KB, so that a bad byte would hide mistakes in front of it. Hence:
- *   1. bytes are checked before libyaml sees them, and the text is cut in front of the line with the first bad one;
+ * conf_yaml.c - bytes of one file -> node tree, over libyaml's event parser. The only file that knows
+ * libyaml. Layer 2 (conf). libyaml itself accepts duplicate keys, expands nothing but hands out aliases, has
+ * no bound on nesting (its scanner is quadratic in it) and reads ahead by 16 KB, so that a bad byte would
+ * hide mistakes in front of it. Hence:
+ *   1. bytes are checked before libyaml sees them, and the text is cut in front of the line with the first
+ * bad one;
  *   2. anchors, aliases, merge keys, tags but !file, further documents and depth are refused at their event;
  *   3. each open mapping keeps a table of its keys; a repeated key is an error that names both lines.
  * After a mistake of kind 2 or 3 reading goes on; what was refused is marked broken or left out.
@@ -41,7 +42,8 @@ struct yaml_build {
 
 static struct conf__place yaml_place(const struct yaml_build *b, yaml_mark_t mark)
 {
-    return (struct conf__place){.file = b->file, .line = (unsigned)mark.line + 1, .col = (unsigned)mark.column + 1};
+    return (struct conf__place){
+        .file = b->file, .line = (unsigned)mark.line + 1, .col = (unsigned)mark.column + 1};
 }
 
 /* Dotted path of the open mappings and the pending key. */
@@ -64,7 +66,8 @@ static const char *yaml_path(const struct yaml_build *b, char *buf, size_t size)
     return buf;
 }
 
-static void yaml_err(struct yaml_build *b, yaml_mark_t mark, const char *hint, const char *fmt, ...) MS_PRINTF(4, 5);
+static void yaml_err(struct yaml_build *b, yaml_mark_t mark, const char *hint, const char *fmt, ...)
+    MS_PRINTF(4, 5);
 static void yaml_err(struct yaml_build *b, yaml_mark_t mark, const char *hint, const char *fmt, ...)
 {
     char path[CONF_PATH_MAX];
@@ -184,7 +187,8 @@ static void build_alias(struct yaml_build *b, const yaml_event_t *ev)
 static void build_open(struct yaml_build *b, const yaml_event_t *ev, enum conf__kind kind)
 {
     const yaml_char_t *tag = kind == CONF__MAP ? ev->data.mapping_start.tag : ev->data.sequence_start.tag;
-    const yaml_char_t *anchor = kind == CONF__MAP ? ev->data.mapping_start.anchor : ev->data.sequence_start.anchor;
+    const yaml_char_t *anchor =
+        kind == CONF__MAP ? ev->data.mapping_start.anchor : ev->data.sequence_start.anchor;
     struct conf__node *node = conf__node_new(b->arena, kind, yaml_place(b, ev->start_mark));
     struct yaml_frame *f;
     bool as_key;
@@ -221,7 +225,8 @@ static void build_document(struct yaml_build *b, const yaml_event_t *ev)
 {
     if (++b->documents == 1)
         return;
-    yaml_err(b, ev->start_mark, "one document per file; put the rest into conf.d", "a second document begins here");
+    yaml_err(b, ev->start_mark, "one document per file; put the rest into conf.d",
+             "a second document begins here");
     b->stopped = true;
 }
 
@@ -280,8 +285,8 @@ static void build_syntax_error(struct yaml_build *b, const yaml_parser_t *parser
         hint = "indent with blanks, not tabs; quote text that begins with a special character";
     }
     if (parser->context && parser->context_mark.line != parser->problem_mark.line)
-        conf__err(b->report, at, "", hint, "%s, %s that began at line %zu, column %zu", problem, parser->context,
-                  parser->context_mark.line + 1, parser->context_mark.column + 1);
+        conf__err(b->report, at, "", hint, "%s, %s that began at line %zu, column %zu", problem,
+                  parser->context, parser->context_mark.line + 1, parser->context_mark.column + 1);
     else if (parser->context)
         conf__err(b->report, at, "", hint, "%s, %s", problem, parser->context);
     else
@@ -293,7 +298,8 @@ static bool byte_is_refused(uint8_t c)
     return (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
 }
 
-/* Offset in a line of the first byte that is no text; line.len when there is none. *col_out counts characters. */
+/* Offset in a line of the first byte that is no text; line.len when there is none. *col_out counts
+ * characters. */
 static size_t line_bad_offset(struct slice line, unsigned *col_out)
 {
     size_t i = 0;
@@ -329,7 +335,8 @@ static struct slice build_readable(struct yaml_build *b, struct slice text)
         if (line_bad_offset(line, &at.col) < line.len)
             break;
     }
-    conf__err(b->report, at, "", NULL, "byte 0x%02x here is not text in UTF-8", line.ptr[line_bad_offset(line, &at.col)]);
+    conf__err(b->report, at, "", NULL, "byte 0x%02x here is not text in UTF-8",
+              line.ptr[line_bad_offset(line, &at.col)]);
     b->cut = true;
     return slice_sub(text, 0, (size_t)(line.ptr - text.ptr));
 }
@@ -361,8 +368,8 @@ static bool build_run(struct yaml_build *b, struct slice text)
     return whole;
 }
 
-bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct slice bytes, struct conf_report *report,
-                      struct conf__node **root_out)
+bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct slice bytes,
+                      struct conf_report *report, struct conf__node **root_out)
 {
     struct yaml_build *b = ms_new(struct yaml_build);
     struct conf__place start = {.file = file, .line = 1, .col = 1};
@@ -370,7 +377,8 @@ bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct sli
 
     *b = (struct yaml_build){.arena = a, .file = file, .report = report};
     if (bytes.len > CONF_FILE_BYTES_MAX) {
-        conf__err(report, (struct conf__place){.file = file}, "", NULL, "larger than %zu MiB", CONF_FILE_BYTES_MAX >> 20);
+        conf__err(report, (struct conf__place){.file = file}, "", NULL, "larger than %zu MiB",
+                  CONF_FILE_BYTES_MAX >> 20);
         whole = false;
     } else {
         if (slice_has_prefix(bytes, SLICE_LIT("\xef\xbb\xbf")))
