@@ -7,6 +7,8 @@
  *           thread that called db_writer_claim).
  * Memory:   slices given out point into the map and die with the transaction, or at the next write of it.
  * Limits:   keys 1..DB_KEY_MAX bytes; named databases DB_NAMES_MAX. The map is reserved once (map_bytes) and never resized.
+ *           A dead environment (LMDB could not write its meta page) is opened again by db_write_begin; meanwhile
+ *           db_read_begin gives MS_EBUSY.
  * Errors:   MS_ENOTFOUND, MS_ENOSPC (map or disk full), MS_EIO, MS_EDAMAGED. After a failed write every further write of
  *           that transaction fails too: db_write_abort and begin again.
  */
@@ -32,6 +34,7 @@ struct db_conf {
     uint64_t map_bytes;
     enum db_sync sync;
     bool read_only;
+    bool no_lock; /* read_only, of a file that nobody writes (a checkpoint): makes no lock file */
     const char *const *names; /* named databases, index = dbi number */
     unsigned name_count;
 };
@@ -47,7 +50,7 @@ MS_MUST_USE enum ms_err db_write_begin(struct db *db, struct db_txn **out, struc
 /* The txn is gone after both. */
 MS_MUST_USE enum ms_err db_write_commit(struct db_txn **txn, struct ms_errinfo *why_out);
 void db_write_abort(struct db_txn **txn);
-MS_MUST_USE enum ms_err db_sync_now(struct db *db, struct ms_errinfo *why_out); /* mdb_env_sync(force) */
+MS_MUST_USE enum ms_err db_sync_now(struct db *db, struct ms_errinfo *why_out); /* any thread; forced */
 /* Dirty pages of the transaction so far (estimate by puts): the applier splits commits by it. */
 size_t db_write_pages(const struct db_txn *txn);
 
