@@ -203,6 +203,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     char *text;
     int len;
 
+    MS_ASSERT(fmt != NULL); /* gcc's sanitizer build takes a null format for possible and warns */
     va_start(ap, fmt);
     len = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
