@@ -9,7 +9,8 @@
  *   store and queue register their op tables at wiring:  partition_register(p, STORE_OPS, n)
  *   a loop gets its client:                              part_client_create(p, loop)
  *
- * Folder of a partition:   journal/%016x.seg   index.mdb (+ -lock)   checkpoints/%016x.mdb   ballast   crashmark
+ * Folder of a partition (flock'ed while open):
+ *   journal/%016x.seg   index.mdb (+ -lock)   index.new while rebuilding   checkpoints/%016x.mdb   ballast   crashmark
  *
  * Record payload (kind JOURNAL_REC_USER, version 1), little-endian:
  *   u32 meta_bytes   this header and the ops; what follows in the payload is message bytes
@@ -21,13 +22,20 @@
  *                    2 = inline: u32 offset of its bytes behind meta_bytes, then the description
  *                    3 = parts: u16 count, count * (u64 position, u32 length), then the description
  *   description      u64 size, u64 hash lo, u64 hash hi, u8 flags (1: enter into the digest index), u32 cache bytes,
- *                    cache (<= PART_CACHE_ROW_MAX). Longer caches: u32 cache bytes with bit 31 set, the cache lies behind
- *                    the message bytes (inline: in the same record; parts: u64 position, u32 length follow).
+ *                    cache (<= PART_CACHE_ROW_MAX). Longer caches: u32 cache bytes with bit 31 set, then u32 offset of the
+ *                    cache behind meta_bytes in the same record (inline: behind the message bytes; parts: alone there).
  *
  * Index, named databases (keys big-endian, values little-endian; each row begins with its version byte):
- *   meta        text key -> value: "format", "applied" (mark), "partition", "timeline", "uidvalidity", ...
- *   blob        be64 id -> row (part_blob_row)            blobext  be64 position of a further extent -> be64 id
- *   digest      16 bytes hash + be64 id -> empty
+ *   meta        text key -> u8 version 1, value: "format" u32; "applied" u64 position, u64 epoch, u32 crc (mark);
+ *               "partition" 16 bytes; "timeline" u64; "hole" u8 (part_replay.c); others belong to store and queue
+ *   blob        be64 id -> u8 version 1, u8 flags (1: in the digest index, 2: moved, the bytes at id are dead), u16 number of
+ *               extents, u32 references, u64 size, u64 hash lo, u64 hash hi, u64 cache position, u32 cache length (0: in the
+ *               row), then per extent u64 position, u32 length, then the cache. A blob of many parts makes a long row, which
+ *               LMDB keeps on overflow pages.
+ *   blobext     be64 position of an extent that is not at the id, or of a cache in a record of its own -> u8 version 1, u64 id
+ *   digest      u64 hash lo, u64 hash hi, be64 id -> u8 version 1
+ * The id of a blob is the position of its first byte when it came (first extent; an empty one: where it would be); it is
+ * kept when compaction moves the bytes.
  *   the rest belongs to store and queue (their headers); the list of names is fixed here: enum part_db.
  *
  * Threads:  open/recover/start/stop: control thread. Clients and readers: their loop. Apply functions: the applier thread
@@ -80,6 +88,7 @@ enum part_db {
 
 struct partition;
 struct part_client;
+struct part_rec;
 struct part_tx;
 
 /* -- op tables ------------------------------------------------------------------------------------------------- */
@@ -107,7 +116,7 @@ struct db_txn *part_tx_db(struct part_tx *tx);
 uint64_t part_tx_time_us(const struct part_tx *tx);  /* of the batch */
 uint64_t part_tx_position(const struct part_tx *tx); /* of the record: unique, good as an id */
 unsigned part_tx_op_index(const struct part_tx *tx); /* of this op in the record */
-bool part_tx_is_salvage(const struct part_tx *tx);   /* rebuilding with holes: make missing parents from hints */
+bool part_tx_is_salvage(const struct part_tx *tx);   /* replaying behind a hole: make missing parents from hints */
 /* Appends to the record's result; the submitter gets all of it in part_reply.result. */
 void part_tx_result(struct part_tx *tx, const void *bytes, size_t len);
 /* After the commit: note PART_NOTE_CHANGED to loops that watch this mailbox. */
@@ -119,21 +128,32 @@ void part_tx_note(struct part_tx *tx, unsigned port, uint32_t kind, uint64_t a0,
  * same record asks. Forgotten at the end of the record. settled: false when nobody settled this number. */
 void part_tx_settle(struct part_tx *tx, uint32_t number, enum ms_err err);
 bool part_tx_settled(const struct part_tx *tx, uint32_t number, enum ms_err *err_out);
-/* Salvage only: something that could not be known; one line in the report. */
+/* Something that could not be known; one line in the report of the recovery, for people. */
 void part_tx_lost(struct part_tx *tx, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* Blobs inside apply. A source of kind "existing" whose blob is gone gives MS_EGONE and changes nothing. References are
- * added by the caller: add gives the id with 0 references; a blob still at 0 when the op ends is removed. */
+/* Blobs inside apply. A source of kind "existing" whose blob is gone gives MS_EGONE and changes nothing: the op refuses.
+ * References are added by the caller: add gives the id with 0 references; a blob still at 0 when the op ends is removed.
+ * All changes of one op are written together when it ends, so its rows are not to be read before. */
 struct part_blob_source { /* parsed form, borrowed from the op */
     uint8_t how;
     uint64_t id;
     uint64_t size;
     struct sum128 hash;
-    uint8_t flags;
-    struct slice cache;
-    struct slice raw; /* the whole source form */
+    uint8_t flags; /* 1: digest index */
+    struct slice cache;    /* empty when the cache is behind the meta */
+    bool cache_behind;
+    uint32_t cache_bytes;  /* wherever it is */
+    uint32_t cache_offset; /* behind meta_bytes */
+    uint32_t offset;       /* inline: of the message bytes, behind meta_bytes */
+    unsigned part_count;
+    struct slice parts;    /* (u64 position, u32 length) * part_count */
+    struct slice raw;      /* the whole source form */
 };
+#define PART_SOURCE_EXISTING 1
+#define PART_SOURCE_INLINE   2
+#define PART_SOURCE_PARTS    3
 MS_MUST_USE enum ms_err part_blob_source_parse(struct rd *r, struct part_blob_source *out); /* MS_EDAMAGED */
+void part_blob_source_dump(const struct part_blob_source *src, struct str *out); /* for part_dump_fn */
 MS_MUST_USE enum ms_err part_blob_check(struct part_tx *tx, const struct part_blob_source *src, uint64_t *size_out);
 MS_MUST_USE enum ms_err part_blob_add(struct part_tx *tx, const struct part_blob_source *src, uint64_t *id_out);
 MS_MUST_USE enum ms_err part_blob_ref(struct part_tx *tx, uint64_t id, int64_t delta); /* 0 left: row, extents, digest go */
@@ -141,8 +161,8 @@ MS_MUST_USE enum ms_err part_blob_ref(struct part_tx *tx, uint64_t id, int64_t d
 /* Salvage: a finished body that no op names; the owner of messages gives it a place (or not: then it is counted as lost). */
 typedef enum ms_err part_salvage_fn(struct part_tx *tx, uint64_t stream, const struct part_blob_source *src);
 /* -- life ------------------------------------------------------------------------------------------------------ */
-struct partition_conf {
-    const char *name;
+struct partition_conf { /* as in the configuration, but for name */
+    const char *name; /* set by the caller: the key of the entry */
     const char *dir;
     uint64_t segment_bytes;
     uint64_t map_bytes;
@@ -160,6 +180,8 @@ MS_MUST_USE enum ms_err partition_open(const struct partition_conf *conf, bool c
 void partition_register(struct partition *p, const struct part_op *ops, size_t op_count, const struct part_row *rows,
                         size_t row_count);
 void partition_register_salvage(struct partition *p, part_salvage_fn *fn);
+/* Applying behind a hole in the log: the "hole" row of the index remembers it across starts.
+ * Report: text is str_init'ed by the caller. */
 enum part_recover_mode { PART_RECOVER_NORMAL, PART_REBUILD /* throw the index away first */ };
 struct part_report { /* lines for the operator: damage, salvage, what was lost */
     struct str text;
@@ -172,9 +194,15 @@ MS_MUST_USE enum ms_err partition_recover(struct partition *p, enum part_recover
                                           struct ms_errinfo *why_out);
 /* The op at position is never applied: needs a partition that is not running. position 0: the one that crashed it twice. */
 MS_MUST_USE enum ms_err partition_skip_op(struct partition *p, uint64_t position, struct ms_errinfo *why_out);
-/* Wiring: endpoints of lane and applier are made, links to every loop endpoint declared; then threads start. */
+/* After recover, before start: one record, durable and applied, on the calling thread. For tools and tests. result may be
+ * NULL; rec is emptied on MS_OK. A body of parts is not possible here. */
+MS_MUST_USE enum ms_err partition_apply_sync(struct partition *p, struct part_rec *rec, struct str *result,
+                                             uint64_t *position_out, struct ms_errinfo *why_out);
+/* Wiring: endpoints of lane and applier are made, links to the loops of all clients declared; then threads start. Clients
+ * and ports are made before. A bus serves one start of a partition. cold_reads may be NULL: readers then block. */
 MS_MUST_USE enum ms_err partition_start(struct partition *p, struct bus *bus, struct loop_pool *cold_reads,
                                         struct ms_errinfo *why_out);
+/* Before start. */
 void partition_set_port(struct partition *p, unsigned port, struct bus_ep *to, bus_event_fn *on_overflow, void *owner);
 void partition_stop(struct partition *p); /* drains, writes a checkpoint when due, joins */
 void partition_close(struct partition **p);
@@ -184,12 +212,14 @@ struct db *partition_db(struct partition *p);
 struct journal *partition_journal(struct partition *p);
 bool partition_is_serving(const struct partition *p); /* any thread */
 uint64_t partition_epoch(const struct partition *p);
-/* Control thread, from a timer: checkpoints when due (on its own thread), removal of segments, index ballast. */
+/* Control thread, from a timer (seconds): checkpoints when due, removal of segments, index ballast, all on a thread of the
+ * partition's own. Never blocks. */
 void partition_housekeep(struct partition *p);
 MS_MUST_USE enum ms_err partition_checkpoint_now(struct partition *p, struct ms_errinfo *why_out); /* waits; tools, tests */
 
 /* -- posting (loop) -------------------------------------------------------------------------------------------- */
-struct part_client *part_client_create(struct partition *p, struct loop *loop); /* wiring time, one per loop */
+/* Before partition_start, one per loop; the loop has a bus endpoint by then. Lives as long as the partition is open. */
+struct part_client *part_client_create(struct partition *p, struct loop *loop);
 struct part_client *part_client_of(struct partition *p, const struct loop *loop);
 struct partition *part_client_partition(struct part_client *c);
 
@@ -201,12 +231,13 @@ struct part_reply {
 /* MS_EUNKNOWN: the outcome is not known: close the session without an answer (rule 1.6). */
 typedef void part_done_fn(void *owner, uint64_t request, const struct part_reply *reply);
 
-/* A record being built. */
+/* A record being built. After a post it is empty again and keeps its memory. */
 struct part_rec {
     struct str meta;
     uint16_t count;
     size_t op_at;
     struct mbuf *body; /* chain, moved in */
+    size_t body_bytes;
     bool relief;
     bool ack_durable;
     uint64_t stream;
@@ -233,7 +264,8 @@ MS_MUST_USE enum ms_err part_body_finish(struct part_body *b, struct slice cache
 uint64_t part_body_bytes(const struct part_body *b);
 /* Bytes so far while still inline, in pieces: *piece from 0; false at the end or when it went to parts. */
 bool part_body_piece(const struct part_body *b, unsigned piece, struct slice *out);
-/* Appends the source form to the op under construction and hands bytes and stream over to rec. One new blob a record. */
+/* Appends the source form to the op under construction and hands bytes and stream over to rec. One new blob a record; further
+ * ops of the same record emit the same body again and name the same bytes. */
 void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op);
 /* For the digest look-up: the op will name an existing blob instead; bytes stay with the body, for a second post. */
 struct sum128 part_body_hash(const struct part_body *b);
@@ -258,7 +290,8 @@ struct part_blob { /* parsed blob row; slices die with the snapshot */
     uint64_t size;
     uint32_t refs;
     struct sum128 hash;
-    struct slice cache;            /* empty when the cache is behind the bytes */
+    uint8_t flags;
+    struct slice cache;            /* empty when the cache is not in the row */
     struct part_extent cache_at;   /* len 0: in the row */
     unsigned extent_count;
     struct slice extents;          /* raw; part_blob_extent */
@@ -274,9 +307,13 @@ MS_MUST_USE enum ms_err part_digest_find(struct part_snap *snap, struct sum128 h
 struct part_reader;
 MS_MUST_USE enum ms_err part_reader_open(struct part_snap *snap, struct loop *loop, const struct part_blob *blob,
                                          struct slice prefix, struct part_reader **out);
+/* The same for a cache that is not in the row (cache_at.len > 0). */
+MS_MUST_USE enum ms_err part_reader_open_cache(struct part_snap *snap, struct loop *loop, const struct part_blob *blob,
+                                               struct part_reader **out);
 uint64_t part_reader_size(const struct part_reader *r);
 /* Up to max bytes from off as one counted buffer. MS_OK: *out is the caller's. MS_EMORE: not in memory; done runs later on
- * the loop with the buffer (moved) or an error; one request at a time. MS_EDAMAGED: this message is damaged. */
+ * the loop with the buffer (moved) or an error; one request at a time. MS_EDAMAGED: this message is damaged; the hash of a
+ * message that is read from its beginning on without gaps is compared before its last bytes are given out. */
 #define PART_READ_MAX ((size_t)256 << 10)
 typedef void part_read_fn(void *owner, enum ms_err err, struct mbuf *buf);
 MS_MUST_USE enum ms_err part_reader_read(struct part_reader *r, uint64_t off, size_t max, struct mbuf **out,
@@ -284,6 +321,7 @@ MS_MUST_USE enum ms_err part_reader_read(struct part_reader *r, uint64_t off, si
 void part_reader_close(struct part_reader **r); /* a pending done does not run */
 /* Blocking form for tools and work threads. */
 MS_MUST_USE enum ms_err part_blob_read_sync(struct partition *p, const struct part_blob *blob, struct str *out);
+MS_MUST_USE enum ms_err part_cache_read_sync(struct partition *p, const struct part_blob *blob, struct str *out);
 
 /* -- feed ------------------------------------------------------------------------------------------------------ */
 #define PART_NOTE_CHANGED BUS_KIND(5, 1, 1) /* a[0] = mailbox, a[1] = modseq */
