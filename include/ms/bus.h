@@ -7,12 +7,13 @@
  *
  *   bus_link(bus, loop1, lane0, 1024)    loop1 may have 1024 requests to lane0 outstanding; a reply ring of the same
  *                                        size runs back, so a reply always has room and bus_reply cannot fail.
- *   bus_link_reply(bus, loop1, applier0) replies to requests of loop1 may also come from applier0 (the lane passed
- *                                        the request on): a second reply ring of the same size.
+ *   bus_link_reply(bus, loop1, applier0, lane0)  replies to calls of loop1 on lane0 may also come from applier0 (the
+ *                                        lane passed the request on): a second reply ring of the same size.
  *   bus_note_link(bus, applier0, loop1, 4096)  notes: fire and forget. A full note ring sets the link's overflow flag
  *                                        instead; the receiver's on_overflow runs once and must look for itself.
  *
- * Threads:  a ring has one producer and one consumer thread; asserted in debug by endpoint. bus_poll on the consumer.
+ * Threads:  a ring has one producer and one consumer thread; asserted by endpoint: a loop's own thread, else the first
+ *           thread that used it. bus_poll on the consumer. Handlers do not poll.
  * Memory:   slots of 64 bytes, allocated at link time, never later. A body is moved: on MS_OK it belongs to the
  *           receiver, on MS_EFULL it stays the caller's.
  * Ordering: FIFO per ring; no order between rings.
@@ -63,11 +64,13 @@ void bus_link_reply(struct bus *bus, struct bus_ep *caller, struct bus_ep *answe
 void bus_note_link(struct bus *bus, struct bus_ep *from, struct bus_ep *to, unsigned slots, bus_event_fn *on_overflow,
                    void *owner);
 
-/* Request: MS_EFULL when `slots` calls of this link are outstanding; then bus_on_space tells once when one returned. */
+/* Request: MS_EFULL when `slots` calls of this link are outstanding; then bus_wait_space tells when one returned. */
 MS_MUST_USE enum ms_err bus_call(struct bus_ep *from, struct bus_ep *to, struct bus_msg *msg);
 /* Calls that may still be made on the link now. */
 unsigned bus_call_room(const struct bus_ep *from, const struct bus_ep *to);
-/* Registers a waiter (embedded node, one link): fn runs on `from`'s thread when a call has returned. FIFO. */
+/* Registers a waiter (embedded node, one link; zero-initialised = not waiting): fn runs once on `from`'s thread when a
+ * call has returned, FIFO, before the handler of the reply that returned it; soon if there is room already. A waiter
+ * that leaves the credit unused passes it on to the next. */
 struct bus_waiter {
     struct list node;
     bus_event_fn *fn;
