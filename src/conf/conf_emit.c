@@ -65,24 +65,24 @@ static void emit_type(struct str *out, const struct conf_opt *opt)
  * ---------------------------------------------------------------------------------------------------------
  */
 
-static void sample_options(struct str *out, const struct conf_table *table, const char *indent,
-                           bool commented)
+static void sample_options(struct str *out, const struct conf__tab *tab, const char *indent, bool commented)
 {
     char prefix[72];
 
     snprintf(prefix, sizeof(prefix), "%s# ", indent);
-    for (size_t i = 0; i < table->opt_count; i++) {
-        const struct conf_opt *opt = &table->opts[i];
+    for (size_t i = 0; i < tab->table->opt_count; i++) {
+        const struct conf_opt *opt = &tab->table->opts[i];
+        bool required = opt->flags & CONF_REQUIRED && !tab->is_defaults;
         const char *value = opt->dflt ? opt->dflt : opt->example;
         /* an optional example is no default; a required one stands in for what must be written there */
-        bool active = opt->dflt || (opt->example && opt->flags & CONF_REQUIRED);
+        bool active = opt->dflt || (opt->example && required);
 
         if (opt->help)
             emit_wrapped(out, prefix, opt->help);
         str_addf(out, "%s(", prefix);
         emit_type(out, opt);
         str_addf(out, "; %s%s)\n", opt->flags & CONF_RELOAD ? "reload" : "restart",
-                 opt->flags & CONF_REQUIRED ? "; required" : "");
+                 required ? "; required" : "");
         str_addf(out, "%s%s%s:", indent, active && !commented ? "" : "#", opt->key);
         if (value) {
             str_add_byte(out, ' ');
@@ -107,7 +107,7 @@ static void sample_section(void *ctx, const struct conf__tab *tab, unsigned dept
     snprintf(prefix, sizeof(prefix), "%s# ", indent);
     if (help)
         emit_wrapped(ctx, prefix, help);
-    sample_options(ctx, tab->table, indent, false);
+    sample_options(ctx, tab, indent, false);
 }
 
 static void sample_map(void *ctx, const struct conf__tab *tab, unsigned depth)
@@ -120,7 +120,7 @@ static void sample_map(void *ctx, const struct conf__tab *tab, unsigned depth)
         emit_wrapped(ctx, prefix, tab->table->help);
     str_addf(ctx, "%s#NAME:\n", indent);
     snprintf(indent, sizeof(indent), "%*s", (int)depth * 2 + 2, "");
-    sample_options(ctx, tab->table, indent, true);
+    sample_options(ctx, tab, indent, true);
 }
 
 void conf_emit_sample(const struct conf_table *const *tables, size_t table_count, struct str *out)

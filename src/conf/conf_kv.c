@@ -172,24 +172,25 @@ struct kv_emit {
     struct str *out;
 };
 
-/* The row of a leaf: by the section at path, else by the map one level up. */
-static const char *kv_help(const struct kv_emit *e, struct slice path, struct slice key)
+/* The help of a leaf: its row is in the section at path, else in the map that lies at path's parent. */
+static const char *kv_help(const struct kv_emit *e, struct slice parent, struct slice path, struct slice key)
 {
     const struct conf__tab *tab = conf__tab_at(e->conf, path, false);
-    ssize_t dot = slice_rfind_byte(path, '.');
     int opt;
 
     if (!tab)
-        tab = conf__tab_at(e->conf, slice_sub(path, 0, dot >= 0 ? (size_t)dot : 0), true);
+        tab = conf__tab_at(e->conf, parent, true);
     opt = tab ? conf__opt_find(tab->table, key) : -1;
     return opt >= 0 ? tab->table->opts[opt].help : NULL;
 }
 
-static void kv_emit_map(const struct kv_emit *e, const struct conf__node *map, struct slice path,
-                        unsigned depth)
+/* parent: path of the mapping around this one; it cannot be cut from path, since names of entries may hold
+ * dots. */
+static void kv_emit_map(const struct kv_emit *e, const struct conf__node *map, struct slice parent,
+                        struct slice path, unsigned depth)
 {
     for (const struct conf__node *it = map->first; it; it = it->next) {
-        const char *help = e->help && it->kind != CONF__MAP ? kv_help(e, path, it->key) : NULL;
+        const char *help = e->help && it->kind != CONF__MAP ? kv_help(e, parent, path, it->key) : NULL;
         struct str child;
 
         if (help)
@@ -202,7 +203,7 @@ static void kv_emit_map(const struct kv_emit *e, const struct conf__node *map, s
             str_add_slice(&child, path);
             str_add_cstr(&child, path.len ? "." : "");
             str_add_slice(&child, it->key);
-            kv_emit_map(e, it, str_slice(&child), depth + 1);
+            kv_emit_map(e, it, path, str_slice(&child), depth + 1);
             str_fini(&child);
         } else {
             str_add_cstr(e->out, ": ");
@@ -228,7 +229,7 @@ enum ms_err conf_kv_emit(const struct conf_table *const *tables, size_t table_co
             tree = root;
     }
     if (!err && tree)
-        kv_emit_map(&e, tree, slice_make("", 0), 0);
+        kv_emit_map(&e, tree, slice_make("", 0), slice_make("", 0), 0);
     conf_unref(&conf);
     return err;
 }

@@ -56,7 +56,8 @@ static const char *yaml_path(const struct yaml_build *b, char *buf, size_t size)
         const struct yaml_frame *f = &b->stack[i];
         int n;
 
-        if (f->node->kind != CONF__MAP || !f->have_key || f->key.len == 0)
+        /* below the innermost mapping, the key whose value is open */
+        if (f->node->kind != CONF__MAP || (!f->have_key && i + 1 == b->depth) || f->key.len == 0)
             continue;
         n = snprintf(buf + used, size - used, "%s" SLICE_FMT, used ? "." : "", SLICE_ARG(f->key));
         used += (size_t)n;
@@ -305,11 +306,10 @@ static size_t line_bad_offset(struct slice line, unsigned *col_out)
     size_t i = 0;
 
     for (*col_out = 1; i < line.len; (*col_out)++) {
-        size_t len = 1;
+        uint8_t lead = line.ptr[i];
+        size_t len = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
 
-        while (i + len < line.len && (line.ptr[i + len] & 0xc0) == 0x80)
-            len++;
-        if (byte_is_refused(line.ptr[i]) || !utf8_is_valid(slice_sub(line, i, len)))
+        if (byte_is_refused(lead) || !utf8_is_valid(slice_sub(line, i, len)))
             break;
         i += len;
     }
