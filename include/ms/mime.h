@@ -1,11 +1,11 @@
 /*
- * mime.h - RFC 5322 and MIME: headers, addresses, dates, content fields, message structure, its cache record.
- * Layer 1 (mime).   Uses: base.
- * Threads:  pure functions; a message or parser belongs to one thread at a time.
- * Memory:   struct mime_message owns its arrays; results of accessors lie in the arena the caller gives or
+ * mime.h - RFC 5322 and MIME: headers, addresses, dates, content fields, message structure, its cache
+ * record. Layer 1 (mime).   Uses: base. Threads:  pure functions; a message or parser belongs to one
+ * thread at a time. Memory:   struct mime_message owns its arrays; results of accessors lie in the arena
+ * the caller gives or
  *           point into the message (and, for a message read from a record, into the record).
- * Limits:   everything a sender can size has a MIME_..._MAX below; past it the result is cut or opaque and says
- *           so. Time is linear in the input.
+ * Limits:   everything a sender can size has a MIME_..._MAX below; past it the result is cut or opaque and
+ *           says so. Time is linear in the input.
  *
  * A typical use. The submitter feeds the bytes as they arrive and stores the record with the blob:
  *
@@ -27,10 +27,10 @@
  *     mime_message_section(&m, path, 2, MIME_SECT_BODY, &range);
  *     mime_message_fini(&m);
  *
- * Both ways give the same struct mime_message, so a formatter is written once. The record keeps header fields
- * as they stand in the message and no interpretation of them; a mended address parser serves old records too.
- * Offsets are those of the blob; a mailbox entry's prefix (storage) lies in front of it and is added by the
- * caller.
+ * Both ways give the same struct mime_message, so a formatter is written once. The record keeps header
+ * fields as they stand in the message and no interpretation of them; a mended address parser serves old
+ * records too. Offsets are those of the blob; a mailbox entry's prefix (storage) lies in front of it and
+ * is added by the caller.
  */
 #ifndef MS_MIME_H
 #define MS_MIME_H
@@ -54,9 +54,10 @@
 
 /* ---- Header fields ---- */
 
-/* Fields whose values the record holds. The ids are part of the record format: never reuse, never renumber,
- * at most 63. The first ten make the ENVELOPE, the next eight BODYSTRUCTURE; those are kept of every header
- * inside the message, the others of the top-level header only. */
+/* Fields whose values the record holds. The ids are part of the record format: never reuse, never
+ * renumber, only append, at most 63. The first ten make the ENVELOPE and are kept of every message (also
+ * those inside), the next eight BODYSTRUCTURE and are kept of every part, the others are kept of the
+ * top-level header. */
 #define MIME_FIELD_MAP(X)                                                                                    \
     X(1, DATE, "Date")                                                                                       \
     X(2, SUBJECT, "Subject")                                                                                 \
@@ -141,9 +142,9 @@ struct mime_header_field {
     size_t off;         /* of raw, from the start of the bytes given */
 };
 
-/* Walks the fields of bytes that begin with a header. Lines end with LF or CRLF; the header ends behind the
- * first empty line, or at the end of the bytes. A first line that can be no field (and is no "From " line of
- * an mbox) means that there is no header at all. */
+/* Walks the fields of bytes that begin with a header. Lines end with LF or CRLF; the header ends behind
+ * the first empty line, or at the end of the bytes. A first line that can be no field (and is no "From "
+ * line of an mbox) means that there is no header at all. */
 struct mime_header_iter {
     struct slice bytes;
     size_t at; /* after the last field: length of the header, with the empty line */
@@ -157,7 +158,8 @@ bool mime_header_next(struct mime_header_iter *it, struct mime_header_field *fie
 size_t mime_header_bytes(struct slice bytes);
 /* First field of that name; false: none. */
 bool mime_header_find(struct slice bytes, const char *name, struct mime_header_field *field_out);
-/* RFC 9051 6.4.5.1 HEADER.FIELDS, or HEADER.FIELDS.NOT: the fields (not) named, in order, and the empty line.
+/* RFC 9051 6.4.5.1 HEADER.FIELDS, or HEADER.FIELDS.NOT: the fields (not) named, in order, and the empty
+ * line.
  */
 void mime_header_emit_subset(struct slice bytes, const struct slice *names, size_t count, bool not_named,
                              struct str *out);
@@ -189,16 +191,15 @@ struct mime_addresses {
     bool is_cut; /* MIME_ADDRESSES_MAX or the arena's bound: the rest is missing */
 };
 
-/* Appends the addresses of one field value (folded as it stands). Never fails: garbage gives what can be read
- * of it. Start with a zeroed list; a group that is still open at the end is closed. */
+/* Appends the addresses of one field value (folded as it stands). Never fails: garbage gives what can be
+ * read of it. Start with a zeroed list; a group that is still open at the end is closed. */
 void mime_address_parse(struct slice value, struct arena *a, struct mime_addresses *list);
 
 /* ---- Dates ---- */
 
-/* RFC 5322 3.3 with the obsolete forms of 4.3. wall_us is UTC, zone_min the minutes east of it that the text
- * names (0 for
- * "-0000" and unknown zone names).
- * errors   MS_ESYNTAX: no date, or one that no calendar has */
+/* RFC 5322 3.3 with the obsolete forms of 4.3. wall_us is UTC, zone_min the minutes east of it that the
+ * text names (0 for "-0000" and unknown zone names). errors   MS_ESYNTAX: no date, or one that no
+ * calendar has */
 MS_MUST_USE enum ms_err mime_date_parse(struct slice value, int64_t *wall_us_out, int *zone_min_out);
 
 /* ---- Content fields ---- */
@@ -227,7 +228,8 @@ MS_MUST_USE enum ms_err mime_disposition_parse(struct slice value, struct arena 
  * (empty: none named). false: no such parameter. Plain values are not copied. */
 bool mime_param_find(const struct mime_content *content, const char *name, struct arena *a,
                      struct slice *value_out, struct slice *charset_out);
-/* RFC 2047: encoded words in UTF-8, US-ASCII and ISO-8859-1 become UTF-8; all else is copied as it stands. */
+/* RFC 2047: encoded words in UTF-8, US-ASCII and ISO-8859-1 become UTF-8; all else is copied as it
+ * stands. */
 void mime_words_decode(struct slice in, struct str *out);
 
 /* ---- Structure ---- */
@@ -270,8 +272,8 @@ struct mime_field {
     uint8_t id;   /* enum mime_field_id */
     uint8_t form; /* enum mime_field_form */
     struct slice bytes;
-    uint64_t off;       /* FORM_OUT only: from the start of this header */
-    uint64_t out_bytes; /* FORM_OUT only: length of the field there */
+    uint64_t off;        /* from the start of this header */
+    uint64_t full_bytes; /* of the field there; 0: off is not known (field of a record, not FORM_OUT) */
 };
 
 #define MIME_MSG_8BIT_HEADER 0x0001 /* some header holds bytes above 127 */
@@ -291,6 +293,7 @@ struct mime_message {
     uint32_t flags;
     int sent_zone_min;
     int64_t sent_us;
+    uint8_t field_ids;               /* ids above this were not known to the writer of the record */
     uint8_t names[MIME_NAMES_BYTES]; /* one bit per name in the top-level header; see mime_message_may_have */
     struct mime_part *parts;
     size_t part_count;
@@ -306,7 +309,8 @@ void mime_message_init(struct mime_message *m);
 void mime_message_fini(struct mime_message *m);
 void mime_message_reset(struct mime_message *m); /* as after init, keeps some memory for the next one */
 
-/* The push parser. The message must be fresh and stay in place until finish; the bytes given are not kept. */
+/* The push parser. The message must be fresh and stay in place until finish; the bytes given are not
+ * kept. */
 struct mime_parser;
 struct mime_parser *mime_parser_create(struct mime_message *m);
 void mime_parser_add(struct mime_parser *p, struct slice bytes);
@@ -328,7 +332,8 @@ static inline uint64_t mime_part_body_off(const struct mime_part *part)
 const struct mime_part *mime_part_first_child(const struct mime_message *m, const struct mime_part *part);
 const struct mime_part *mime_part_next(const struct mime_message *m, const struct mime_part *part);
 
-/* RFC 9051 6.4.5.1 section numbers: {4, 2} is part 4.2; no numbers is the message itself. NULL: no such part.
+/* RFC 9051 6.4.5.1 section numbers: {4, 2} is part 4.2; no numbers is the message itself. NULL: no such
+ * part.
  */
 const struct mime_part *mime_message_find_part(const struct mime_message *m, const uint32_t *path,
                                                size_t count);
@@ -349,7 +354,8 @@ struct mime_range {
 MS_MUST_USE enum ms_err mime_message_section(const struct mime_message *m, const uint32_t *path, size_t count,
                                              enum mime_sect sect, struct mime_range *range_out);
 
-/* First kept field of that id in the part's header, or NULL. Start a walk over all of them with after = NULL.
+/* First kept field of that id in the part's header, or NULL. Start a walk over all of them with after =
+ * NULL.
  */
 const struct mime_field *mime_part_field(const struct mime_message *m, const struct mime_part *part,
                                          enum mime_field_id id, const struct mime_field *after);
@@ -364,8 +370,8 @@ bool mime_message_may_have(const struct mime_message *m, struct slice name);
 bool mime_message_emit_fields(const struct mime_message *m, const struct slice *names, size_t count,
                               struct str *out);
 
-/* RFC 9051 7.5.2. Texts are unfolded; ptr == NULL is NIL. Sender and reply-to are from where they are missing
- * or empty. part is the root or the child of a MIME_PART_MESSAGE. */
+/* RFC 9051 7.5.2. Texts are unfolded; ptr == NULL is NIL. Sender and reply-to are from where they are
+ * missing or empty. part is the root or the child of a MIME_PART_MESSAGE. */
 struct mime_envelope {
     struct slice date;
     struct slice subject;
@@ -386,9 +392,9 @@ void mime_envelope_parse(struct slice header, struct arena *a, struct mime_envel
 
 #define MIME_LANGUAGES_MAX 16
 
-/* What BODYSTRUCTURE says of one part. type and subtype always agree with part->kind, so that the answer is
- * in the grammar: a container that was not looked into is application/octet-stream, a multipart without parts
- * text/plain. */
+/* What BODYSTRUCTURE says of one part. type and subtype always agree with part->kind, so that the answer
+ * is in the grammar: a container that was not looked into is application/octet-stream, a multipart
+ * without parts text/plain. */
 struct mime_body {
     struct mime_content content;     /* text/plain gets charset us-ascii when it names none */
     struct mime_content disposition; /* type.ptr == NULL: none */
@@ -405,9 +411,10 @@ void mime_body_get(const struct mime_message *m, const struct mime_part *part, s
 
 /* ---- The cache record (bytes: top of mime_cache.c and README.md) ---- */
 
-/* Appends the record. Past MIME_CACHE_ROW_BYTES long fields that neither ENVELOPE nor BODYSTRUCTURE needs
- * become MIME_FORM_OUT if that makes the record fit into the row; past MIME_CACHE_BYTES_MAX all long fields,
- * then the structure becomes one opaque part. errors   MS_ELIMIT: out->max is too small, nothing appended */
+/* Appends the record. Past MIME_CACHE_ROW_BYTES long fields that neither ENVELOPE nor BODYSTRUCTURE
+ * needs become MIME_FORM_OUT if that makes the record fit into the row; past MIME_CACHE_BYTES_MAX all
+ * long fields, then the structure becomes one opaque part. errors   MS_ELIMIT: out->max is too small,
+ * nothing appended */
 MS_MUST_USE enum ms_err mime_cache_emit(const struct mime_message *m, struct str *out);
 /* Fills a fresh (or reset) message that points into the record.
  * errors   MS_EVERSION, MS_EDAMAGED: m is as after reset */
