@@ -18,8 +18,8 @@
  *   file name   %016x.seg of the segment number. A prepared file is all zeros (its header area too) and unused.
  *   header      JOURNAL_HEADER_BYTES; two equal copies at offsets 0 and 4096: magic "MSEG", format version, flags
  *               (JOURNAL_SEG_RECOVERY: opened by recovery), partition id (16), timeline id, epoch, number, salt (8 random),
- *               start position, end position + last record CRC + number of the predecessor, creation time,
- *               branch position, CRC-32C of the copy.
+ *               start position; of the predecessor: number, end position, and epoch, CRC and time of the record that
+ *               ends there; creation time, branch position, CRC-32C of the copy.
  *   record      8-byte aligned, from file offset JOURNAL_DATA_OFFSET: struct below, payload, zeros up to alignment.
  *               hdr_crc = CRC-32C over epoch(8) salt(8) and the 48 header bytes with hdr_crc = 0.
  *               payload_crc = plain CRC-32C of the payload, made by the submitter. prev_crc = hdr_crc of the record before
@@ -53,6 +53,7 @@
 #define JOURNAL_LAG_OPS          20000
 #define JOURNAL_BATCHES          64                    /* handed over and not yet returned */
 #define JOURNAL_STREAMS_MAX      4096                  /* streams with parts written and no end yet */
+#define JOURNAL_PIECES_MAX       1024                  /* pieces of one body */
 #define JOURNAL_PREPARED         2                     /* segments zeroed ahead */
 
 struct journal;
@@ -64,7 +65,7 @@ struct journal_record_header {
     uint16_t version;
     uint32_t hdr_crc;
     uint64_t position; /* of this header */
-    uint64_t batch;
+    uint64_t batch; /* position where its batch begins: tells damage of an older batch from a torn last one */
     uint32_t prev_crc;
     uint32_t payload_crc;
     uint64_t time_us; /* stamped by the lane, never decreasing in the log */
@@ -73,9 +74,10 @@ _Static_assert(sizeof(struct journal_record_header) == JOURNAL_RECORD_BYTES, "on
 #define JOURNAL_RECORD_MAGIC 0x4C4A534Du /* "MSJL" */
 
 enum journal_rec {
-    JOURNAL_REC_RECOVERED = 1, /* ends the batch written by recovery; payload: journal_recovered_emit form */
-    JOURNAL_REC_FILLER = 2,    /* stands for a damaged record; payload zeros or empty with `bytes` covering the gap */
-    JOURNAL_REC_PART = 3,      /* u64 stream, u32 part number, then message bytes */
+    JOURNAL_REC_RECOVERED = 1, /* ends the batch written by recovery; payload: u64 segment it came from, tail start,
+                                * torn bytes, damaged records */
+    JOURNAL_REC_FILLER = 2,    /* stands for damaged records, or an older RECOVERED; payload: zeros, same length */
+    JOURNAL_REC_PART = 3,      /* u64 stream, u32 part number from 0, then message bytes */
     JOURNAL_REC_SKIP = 4,      /* u64 position: the op there is not applied, by an operator's order */
     JOURNAL_REC_USER = 16,     /* the layer above */
 };
@@ -112,9 +114,10 @@ struct journal_mark {
 /* id = caller's; a[0] = kind | version << 16; a[1] = payload_crc; a[2] = payload bytes; a[3] = stream id or 0;
  * body = chain of pieces, the first piece holds all metadata that apply reads.
  * Answer of the lane (kind JOURNAL_MSG_APPENDED): id; a[0] = enum ms_err; a[1] = position of the record. Refusals
- * before the append (MS_ENOSPC, MS_EOFFLINE, MS_ELIMIT) are always the lane's. */
+ * before the append (MS_ENOSPC, MS_EOFFLINE, MS_ELIMIT, MS_EINVAL) are always the lane's. MS_EGONE: the stream was given
+ * up or its first part never taken: without it nothing pins the parts, so neither a part nor its op is written. */
 #define JOURNAL_MSG_APPENDED BUS_KIND(4, 1, 2)
-/* Note: stream a[0] was given up. */
+/* Note: stream a[0] was given up. It may overtake parts; a stream id is never used twice. */
 #define JOURNAL_MSG_STREAM_ABORT BUS_KIND(4, 1, 3)
 
 /* A flushed batch, handed to the applier and returned by it. Immutable meanwhile. */
@@ -138,7 +141,7 @@ struct journal_batch {
 struct journal_conf {
     const char *dir; /* exists */
     uint64_t segment_bytes;
-    unsigned prepared;
+    unsigned prepared; /* 1..5, besides the reserve; 0 = JOURNAL_PREPARED */
     bool flush; /* false only by the test that shows what is lost without fdatasync */
 };
 
@@ -187,7 +190,7 @@ MS_MUST_USE enum ms_err journal_start(struct journal *j, struct bus *bus, struct
 void journal_batch_done(struct journal *j, struct journal_batch *batch);
 /* Refuse new work with MS_EOFFLINE (index trouble, rule 1.6) / take it again. Any thread. */
 void journal_set_admission(struct journal *j, bool open, enum ms_err refusal);
-/* Writes out what waits, ends the threads. */
+/* Writes out what waits, ends the threads. The applier must go on returning batches until this has returned. */
 void journal_stop(struct journal *j);
 void journal_close(struct journal **j);
 
