@@ -27,6 +27,9 @@
 #include "ms/base/slice.h"
 #include "ms/base/str.h"
 
+struct mime_message;
+struct mime_envelope;
+
 #define IMAP_LINE_MAX          65536 /* line part of a command, RFC 2683 3.2.1.5 asks for 8000 at least */
 #define IMAP_LITERAL_MINUS_MAX 4096  /* RFC 7888 5 */
 #define IMAP_TAG_MAX           128
@@ -100,12 +103,12 @@ struct imap_feed {
                                a reason to say BYE instead */
     enum imap_fault fault;  /* BAD */
     bool literal_sync;      /* LITERAL: the client waits for "+" */
+    bool has_nul; /* END: the message holds NUL bytes, which RFC 3501 4.3 forbids; what to do is policy */
     /* private */
     uint8_t state;
     bool line_only;
-    bool nul;
     uint8_t tail_len;
-    uint8_t tail[24];
+    uint8_t tail[32];
     uint64_t left;
     size_t line_start;
     size_t scanned;
@@ -510,6 +513,10 @@ void imap_emit_flags(struct str *out, unsigned system, const struct slice *keywo
 void imap_emit_date_time(struct str *out, int64_t unix_s, int zone_minutes);
 /* The item name of an answer: BODY[1.HEADER.FIELDS (A B)]<0>, RFC822.TEXT, ... */
 void imap_emit_section(struct str *out, const struct imap_section *section);
+
+/* RFC 3501 7.4.2: ENVELOPE, and BODYSTRUCTURE (extended) or BODY, from what mime has parsed. */
+void imap_envelope_emit(struct str *out, const struct mime_envelope *env);
+void imap_bodystructure_emit(struct str *out, const struct mime_message *m, bool extended);
 
 struct imap_status {
     const char *status; /* "OK", "NO", "BAD", "BYE", "PREAUTH" */

@@ -1,0 +1,205 @@
+/*
+ * imap_emit.c - strings, names, flags, dates and sections as a client reads them. RFC 3501 4 and 9.
+ */
+#include "ms/base/clock.h"
+#include "ms/base/codec.h"
+#include "imap_priv.h"
+
+static void emit_quoted(struct str *out, struct slice s)
+{
+    str_add_byte(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
+            str_add_byte(out, '\\');
+        str_add_byte(out, s.ptr[i]);
+    }
+    str_add_byte(out, '"');
+}
+
+void imap_emit_literal_head(struct str *out, uint64_t bytes)
+{
+    str_add_byte(out, '{');
+    str_add_u64(out, bytes);
+    str_add_cstr(out, "}\r\n");
+}
+
+/* RFC 3501 4.3: a literal may hold anything but NUL, which is left out. */
+static void emit_literal(struct str *out, struct slice s)
+{
+    size_t nuls = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        nuls += s.ptr[i] == 0;
+    imap_emit_literal_head(out, s.len - nuls);
+    if (!nuls) {
+        str_add_slice(out, s);
+        return;
+    }
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i])
+            str_add_byte(out, s.ptr[i]);
+}
+
+/* RFC 3501 9: QUOTED-CHAR is 7-bit without CR, LF and NUL; high: RFC 9051 4.3 allows UTF-8. */
+static bool can_quote(struct slice s, bool high)
+{
+    if (s.len > IMAP_STRING_LITERAL_AT)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] == 0 || s.ptr[i] == '\r' || s.ptr[i] == '\n' || (s.ptr[i] >= 0x80 && !high))
+            return false;
+    return true;
+}
+
+void imap_emit_string(struct str *out, struct slice s)
+{
+    if (can_quote(s, false))
+        emit_quoted(out, s);
+    else
+        emit_literal(out, s);
+}
+
+void imap_emit_nstring(struct str *out, struct slice s, bool nil)
+{
+    if (nil)
+        str_add_cstr(out, "NIL");
+    else
+        imap_emit_string(out, s);
+}
+
+void imap_emit_astring(struct str *out, struct slice s)
+{
+    bool atom = s.len > 0 && s.len <= IMAP_STRING_LITERAL_AT && !slice_ieq_cstr(s, "NIL");
+
+    for (size_t i = 0; atom && i < s.len; i++)
+        atom = imap__is_astring_char(s.ptr[i]);
+    if (atom)
+        str_add_slice(out, s);
+    else
+        imap_emit_string(out, s);
+}
+
+void imap_emit_mailbox(struct str *out, struct slice utf8_name, bool utf8)
+{
+    struct str name;
+
+    if (utf8) { /* RFC 6855 3: UTF-8 goes in quoted strings */
+        bool high = false;
+        for (size_t i = 0; i < utf8_name.len; i++)
+            high = high || utf8_name.ptr[i] >= 0x80;
+        if (high && can_quote(utf8_name, true))
+            emit_quoted(out, utf8_name);
+        else
+            imap_emit_astring(out, utf8_name);
+        return;
+    }
+    str_init(&name, 0);
+    if (utf7imap_emit(utf8_name, &name))
+        imap_emit_astring(out, utf8_name); /* not UTF-8: a literal shows what there is */
+    else
+        imap_emit_astring(out, str_slice(&name));
+    str_fini(&name);
+}
+
+void imap_emit_flags(struct str *out, unsigned system, const struct slice *keywords, size_t count)
+{
+    static const struct {
+        unsigned bit;
+        const char *text;
+    } rows[] = {{IMAP_FLAG_ANSWERED, "\\Answered"}, {IMAP_FLAG_FLAGGED, "\\Flagged"},
+                {IMAP_FLAG_DELETED, "\\Deleted"},   {IMAP_FLAG_SEEN, "\\Seen"},
+                {IMAP_FLAG_DRAFT, "\\Draft"},       {IMAP_FLAG_RECENT, "\\Recent"}};
+    const char *blank = "";
+
+    str_add_byte(out, '(');
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++)
+        if (system & rows[i].bit) {
+            str_add_cstr(out, blank);
+            str_add_cstr(out, rows[i].text);
+            blank = " ";
+        }
+    for (size_t i = 0; i < count; i++) {
+        str_add_cstr(out, blank);
+        str_add_slice(out, keywords[i]);
+        blank = " ";
+    }
+    str_add_byte(out, ')');
+}
+
+void imap_emit_date_time(struct str *out, int64_t unix_s, int zone_minutes)
+{
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    int64_t local = unix_s + (int64_t)zone_minutes * 60;
+    int64_t days = local / 86400;
+    int64_t second = local % 86400;
+    int64_t year;
+    unsigned month;
+    unsigned day;
+    int zone = zone_minutes < 0 ? -zone_minutes : zone_minutes;
+
+    if (second < 0) {
+        second += 86400;
+        days--;
+    }
+    clock_civil_from_days(days, &year, &month, &day);
+    /* RFC 3501 9: four digits; a clock outside of them is shown at the bound. */
+    year = MS_MAX(0, MS_MIN(year, 9999));
+    str_addf(out, "\"%2u-%s-%04d %02d:%02d:%02d %c%02d%02d\"", day, months[month - 1], (int)year,
+             (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), zone_minutes < 0 ? '-' : '+',
+             zone / 60, zone % 60);
+}
+
+static void emit_section_text(struct str *out, const struct imap_section *s)
+{
+    static const char *const texts[] = {
+        [IMAP_TEXT_ALL] = "",
+        [IMAP_TEXT_HEADER] = "HEADER",
+        [IMAP_TEXT_HEADER_FIELDS] = "HEADER.FIELDS",
+        [IMAP_TEXT_HEADER_FIELDS_NOT] = "HEADER.FIELDS.NOT",
+        [IMAP_TEXT_TEXT] = "TEXT",
+        [IMAP_TEXT_MIME] = "MIME",
+    };
+
+    for (uint32_t i = 0; i < s->part_count; i++) {
+        if (i)
+            str_add_byte(out, '.');
+        str_add_u64(out, s->parts[i]);
+    }
+    if (s->part_count && s->text != IMAP_TEXT_ALL)
+        str_add_byte(out, '.');
+    str_add_cstr(out, texts[s->text]);
+    if (!s->field_count)
+        return;
+    for (uint32_t i = 0; i < s->field_count; i++) {
+        str_add_cstr(out, i ? " " : " (");
+        imap_emit_astring(out, s->fields[i]);
+    }
+    str_add_byte(out, ')');
+}
+
+void imap_emit_section(struct str *out, const struct imap_section *section)
+{
+    static const char *const names[] = {
+        [IMAP_NAME_BODY] = "BODY",
+        [IMAP_NAME_RFC822] = "RFC822",
+        [IMAP_NAME_RFC822_HEADER] = "RFC822.HEADER",
+        [IMAP_NAME_RFC822_TEXT] = "RFC822.TEXT",
+        [IMAP_NAME_BINARY] = "BINARY",
+        [IMAP_NAME_BINARY_SIZE] = "BINARY.SIZE",
+    };
+    bool legacy = section->name == IMAP_NAME_RFC822 || section->name == IMAP_NAME_RFC822_HEADER ||
+                  section->name == IMAP_NAME_RFC822_TEXT;
+
+    str_add_cstr(out, names[section->name]);
+    if (legacy)
+        return;
+    str_add_byte(out, '[');
+    emit_section_text(out, section);
+    str_add_byte(out, ']');
+    if (section->has_partial) { /* RFC 3501 7.4.2: only the origin is repeated */
+        str_add_byte(out, '<');
+        str_add_u64(out, section->partial_off);
+        str_add_byte(out, '>');
+    }
+}
