@@ -3,16 +3,17 @@
  * Layer 7 (dispatch).   Uses: base, obs, conf, loop, bus, net.
  *
  * Words as in the reference: a service listens on addresses and speaks one protocol; a worker is a logical server process: the
- * service's shard on one loop, with its own connections and life counters. Protocol modules export a const struct service_proto;
+ * service's shard on one loop, with its own connections. Protocol modules export a const struct service_proto;
  * app registers them; configuration names them.
  *
  *   control thread                                loop
  *   accept4 -> dispatch_pick (semantics 2.4) --fd--> DISPATCH_MSG_HANDOFF -> proto->session_open(worker, fd, peer, id)
  *              worker wanted                  -----> DISPATCH_MSG_WORKER   -> proto->worker_open(...)
+ *              session ended, room again      <----- DISPATCH_NOTE_CLOSED
  *
  * Threads:  dispatch_open/start/stop on the control thread; dispatch_session_closed on the worker's loop.
  *           A worker's number of live sessions is an atomic that its loop writes and the control thread reads.
- * Limits:   DISPATCH_WORKERS_MAX per service; when nobody can take a connection the listener pauses and the kernel's backlog
+ * Limits:   DISPATCH_SERVICES_MAX, DISPATCH_WORKERS_MAX per service; when nobody can take a connection the listener pauses and the kernel's backlog
  *           queues; it goes on when a session ends.
  */
 #ifndef MS_DISPATCH_H
@@ -28,16 +29,22 @@
 #define DISPATCH_WORKERS_MAX  64
 #define DISPATCH_LISTEN_MAX   16
 
+#define DISPATCH_MSG_WORKER  BUS_KIND(7, 1, 1) /* a[0] = worker: open it */
+#define DISPATCH_MSG_HANDOFF BUS_KIND(7, 1, 2) /* a[0] = worker, a[1] = fd, a[2] = session; body = struct net_addr */
+#define DISPATCH_MSG_DRAIN   BUS_KIND(7, 1, 3) /* a[0] = worker: no more connections, say goodbye */
+#define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker */
+#define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker: one session fewer */
+
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
 
 struct dispatch_service_conf { /* "dispatcher.services.*", defaults from "dispatcher.defaults" */
     struct conf_strlist listen;
-    const char *protocol;
-    int tls; /* enum dispatch_tls */
+    int protocol; /* index into dispatch_protocol_names */
+    int tls;      /* enum dispatch_tls */
     uint64_t min_procs, max_procs, min_conns, max_conns;
-    uint64_t max_life_conns;
-    uint64_t backlog; /* 0 = max_procs * max_conns, at least 5, at most 4096 */
+    uint64_t backlog; /* 0 = max_procs * max_conns, at least 5; the kernel has its own limit */
 };
+extern const char *const dispatch_protocol_names[]; /* NULL-terminated: what is built */
 extern const struct conf_table dispatch_defaults_table, dispatch_services_table;
 
 struct dispatch_worker; /* handle of a worker on its loop */
@@ -73,9 +80,9 @@ enum dispatch_wstate { DISPATCH_W_STARTING, DISPATCH_W_RUNNING, DISPATCH_W_TERMI
 struct dispatch_wview {
     uint32_t id;
     enum dispatch_wstate state;
-    uint64_t active, pending, life;
+    uint64_t active, pending;
 };
-struct dispatch_limits { uint64_t min_procs, max_procs, min_conns, max_conns, max_life_conns; };
+struct dispatch_limits { uint64_t min_procs, max_procs, min_conns, max_conns; };
 enum dispatch_pick { DISPATCH_PICK_WORKER, DISPATCH_PICK_SPAWN, DISPATCH_PICK_WAIT };
 /* index_out: into workers, for DISPATCH_PICK_WORKER. */
 enum dispatch_pick dispatch_pick(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n,

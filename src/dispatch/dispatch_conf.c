@@ -1,0 +1,80 @@
+/*
+ * dispatch_conf.c - option rows of "dispatcher.defaults" and "dispatcher.services.*".
+ */
+#include "ms/dispatch.h"
+
+const char *const dispatch_protocol_names[] = {"smtp", "submission", "lmtp", "imap", NULL};
+static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
+
+#define DISPATCH_LIMIT_ROWS                                                                                  \
+    {.key = "min_procs",                                                                                     \
+     .type = CONF_INT,                                                                                       \
+     CONF_AT(struct dispatch_service_conf, min_procs),                                                       \
+     .dflt = "1",                                                                                            \
+     .min = "0",                                                                                             \
+     .max = "64",                                                                                            \
+     .help = "Workers that always exist."},                                                                  \
+        {.key = "max_procs",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_procs),                                                   \
+         .dflt = "8",                                                                                        \
+         .min = "1",                                                                                         \
+         .max = "64",                                                                                        \
+         .help = "Most workers of a service."},                                                              \
+        {.key = "min_conns",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, min_conns),                                                   \
+         .dflt = "50",                                                                                       \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .help = "A worker with this many connections is busy enough: when all are, another is made."},      \
+        {.key = "max_conns",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_conns),                                                   \
+         .dflt = "5000",                                                                                     \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .help = "Most connections of one worker."},                                                         \
+    {                                                                                                        \
+        .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
+        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \
+        .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns."     \
+    }
+
+/* clang-format off */
+static const struct conf_opt dispatch_defaults_opts[] = {
+    DISPATCH_LIMIT_ROWS,
+};
+static const struct conf_opt dispatch_service_opts[] = {
+    {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen), .flags = CONF_REQUIRED,
+     .list_max = DISPATCH_LISTEN_MAX, .example = "127.0.0.1:25 [::1]:25",
+     .help = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT or unix:PATH."},
+    {.key = "protocol", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, protocol), .names = dispatch_protocol_names,
+     .flags = CONF_REQUIRED, .example = "smtp", .help = "What is spoken there."},
+    {.key = "tls", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, tls), .names = tls_names, .dflt = "none",
+     .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
+    DISPATCH_LIMIT_ROWS,
+};
+/* clang-format on */
+
+/* semantics 2.4: such limits are brought into range; an operator who wrote both hears of it at once. */
+static enum ms_err service_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct dispatch_service_conf *conf = entry;
+    if (conf->min_procs > conf->max_procs)
+        conf_check_error(check, "min_procs", NULL, "min_procs is greater than max_procs");
+    if (conf->min_conns > conf->max_conns)
+        conf_check_error(check, "min_conns", NULL, "min_conns is greater than max_conns");
+    return MS_OK;
+}
+
+const struct conf_table dispatch_defaults_table = {.path = "dispatcher.defaults",
+                                                   CONF_OPTS(dispatch_defaults_opts),
+                                                   CONF_STRUCT(struct dispatch_service_conf),
+                                                   .help = "Limits for services that do not set their own."};
+const struct conf_table dispatch_services_table = {.path = "dispatcher.services.*",
+                                                   CONF_OPTS(dispatch_service_opts),
+                                                   CONF_STRUCT(struct dispatch_service_conf),
+                                                   .defaults_path = "dispatcher.defaults",
+                                                   .check = service_check,
+                                                   .help = "A service: addresses, protocol, limits."};

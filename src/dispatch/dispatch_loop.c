@@ -1,0 +1,79 @@
+/*
+ * dispatch_loop.c - the half that lives on a worker loop: opens workers, hands descriptors to them, counts
+ * sessions.
+ */
+#include "dispatch_priv.h"
+
+#include <unistd.h>
+
+static struct bus_ep *control_ep(const struct dispatch_lane *lane)
+{
+    return lane->dispatch->ep;
+}
+
+static void lane_reply(struct dispatch_lane *lane, const struct bus_msg *msg)
+{
+    struct bus_msg reply = {.kind = DISPATCH_MSG_TAKEN, .id = msg->id, .a = {msg->a[0]}};
+    bus_reply(lane->ep, lane->ep, msg->from, &reply);
+}
+
+static void on_worker(void *owner, const struct bus_msg *msg)
+{
+    struct dispatch_lane *lane = owner;
+    struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
+    w->draining = false;
+    w->impl =
+        w->service->proto->worker_open(w->service->env, w, lane->loop, &w->service->conf, w->service->name);
+    lane_reply(lane, msg);
+}
+
+static void on_handoff(void *owner, const struct bus_msg *msg)
+{
+    struct dispatch_lane *lane = owner;
+    struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
+    struct mbuf *body = msg->body;
+    struct net_addr peer;
+    MS_ASSERT(body && body->len == sizeof peer);
+    memcpy(&peer, mbuf_data(body), sizeof peer);
+    mbuf_unref(&body);
+    /* Counted before the reply takes it out of `pending`: the control thread may see it twice for a moment,
+     * never not at all. */
+    atomic_fetch_add_explicit(&w->active, 1, memory_order_relaxed);
+    lane_reply(lane, msg);
+    w->service->proto->session_open(w->impl, (int)msg->a[1], &peer, msg->a[2]);
+}
+
+static void worker_close_if_empty(struct dispatch_worker *w)
+{
+    if (w->draining && w->impl && atomic_load_explicit(&w->active, memory_order_relaxed) == 0) {
+        w->service->proto->worker_close(w->impl);
+        w->impl = NULL;
+    }
+}
+
+static void on_drain(void *owner, const struct bus_msg *msg)
+{
+    struct dispatch_lane *lane = owner;
+    struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
+    w->draining = true;
+    w->service->proto->worker_drain(w->impl);
+    worker_close_if_empty(w);
+    lane_reply(lane, msg);
+}
+
+void dispatch_session_closed(struct dispatch_worker *w)
+{
+    MS_ASSERT(loop_is_home(w->lane->loop));
+    uint64_t before = atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
+    MS_ASSERT(before > 0);
+    worker_close_if_empty(w);
+    struct bus_msg note = {.kind = DISPATCH_NOTE_CLOSED, .a = {w->id}};
+    bus_note(w->lane->ep, control_ep(w->lane), &note);
+}
+
+void dispatch__lane_init(struct dispatch_lane *lane)
+{
+    bus_on(lane->ep, DISPATCH_MSG_WORKER, on_worker, lane);
+    bus_on(lane->ep, DISPATCH_MSG_HANDOFF, on_handoff, lane);
+    bus_on(lane->ep, DISPATCH_MSG_DRAIN, on_drain, lane);
+}
