@@ -54,8 +54,9 @@ struct value_char {
 
 static struct value_char value_next(struct slice s)
 {
-    struct value_char c = {.len = utf8_parse(s, &c.code)};
+    struct value_char c = {0};
 
+    c.len = utf8_parse(s, &c.code);
     if (c.len == 0) {
         c.len = 1;
         c.broken = true;

@@ -129,14 +129,26 @@ static bool log_wait_writable(void)
     return n > 0 && !(p.revents & (POLLERR | POLLNVAL));
 }
 
-/* Gives the bytes written. A descriptor that polls writable takes PIPE_BUF bytes without blocking, also when
- * it is not in non-blocking mode; a larger write might wait for ever. */
+_Static_assert(OBS_LINE_MAX <= PIPE_BUF, "a whole line fits one write");
+
+/* As many whole lines as fit PIPE_BUF bytes: so much a descriptor that polls writable takes without blocking,
+ * also when it is not in non-blocking mode, and a pipe takes it in one piece, so that lines of other writers
+ * do not come between.
+ */
+static size_t log_write_len(const uint8_t *ptr, size_t len)
+{
+    const uint8_t *last = len > PIPE_BUF ? memrchr(ptr, '\n', PIPE_BUF) : NULL;
+
+    return last ? (size_t)(last - ptr) + 1 : MS_MIN(len, (size_t)PIPE_BUF);
+}
+
+/* Gives the bytes written. */
 static size_t log_write_all(const uint8_t *ptr, size_t len)
 {
     size_t done = 0;
 
     while (done < len && log_wait_writable()) {
-        ssize_t n = write(lg.fd, ptr + done, MS_MIN(len - done, (size_t)PIPE_BUF));
+        ssize_t n = write(lg.fd, ptr + done, log_write_len(ptr + done, len - done));
 
         if (n > 0)
             done += (size_t)n;
