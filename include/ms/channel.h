@@ -22,14 +22,16 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t filesperjob; /* 0 = one job */
     uint64_t threaddepth;
     uint64_t max_client_threads; /* entries one job works on at a time */
-    struct conf_strlist hosts;   /* routing systems beside the channel's own name */
     struct conf_numlist backoff; /* ms: wait after attempt k fails; the last value repeats */
 };
 extern const struct conf_table channel_defaults_table, channel_table;
 
 enum channel_outcome { CHANNEL_DONE /* nothing left to do for the entry */, CHANNEL_RETRY /* due_us is in the queue */ };
 
-struct channel_job; /* the controller's handle of a job on its loop */
+/* The controller's handle of a job on its loop; its own state is behind it. */
+struct channel_job {
+    void (*entry_done)(struct channel_job *handle, uint64_t ticket, enum channel_outcome outcome);
+};
 
 struct channel_driver {
     const char *name; /* "store" */
@@ -39,7 +41,10 @@ struct channel_driver {
     void (*job_entry)(void *job, const struct queue_id *id, uint64_t ticket);
     void (*job_close)(void *job); /* no entry in work */
 };
-void channel_entry_done(struct channel_job *handle, uint64_t ticket, enum channel_outcome outcome);
+static inline void channel_entry_done(struct channel_job *handle, uint64_t ticket, enum channel_outcome outcome)
+{
+    handle->entry_done(handle, ticket, outcome);
+}
 
 struct channel_registry;
 struct channel_registry *channel_registry_create(void);
