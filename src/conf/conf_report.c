@@ -56,6 +56,7 @@ static bool report_has(const struct conf_report_mem *mem, const struct report_it
     return false;
 }
 
+static char *report_vprintf(struct arena *a, const char *fmt, va_list ap) MS_PRINTF(2, 0);
 static char *report_vprintf(struct arena *a, const char *fmt, va_list ap)
 {
     char text[1024];
