@@ -2,19 +2,19 @@
  * obs.h - what the operator sees: structured events, counters, histograms.
  * Layer 1 (obs).   Uses: base.
  *
- * One event is one line: time, level, session id, dotted name, key=value... Names, levels and keys are declared once in
- * obs_events.def, counters in obs_counters.def; manual pages are made from the same rows.
+ * One event is one line: time, level, session id, dotted name, key=value... Names, levels and keys are
+ * declared once in obs_events.def, counters in obs_counters.def; manual pages are made from the same rows.
  *
  *   OBS_EVENT(OBS_SMTPD_TX_FINISHED, session_id, OBS_S("from", from), OBS_U("size", bytes));
  *   obs_count(MET_SMTPD_MESSAGES, 1);
  *
- * Threads:  any. Lines go through a bounded ring of the calling thread (OBS_RING_BYTES) to the log thread; a full ring
- *           drops the line and counts it (log.dropped names the number). Before obs_start and after obs_stop lines are
- *           written directly to standard error. Counters are per thread (relaxed, own cache line), summed when read.
- * Memory:   a line is cut at OBS_LINE_MAX (whole characters, still well formed, cut=true at its end). Control bytes in
- *           values are escaped (\xNN, JSON \u00NN), values with blanks are quoted; what is not UTF-8 is \xNN, in JSON
- *           U+FFFD. Sessions and OBS_X values are hexadecimal, in JSON strings; OBS_E gives ms_err_text.
- * Never:    secrets. There is no verb for "dump this buffer".
+ * Threads:  any. Lines go through a bounded ring of the calling thread (OBS_RING_BYTES) to the log thread; a
+ * full ring drops the line and counts it (log.dropped names the number). Before obs_start and after obs_stop
+ * lines are written directly to standard error. Counters are per thread (relaxed, own cache line), summed
+ * when read. Memory:   a line is cut at OBS_LINE_MAX (whole characters, still well formed, cut=true at its
+ * end). Control bytes in values are escaped (\xNN, JSON \u00NN), values with blanks are quoted; what is not
+ * UTF-8 is \xNN, in JSON U+FFFD. Sessions and OBS_X values are hexadecimal, in JSON strings; OBS_E gives
+ * ms_err_text. Never:    secrets. There is no verb for "dump this buffer".
  */
 #ifndef MS_OBS_H
 #define MS_OBS_H
@@ -60,16 +60,16 @@ struct obs_kv {
 #define OBS_E(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_ERR, .u = (uint64_t)(v)})
 
 /* session: 0 = none. The kv array is borrowed. */
-#define OBS_EVENT(ev, session, ...)                                                                  \
-    obs_event_emit((ev), (session), (const struct obs_kv[]){__VA_ARGS__},                            \
+#define OBS_EVENT(ev, session, ...)                                                                          \
+    obs_event_emit((ev), (session), (const struct obs_kv[]){__VA_ARGS__},                                    \
                    sizeof((const struct obs_kv[]){__VA_ARGS__}) / sizeof(struct obs_kv))
 #define OBS_EVENT0(ev, session) obs_event_emit((ev), (session), NULL, 0)
 void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv, size_t count);
 
 const char *obs_event_name(enum obs_event ev);
 /* Formats without sending: what obs_event_emit would write, line end included, for tests and `trace`. */
-void obs_event_format(struct str *out, enum obs_format format, uint64_t wall_us, enum obs_event ev, uint64_t session,
-                      const struct obs_kv *kv, size_t count);
+void obs_event_format(struct str *out, enum obs_format format, uint64_t wall_us, enum obs_event ev,
+                      uint64_t session, const struct obs_kv *kv, size_t count);
 
 /* Control thread. fd is borrowed (standard error). level: lines below it are not made at all. */
 MS_MUST_USE enum ms_err obs_start(int fd, enum obs_level level, enum obs_format format);
@@ -90,7 +90,7 @@ struct obs_hist {
     uint64_t sum;
     uint64_t count;
 };
-void obs_hist_add(struct obs_hist *h, uint64_t value); /* owner thread only */
+void obs_hist_add(struct obs_hist *h, uint64_t value);          /* owner thread only */
 uint64_t obs_hist_quantile(const struct obs_hist *h, double q); /* upper bound of the bucket */
 
 /* Token bucket for repeated lines: true = log it; *suppressed_out = lines swallowed since the last true. */

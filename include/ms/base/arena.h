@@ -4,16 +4,16 @@
  * Threads:  one thread at a time; asserted nowhere, the owner's home loop is.
  * Memory:   chunks grow from ARENA_CHUNK_MIN to ARENA_CHUNK_MAX; a larger object gets a chunk of its own.
  *           arena_hold keeps a counted reference until reset.
- * Limits:   `bytes_max` given at init bounds the sum of chunks; 0 = none. arena_alloc stops the process when an object
- *           passes the bound; code that takes peer-sized data uses arena_try_alloc.
+ * Limits:   `bytes_max` given at init bounds the sum of chunks; 0 = none. arena_alloc stops the process when
+ * an object passes the bound; code that takes peer-sized data uses arena_try_alloc.
  */
 #ifndef MS_BASE_ARENA_H
 #define MS_BASE_ARENA_H
 
 #include "ms/base/slice.h"
 
-#define ARENA_CHUNK_MIN 512
-#define ARENA_CHUNK_MAX 65536
+#define ARENA_CHUNK_MIN  512
+#define ARENA_CHUNK_MAX  65536
 #define ARENA_CHUNK_KEPT 4096 /* many sessions idle with an empty arena */
 
 struct mbuf;
@@ -29,7 +29,8 @@ struct arena {
 
 void arena_init(struct arena *a, size_t bytes_max);
 void arena_fini(struct arena *a);
-/* Drops held references and all memory but the smallest chunk, which is kept when it is at most ARENA_CHUNK_KEPT. */
+/* Drops held references and all memory but the smallest chunk, which is kept when it is at most
+ * ARENA_CHUNK_KEPT. */
 void arena_reset(struct arena *a);
 /* 16-byte aligned, zeroed, never NULL. */
 void *arena_alloc(struct arena *a, size_t bytes);

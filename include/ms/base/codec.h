@@ -1,9 +1,9 @@
 /*
  * codec.h - text encodings without policy.
  * Layer 0 (base).   Threads: pure.
- * Decoders are strict unless the name says lax; output is appended to a str whose max bounds it. A strict decoder gives
- * MS_ELIMIT when the bound is passed and leaves the str as long as it was on every error; a lax one stops, and the str
- * is_over.
+ * Decoders are strict unless the name says lax; output is appended to a str whose max bounds it. A strict
+ * decoder gives MS_ELIMIT when the bound is passed and leaves the str as long as it was on every error; a lax
+ * one stops, and the str is_over.
  */
 #ifndef MS_BASE_CODEC_H
 #define MS_BASE_CODEC_H
@@ -24,7 +24,8 @@ MS_MUST_USE enum ms_err utf7imap_parse(struct slice in, struct str *out);
 MS_MUST_USE enum ms_err utf7imap_emit(struct slice utf8, struct str *out);
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool utf8_is_valid(struct slice in);
-/* Decodes the character at the start of `in`; gives its length in bytes, 0 when it is malformed or cut off. */
+/* Decodes the character at the start of `in`; gives its length in bytes, 0 when it is malformed or cut off.
+ */
 size_t utf8_parse(struct slice in, uint32_t *code_point_out);
 /* What is no Unicode scalar value becomes U+FFFD. */
 void utf8_add(struct str *out, uint32_t code_point);

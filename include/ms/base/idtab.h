@@ -2,8 +2,8 @@
  * idtab.h - id table: 64-bit ids for objects whose answers may come late.
  * Layer 0 (base).
  * Threads:  the owner's.
- * An id is slot + generation; after idtab_remove the same id never finds anything again (generation is 40 bits).
- * Limits:   IDTAB_SLOTS_MAX objects at once; idtab_add gives 0 past it. 0 is never a valid id.
+ * An id is slot + generation; after idtab_remove the same id never finds anything again (generation is 40
+ * bits). Limits:   IDTAB_SLOTS_MAX objects at once; idtab_add gives 0 past it. 0 is never a valid id.
  */
 #ifndef MS_BASE_IDTAB_H
 #define MS_BASE_IDTAB_H

@@ -15,8 +15,9 @@ struct list {
 #define LIST_ENTRY(node, type, member) MS_CONTAINER_OF(node, type, member)
 #define LIST_FOREACH(head, it)         for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current node may be removed (and freed) in the body. */
-#define LIST_FOREACH_SAFE(head, it) \
-    for (struct list *it = (head)->next, *it##_next_ = it->next; it != (head); it = it##_next_, it##_next_ = it->next)
+#define LIST_FOREACH_SAFE(head, it)                                                                          \
+    for (struct list *it = (head)->next, *it##_next_ = it->next; it != (head);                               \
+         it = it##_next_, it##_next_ = it->next)
 
 static inline void list_init(struct list *l)
 {

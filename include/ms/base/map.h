@@ -31,8 +31,8 @@ void *map_find(const struct map *m, struct slice key);
 void *map_find_u64(const struct map *m, uint64_t key);
 void *map_remove(struct map *m, struct slice key); /* the value, or NULL */
 void *map_remove_u64(struct map *m, uint64_t key);
-/* Walk in no order: start with *cursor = 0; false at the end. The map must not change meanwhile, except removal of the
- * entry just given. key_out of an id entry is its 8 bytes. */
+/* Walk in no order: start with *cursor = 0; false at the end. The map must not change meanwhile, except
+ * removal of the entry just given. key_out of an id entry is its 8 bytes. */
 bool map_next(const struct map *m, size_t *cursor, struct slice *key_out, void **value_out);
 
 #endif

@@ -1,11 +1,10 @@
 /*
  * mbuf.h - counted bytes: the only memory that crosses threads.
  * Layer 0 (base).
- * Threads:  filled by one thread while it is the only holder; immutable from the moment a second reference exists or
- *           it was sent through a ring. The count is atomic; the last mbuf_unref frees on its own thread.
- * Memory:   header and bytes are one allocation. `next` chains pieces of one payload; the chain is owned by its head's
- *           holder: mbuf_unref_chain drops one reference of every piece.
- * Limits:   MBUF_BYTES_MAX a piece.
+ * Threads:  filled by one thread while it is the only holder; immutable from the moment a second reference
+ * exists or it was sent through a ring. The count is atomic; the last mbuf_unref frees on its own thread.
+ * Memory:   header and bytes are one allocation. `next` chains pieces of one payload; the chain is owned by
+ * its head's holder: mbuf_unref_chain drops one reference of every piece. Limits:   MBUF_BYTES_MAX a piece.
  */
 #ifndef MS_BASE_MBUF_H
 #define MS_BASE_MBUF_H

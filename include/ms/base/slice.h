@@ -41,8 +41,8 @@ static inline bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-int slice_cmp(struct slice a, struct slice b);      /* memcmp order, shorter first */
-bool slice_ieq(struct slice a, struct slice b);     /* ASCII case-insensitive */
+int slice_cmp(struct slice a, struct slice b);  /* memcmp order, shorter first */
+bool slice_ieq(struct slice a, struct slice b); /* ASCII case-insensitive */
 int slice_icmp(struct slice a, struct slice b);
 bool slice_ieq_cstr(struct slice a, const char *cstr);
 bool slice_eq_cstr(struct slice a, const char *cstr);
@@ -84,22 +84,74 @@ static inline bool ms_ascii_is_alpha(uint8_t c)
 
 /* Fixed-width integers at any address. Keys of the index are big-endian so that they sort; everything else on
  * disk is little-endian. */
-static inline void ms_put_le16(void *p, uint16_t v) { memcpy(p, &v, 2); }
-static inline void ms_put_le32(void *p, uint32_t v) { memcpy(p, &v, 4); }
-static inline void ms_put_le64(void *p, uint64_t v) { memcpy(p, &v, 8); }
-static inline void ms_put_be16(void *p, uint16_t v) { v = __builtin_bswap16(v); memcpy(p, &v, 2); }
-static inline void ms_put_be32(void *p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-static inline void ms_put_be64(void *p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
-static inline uint16_t ms_get_le16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static inline uint32_t ms_get_le32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t ms_get_le64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
-static inline uint16_t ms_get_be16(const void *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-static inline uint32_t ms_get_be32(const void *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t ms_get_be64(const void *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the on-disk formats are written for little-endian hosts");
+static inline void ms_put_le16(void *p, uint16_t v)
+{
+    memcpy(p, &v, 2);
+}
+static inline void ms_put_le32(void *p, uint32_t v)
+{
+    memcpy(p, &v, 4);
+}
+static inline void ms_put_le64(void *p, uint64_t v)
+{
+    memcpy(p, &v, 8);
+}
+static inline void ms_put_be16(void *p, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    memcpy(p, &v, 2);
+}
+static inline void ms_put_be32(void *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, 4);
+}
+static inline void ms_put_be64(void *p, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
+}
+static inline uint16_t ms_get_le16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+static inline uint32_t ms_get_le32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t ms_get_le64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+static inline uint16_t ms_get_be16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return __builtin_bswap16(v);
+}
+static inline uint32_t ms_get_be32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return __builtin_bswap32(v);
+}
+static inline uint64_t ms_get_be64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return __builtin_bswap64(v);
+}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the on-disk formats are written for little-endian hosts");
 
-/* Bounded reader of binary records: every get checks the bound; after the first failure `bad` stays true and every
- * later get gives zero or an empty slice, so a decoder checks once at its end. */
+/* Bounded reader of binary records: every get checks the bound; after the first failure `bad` stays true and
+ * every later get gives zero or an empty slice, so a decoder checks once at its end. */
 struct rd {
     const uint8_t *ptr;
     const uint8_t *end;
@@ -122,10 +174,33 @@ static inline bool rd__need(struct rd *r, size_t n)
     }
     return true;
 }
-static inline uint8_t rd_u8(struct rd *r) { if (!rd__need(r, 1)) return 0; return *r->ptr++; }
-static inline uint16_t rd_u16(struct rd *r) { if (!rd__need(r, 2)) return 0; r->ptr += 2; return ms_get_le16(r->ptr - 2); }
-static inline uint32_t rd_u32(struct rd *r) { if (!rd__need(r, 4)) return 0; r->ptr += 4; return ms_get_le32(r->ptr - 4); }
-static inline uint64_t rd_u64(struct rd *r) { if (!rd__need(r, 8)) return 0; r->ptr += 8; return ms_get_le64(r->ptr - 8); }
+static inline uint8_t rd_u8(struct rd *r)
+{
+    if (!rd__need(r, 1))
+        return 0;
+    return *r->ptr++;
+}
+static inline uint16_t rd_u16(struct rd *r)
+{
+    if (!rd__need(r, 2))
+        return 0;
+    r->ptr += 2;
+    return ms_get_le16(r->ptr - 2);
+}
+static inline uint32_t rd_u32(struct rd *r)
+{
+    if (!rd__need(r, 4))
+        return 0;
+    r->ptr += 4;
+    return ms_get_le32(r->ptr - 4);
+}
+static inline uint64_t rd_u64(struct rd *r)
+{
+    if (!rd__need(r, 8))
+        return 0;
+    r->ptr += 8;
+    return ms_get_le64(r->ptr - 8);
+}
 static inline struct slice rd_bytes(struct rd *r, size_t n)
 {
     if (!rd__need(r, n))
@@ -134,8 +209,14 @@ static inline struct slice rd_bytes(struct rd *r, size_t n)
     return (struct slice){r->ptr - n, n};
 }
 /* u16 length, then the bytes. */
-static inline struct slice rd_bytes16(struct rd *r) { return rd_bytes(r, rd_u16(r)); }
+static inline struct slice rd_bytes16(struct rd *r)
+{
+    return rd_bytes(r, rd_u16(r));
+}
 /* u32 length, then the bytes. */
-static inline struct slice rd_bytes32(struct rd *r) { return rd_bytes(r, rd_u32(r)); }
+static inline struct slice rd_bytes32(struct rd *r)
+{
+    return rd_bytes(r, rd_u32(r));
+}
 
 #endif

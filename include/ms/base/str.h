@@ -2,10 +2,10 @@
  * str.h - growing byte buffer.
  * Layer 0 (base).
  * Threads:  one owner at a time.
- * Memory:   str_init needs no memory; str_fini releases. Growth doubles; `max` (0 = STR_BYTES_MAX) is a named bound
- *           set by the owner when a peer can make it grow.
- * Errors:   an append that would pass `max` changes nothing but sets `over`; callers that accept peer-sized data
- *           check str_is_over() once at the end. Always NUL-terminated behind len.
+ * Memory:   str_init needs no memory; str_fini releases. Growth doubles; `max` (0 = STR_BYTES_MAX) is a named
+ * bound set by the owner when a peer can make it grow. Errors:   an append that would pass `max` changes
+ * nothing but sets `over`; callers that accept peer-sized data check str_is_over() once at the end. Always
+ * NUL-terminated behind len.
  */
 #ifndef MS_BASE_STR_H
 #define MS_BASE_STR_H

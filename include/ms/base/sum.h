@@ -7,8 +7,9 @@
 
 #include "ms/base/slice.h"
 
-/* CRC-32C (Castagnoli, RFC 3720 B.4), reflected, initial value and final xor 0xFFFFFFFF handled inside, so that
- * crc32c_add(crc32c_add(0, a), b) == crc32c_add(0, ab). SSE4.2 where the machine has it, else a table. */
+/* CRC-32C (Castagnoli, RFC 3720 B.4), reflected, initial value and final xor 0xFFFFFFFF handled inside, so
+ * that crc32c_add(crc32c_add(0, a), b) == crc32c_add(0, ab). SSE4.2 where the machine has it, else a table.
+ */
 uint32_t crc32c_add(uint32_t crc, const void *ptr, size_t len);
 /* The table form on every machine: for tests and measurements. */
 uint32_t crc32c_add_table(uint32_t crc, const void *ptr, size_t len);
