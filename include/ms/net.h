@@ -1,30 +1,38 @@
 /*
  * net.h - listeners and byte streams on a loop, with TLS as a filter.
- * Layer 3 (net).   Uses: base, obs, conf, loop.   Owns libuv (with loop) and mbedTLS (TLS half).
+ * Layer 3 (net).   Uses: base, obs, loop.   Owns libuv (with loop) and mbedTLS (TLS half).
  *
  * A session is given a stream and a table of callbacks:
  *
  *   on_data(owner, bytes)   everything unread, contiguous: what was left last time plus what arrived. Returns how much
  *                           was consumed; the rest comes again with more. The session consumes whole commands, or runs
- *                           of message bytes.
- *   net_write / net_write_mbuf  collect output; one writev per turn (end-of-turn hook).
+ *                           of message bytes. It may call net_close, net_abort, net_read_stop and net_tls_start here;
+ *                           after the first three it is not called again for what it left (net_read_stop: until
+ *                           net_read_start).
+ *   net_write / net_write_mbuf  collect output; one sendmsg per turn (end-of-turn hook).
  *   on_drain(owner)         output fell below NET_OUT_LOW after net_out_bytes was above NET_OUT_HIGH.
- *   on_closed(owner, why)   exactly once, last; the stream's memory is gone after it returns.
+ *   on_closed(owner, why)   exactly once, last, from the end of a turn, never inside a call of the session's; the
+ *                           stream's memory is gone after it returns. After net_close or net_abort no other callback
+ *                           comes.
+ *
+ * When the peer ends its side, everything it sent has been offered to on_data; what is queued is written, then the
+ * stream closes (NET_CLOSED_BY_PEER). A session that answers later calls net_read_stop meanwhile, so it sees the end
+ * only after net_read_start, and a peer that half-closes behind its last command gets all its answers.
  *
  * Threads:  the home loop; asserted.
- * Memory:   the read buffer is the loop's (NET_READ_BYTES, shared); only an unconsumed remainder is copied to the stream,
- *           bounded by in_max (past it: on_overlong, and if that keeps nothing, the stream closes). An idle stream owns
- *           no I/O buffer. Output is chained blocks of the loop's pool; nothing is produced past NET_OUT_MAX by a
- *           session that looks at net_out_bytes.
+ * Memory:   the read buffer is the loop's (NET_READ_BYTES, shared); only an unconsumed remainder is copied to the stream.
+ *           on_data is never given more than in_max bytes; when it is given in_max and consumes nothing, reading being
+ *           on, the stream closes (NET_CLOSED_OVERLONG). An idle stream owns no I/O buffer. Output is chained blocks of
+ *           the loop's pool; not much is produced past NET_OUT_HIGH by a session that looks at net_out_bytes.
  * Transports: a kernel socket, or memory (net_mem_*) for protocol tests on a virtual loop.
  * Errors:   reading ends with on_closed; there are no error callbacks beside it.
+ * Limits:   NET_READ_TURN_BYTES read of one stream in one turn; then the others have their turn.
  */
 #ifndef MS_NET_H
 #define MS_NET_H
 
 #include "ms/base/mbuf.h"
 #include "ms/base/str.h"
-#include "ms/conf.h"
 #include "ms/loop.h"
 
 #define NET_READ_BYTES  65536
@@ -34,6 +42,7 @@
 #define NET_BLOCK_BYTES 16384
 #define NET_ADDR_TEXT_MAX 64           /* "[2001:db8::1]:65535" or "unix:" */
 #define NET_ACCEPT_BATCH 16
+#define NET_READ_TURN_BYTES (256 * 1024)
 
 struct net_stream;
 struct net_listener;
@@ -41,8 +50,8 @@ struct net_tls; /* one certificate and key, parsed: an immutable, counted snapsh
 
 enum net_close_why {
     NET_CLOSED_BY_US,
-    NET_CLOSED_BY_PEER,    /* orderly: FIN or close_notify */
-    NET_CLOSED_RESET,      /* error of the socket */
+    NET_CLOSED_BY_PEER,    /* orderly: FIN, under TLS close_notify */
+    NET_CLOSED_RESET,      /* error of the socket; under TLS also a FIN without close_notify (cut off) */
     NET_CLOSED_OVERLONG,   /* in_max reached and nothing consumed */
     NET_CLOSED_TLS,        /* handshake or record failure */
     NET_CLOSED_TIMEOUT,    /* by the session's own call net_close(.., why) */
@@ -64,7 +73,9 @@ struct net_addr {
 
 /* -- listeners: bound and listening at open; watched by uv_poll, accepted with accept4, at most NET_ACCEPT_BATCH a wake. */
 typedef void net_accept_fn(void *owner, int fd, const struct net_addr *peer); /* takes over fd */
-/* where: "127.0.0.1:25", "[::]:25", "unix:/path". Sets close-on-exec, reuse-address, v6only. */
+/* where: "127.0.0.1:25", "[::]:25", "unix:/path". Sets close-on-exec, reuse-address, v6only. A socket file that nobody
+ * listens on is replaced; net_listener_close removes it. Out of descriptors: accepting rests 100 ms, then twice as long
+ * each time, at most 2 s. */
 MS_MUST_USE enum ms_err net_listener_open(struct loop *loop, const char *where, int backlog, net_accept_fn *on_accept,
                                           void *owner, struct net_listener **out, struct ms_errinfo *why_out);
 void net_listener_pause(struct net_listener *l);  /* the kernel's backlog queues */
@@ -74,11 +85,12 @@ void net_listener_close(struct net_listener **l);
 const struct net_addr *net_listener_addr(const struct net_listener *l); /* real port when 0 was asked */
 
 /* -- streams */
-/* Takes over fd (non-blocking, connected). in_max bounds the unconsumed remainder (<= NET_IN_MAX). Reading starts at
+/* Takes over fd (a connected socket), also on error. in_max bounds the unconsumed remainder (<= NET_IN_MAX). Reading starts at
  * once, from the next turn. */
 MS_MUST_USE enum ms_err net_stream_open(struct loop *loop, int fd, size_t in_max, const struct net_callbacks *cb,
                                         void *owner, struct net_stream **out);
-/* Closes after what is queued was written (bounded by NET_LINGER_MS); net_abort drops it. on_closed comes later. */
+/* Closes after what is queued was written (bounded by NET_LINGER_MS); net_abort drops it. on_closed comes later; the
+ * first `why` counts. Writing to a stream that is closing does nothing. */
 #define NET_LINGER_MS 10000
 void net_close(struct net_stream *s, enum net_close_why why);
 void net_abort(struct net_stream *s, enum net_close_why why);
@@ -99,8 +111,10 @@ MS_MUST_USE enum ms_err net_tls_load(const char *cert_path, const char *key_path
                                      struct ms_errinfo *why_out);
 struct net_tls *net_tls_ref(struct net_tls *tls);
 void net_tls_unref(struct net_tls **tls);
-/* Starts the handshake as server. Output queued before it is written in clear first. Bytes received in clear and not yet
- * consumed are an error (RFC 3207 6, CVE-2011-0411): returns MS_EDENIED and the caller closes. MS_OK: on_tls follows.
+/* Starts the handshake as server; takes a reference of its own. Output queued before it is written in clear first. Bytes
+ * received in clear and not yet consumed are an error (RFC 3207 6, CVE-2011-0411): returns MS_EDENIED and the caller
+ * closes. Inside on_data only its return tells what was consumed: if it leaves bytes behind the command that started
+ * TLS, on_tls(MS_EDENIED) follows and the stream closes (NET_CLOSED_TLS). MS_OK: on_tls follows.
  * TLS 1.2 at least; ECDHE with ChaCha20-Poly1305 or AES-GCM only. */
 MS_MUST_USE enum ms_err net_tls_start(struct net_stream *s, struct net_tls *tls);
 bool net_tls_is_on(const struct net_stream *s);
@@ -114,9 +128,17 @@ MS_MUST_USE enum ms_err net_tls_make_selfsigned(const char *hostname, const char
 /* -- memory transport, for protocol scripts: bytes fed are read by the session, output is collected. */
 struct net_stream *net_mem_open(struct loop *loop, const char *peer_text, size_t in_max, const struct net_callbacks *cb,
                                 void *owner);
+/* What was fed is read in the next loop_turn. */
 void net_mem_feed(struct net_stream *s, struct slice bytes);
 void net_mem_eof(struct net_stream *s);
-struct str *net_mem_output(struct net_stream *s); /* read and str_reset by the test */
+struct str *net_mem_output(struct net_stream *s); /* read and str_reset by the test; gone after on_closed */
+/* From now on output goes to a place that outlives the stream and also tells how it ended. */
+struct net_mem_sink {
+    struct str output; /* str_init and str_fini by the test */
+    bool closed;
+    enum net_close_why why;
+};
+void net_mem_attach(struct net_stream *s, struct net_mem_sink *sink);
 
 /* Soft limit of descriptors raised to the hard one; returns it. */
 uint64_t net_raise_nofile(void);
