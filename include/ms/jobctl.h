@@ -18,6 +18,14 @@
 
 #define JOBCTL_ENTRIES_MAX 1000000
 #define JOBCTL_LINGER_MS   60000
+#define JOBCTL_JOBS_MAX    1024 /* running at once, all channels */
+#define JOBCTL_POOLS_MAX   64
+#define JOBCTL_CHANNELS_MAX 256
+
+#define JOBCTL_MSG_OPEN   BUS_KIND(8, 1, 1) /* a[0] = job: open it */
+#define JOBCTL_MSG_ASSIGN BUS_KIND(8, 1, 2) /* a[0] = job, a[1], a[2] = entry id (big-endian halves); answered when it ended */
+#define JOBCTL_MSG_CLOSE  BUS_KIND(8, 1, 3) /* a[0] = job */
+#define JOBCTL_MSG_REPLY  BUS_KIND(8, 1, 4) /* a[0] = job, a[1..2] = entry, a[3] = enum channel_outcome, a[4] = kind answered */
 
 struct jobctl_pool_conf { uint64_t job_limit; };
 extern const struct conf_table jobctl_pools_table; /* "job_controller.pools.*" */

@@ -1,0 +1,349 @@
+/*
+ * jobctl.c - runs the scheduler on the control thread.
+ *
+ * What wakes it: notes of the queue (an entry is new, changed or gone), replies of jobs, one timer for the
+ * next due time. The queue is never polled: it is read once at start, and again when notes were lost or the
+ * scheduler had no room for all entries. A note only says "look": the entry is read from the index, so an old
+ * note does no harm.
+ */
+#include "jobctl_priv.h"
+
+#include "ms/base/clock.h"
+
+static void step(struct jobctl *j);
+
+static void step_hook(struct loop_hook *hook)
+{
+    step(MS_CONTAINER_OF(hook, struct jobctl, hook));
+}
+
+/* Decisions are made once at the end of a turn, for all its events. */
+static void step_soon(struct jobctl *j)
+{
+    loop_hook_arm(j->control, &j->hook, step_hook);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    step_soon(MS_CONTAINER_OF(timer, struct jobctl, timer));
+}
+
+static const struct jobctl_chan *chan_find(const struct jobctl *j, struct slice name)
+{
+    for (unsigned i = 0; i < j->channel_count; i++)
+        if (slice_eq_cstr(name, j->channels[i].name))
+            return &j->channels[i];
+    return NULL;
+}
+
+static void put_entry(struct jobctl *j, const struct queue_entry *entry)
+{
+    const struct jobctl_chan *chan = chan_find(j, entry->channel);
+    if (!chan) { /* a channel that was taken out of the configuration: its entries wait for its return */
+        OBS_EVENT(OBS_JOBCTL_NO_CHANNEL, 0, OBS_S("channel", entry->channel));
+        return;
+    }
+    if (entry->pending == 0)
+        return;
+    struct jobctl_entry e = {.id = entry->id,
+                             .arrival_us = entry->arrival_us,
+                             .due_us = entry->due_us,
+                             .class_ = entry->class_,
+                             .recipients = entry->pending,
+                             .held = entry->held};
+    if (jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us()) == MS_ELIMIT)
+        j->scan_again = true;
+}
+
+static void on_ready(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl *j = owner;
+    struct queue_id id = jobctl__id_unpack(msg->a);
+    struct queue_entry entry;
+    struct part_snap snap;
+    if (part_snap_begin(j->partition, &snap) != MS_OK) {
+        j->scan_again = true;
+        return;
+    }
+    enum ms_err err = queue_find(&snap, &id, &entry);
+    if (err == MS_OK)
+        put_entry(j, &entry);
+    else if (err == MS_ENOTFOUND)
+        jobctl_sched_gone(j->sched, &id);
+    part_snap_end(&snap);
+    step_soon(j);
+}
+
+static void on_gone(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl *j = owner;
+    struct queue_id id = jobctl__id_unpack(msg->a);
+    jobctl_sched_gone(j->sched, &id);
+    step_soon(j);
+}
+
+static void on_lost_notes(void *owner)
+{
+    struct jobctl *j = owner;
+    j->scan_again = true;
+    step_soon(j);
+}
+
+/* One slice of the queue; goes on next turn. */
+static void scan_slice(struct jobctl *j)
+{
+    struct part_snap snap;
+    struct queue_entry entry;
+    if (part_snap_begin(j->partition, &snap) != MS_OK)
+        return;
+    for (unsigned i = 0; i < JOBCTL_SCAN_ROWS; i++) {
+        enum ms_err err = queue_next(&snap, j->scan_begun ? &j->scan_after : NULL, &entry);
+        if (err != MS_OK) {
+            if (err != MS_ENOTFOUND)
+                OBS_EVENT(OBS_JOBCTL_SCAN_FAILED, 0, OBS_E("error", err));
+            j->scanning = false;
+            break;
+        }
+        j->scan_begun = true;
+        j->scan_after = entry.id;
+        put_entry(j, &entry);
+    }
+    part_snap_end(&snap);
+}
+
+static struct jobctl_lane *choose_lane(struct jobctl *j)
+{
+    struct jobctl_lane *best = &j->lanes[0];
+    for (unsigned i = 1; i < j->lane_count; i++)
+        if (j->lanes[i].in_work < best->in_work ||
+            (j->lanes[i].in_work == best->in_work && j->lanes[i].jobs < best->jobs))
+            best = &j->lanes[i];
+    return best;
+}
+
+static void call(struct jobctl *j, struct jobctl_lane *lane, struct bus_msg *msg)
+{
+    enum ms_err err = bus_call(j->ep, lane->ep, msg);
+    MS_ASSERT(err == MS_OK); /* step() looked for room */
+}
+
+static void do_open(struct jobctl *j, const struct jobctl_decision *d)
+{
+    const struct jobctl_chan *chan = &j->channels[d->channel];
+    struct jobctl_job *job = &j->jobs[d->job];
+    *job = (struct jobctl_job){.lane = choose_lane(j),
+                               .driver = chan->driver,
+                               .env = chan->env,
+                               .channel = chan->name,
+                               .conf = chan->conf};
+    struct bus_msg msg = {.kind = JOBCTL_MSG_OPEN, .a = {d->job}};
+    job->lane->jobs++;
+    call(j, job->lane, &msg);
+}
+
+static void do_assign(struct jobctl *j, const struct jobctl_decision *d)
+{
+    struct jobctl_job *job = &j->jobs[d->job];
+    struct bus_msg msg = {.kind = JOBCTL_MSG_ASSIGN, .a = {d->job}};
+    jobctl__id_pack(&d->id, msg.a + 1);
+    j->in_work++;
+    job->lane->in_work++;
+    call(j, job->lane, &msg);
+}
+
+static void do_close(struct jobctl *j, const struct jobctl_decision *d)
+{
+    struct bus_msg msg = {.kind = JOBCTL_MSG_CLOSE, .a = {d->job}};
+    j->jobs[d->job].lane->jobs--;
+    call(j, j->jobs[d->job].lane, &msg);
+}
+
+static bool lanes_have_room(const struct jobctl *j)
+{
+    for (unsigned i = 0; i < j->lane_count; i++)
+        if (bus_call_room(j->ep, j->lanes[i].ep) == 0)
+            return false;
+    return true;
+}
+
+static void wait_until(struct jobctl *j, uint64_t wake_us, uint64_t now_us)
+{
+    if (wake_us == UINT64_MAX)
+        loop_timer_stop(j->control, &j->timer);
+    else /* at most an hour, so that a changed wall clock is noticed */
+        loop_timer_start(j->control, &j->timer,
+                         MS_MIN((wake_us - MS_MIN(wake_us, now_us)) / 1000 + 1, 3600000), on_timer);
+}
+
+static void report_idle(struct jobctl *j)
+{
+    void (*on_idle)(void *) = j->on_idle;
+    if (j->in_work == 0 && on_idle) {
+        j->on_idle = NULL;
+        on_idle(j->idle_owner);
+    }
+}
+
+static void step(struct jobctl *j)
+{
+    uint64_t now_us = clock_wall_us();
+    if (j->draining) {
+        report_idle(j);
+        return;
+    }
+    if (j->scan_again && !j->scanning) {
+        j->scan_again = j->scan_begun = false;
+        j->scanning = true;
+    }
+    if (j->scanning)
+        scan_slice(j);
+    while (lanes_have_room(j)) { /* else: a reply brings the next step */
+        struct jobctl_decision d = jobctl_sched_next(j->sched, now_us);
+        if (d.act == JOBCTL_ACT_OPEN_JOB) {
+            do_open(j, &d);
+        } else if (d.act == JOBCTL_ACT_ASSIGN) {
+            do_assign(j, &d);
+        } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
+            do_close(j, &d);
+        } else {
+            wait_until(j, d.wake_us, now_us);
+            break;
+        }
+    }
+    if (j->scanning || j->scan_again)
+        loop_timer_start(j->control, &j->timer, 1, on_timer);
+}
+
+/* A job ended its work on an entry. For a retry the queue says when it is due; if it is not there any more,
+ * it is gone. */
+static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *id, bool retry)
+{
+    struct part_snap snap;
+    struct queue_entry entry;
+    uint64_t due_us = clock_wall_us() + 60 * 1000000ull; /* only if the index cannot be read now */
+    j->in_work--;
+    j->jobs[job].lane->in_work--;
+    if (retry && part_snap_begin(j->partition, &snap) == MS_OK) {
+        enum ms_err err = queue_find(&snap, id, &entry);
+        if (err == MS_OK)
+            due_us = entry.due_us;
+        retry = err != MS_ENOTFOUND;
+        part_snap_end(&snap);
+    }
+    jobctl_sched_done(j->sched, job, id, retry, due_us);
+}
+
+static void on_reply(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl *j = owner;
+    uint32_t job = (uint32_t)msg->a[0];
+    if (msg->a[4] == JOBCTL_MSG_OPEN) {
+        jobctl_sched_job_opened(j->sched, job, clock_wall_us());
+    } else if (msg->a[4] == JOBCTL_MSG_CLOSE) {
+        jobctl_sched_job_closed(j->sched, job);
+    } else {
+        struct queue_id id = jobctl__id_unpack(msg->a + 1);
+        entry_ended(j, job, &id, msg->a[3] == CHANNEL_RETRY);
+    }
+    step_soon(j);
+}
+
+struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct partition *queue_partition,
+                             struct channel_registry *registry)
+{
+    struct jobctl *j = ms_new(struct jobctl);
+    j->control = control;
+    j->bus = bus;
+    j->ep = bus_ep_of_loop(bus, control);
+    j->partition = queue_partition;
+    j->registry = registry;
+    j->sched = jobctl_sched_create();
+    bus_on(j->ep, JOBCTL_MSG_REPLY, on_reply, j);
+    bus_on(j->ep, QUEUE_NOTE_READY, on_ready, j);
+    bus_on(j->ep, QUEUE_NOTE_GONE, on_gone, j);
+    partition_set_port(queue_partition, QUEUE_PORT, j->ep, on_lost_notes, j);
+    return j;
+}
+
+void jobctl_add_loop(struct jobctl *j, struct loop *loop)
+{
+    MS_ASSERT(j->lane_count < LOOP_WORKERS_MAX);
+    struct jobctl_lane *lane = &j->lanes[j->lane_count++];
+    lane->jobctl = j;
+    lane->loop = loop;
+    lane->ep = bus_ep_of_loop(j->bus, loop);
+    bus_link(j->bus, j->ep, lane->ep, JOBCTL_CALLS);
+    jobctl__lane_init(lane);
+}
+
+static enum ms_err add_channel(struct jobctl *j, const char *name, const struct channel_conf *conf,
+                               struct ms_errinfo *why_out)
+{
+    struct jobctl_chan *chan = &j->channels[j->channel_count];
+    *chan = (struct jobctl_chan){.name = name, .conf = conf};
+    chan->driver = channel_driver_find(j->registry, conf->driver, &chan->env);
+    if (!chan->driver)
+        return ms_fail(why_out, MS_EUNSUPPORTED, "channel %s: driver \"%s\" is not built", name,
+                       conf->driver);
+    if (jobctl_sched_add_channel(j->sched, name, conf, &chan->index) != MS_OK)
+        return ms_fail(why_out, MS_ENOTFOUND, "channel %s: there is no pool \"%s\"", name, conf->pool);
+    MS_ASSERT(chan->index == j->channel_count);
+    j->channel_count++;
+    return MS_OK;
+}
+
+enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out)
+{
+    size_t pools = conf_map_count(conf, "job_controller.pools.*"),
+           channels = conf_map_count(conf, "channels.*");
+    if (pools > JOBCTL_POOLS_MAX || channels > JOBCTL_CHANNELS_MAX)
+        return ms_fail(why_out, MS_ELIMIT, "more than %d pools or %d channels", JOBCTL_POOLS_MAX,
+                       JOBCTL_CHANNELS_MAX);
+    j->conf = conf_ref((struct conf *)(uintptr_t)conf);
+    for (size_t i = 0; i < pools; i++) {
+        const char *name;
+        const struct jobctl_pool_conf *pool = conf_map_entry(conf, "job_controller.pools.*", i, &name);
+        jobctl_sched_add_pool(j->sched, name, pool->job_limit);
+    }
+    for (size_t i = 0; i < channels; i++) {
+        const char *name;
+        const struct channel_conf *chan = conf_map_entry(conf, "channels.*", i, &name);
+        MS_TRY(add_channel(j, name, chan, why_out));
+    }
+    j->scan_again = true;
+    step_soon(j);
+    return MS_OK;
+}
+
+void jobctl_drain(struct jobctl *j, void (*on_idle)(void *owner), void *owner)
+{
+    j->draining = true;
+    j->on_idle = on_idle;
+    j->idle_owner = owner;
+    loop_timer_stop(j->control, &j->timer);
+    step_soon(j);
+}
+
+void jobctl_destroy(struct jobctl **jp)
+{
+    struct jobctl *j = *jp;
+    if (!j)
+        return;
+    loop_timer_stop(j->control, &j->timer);
+    loop_hook_disarm(j->control, &j->hook);
+    for (uint32_t i = 0; i < JOBCTL_JOBS_MAX; i++) /* loops are stopped */
+        if (j->jobs[i].impl)
+            j->jobs[i].driver->job_close(j->jobs[i].impl);
+    for (unsigned i = 0; i < j->lane_count; i++) {
+        uint32_t cursor = 0;
+        uint64_t id;
+        void *ticket;
+        while (idtab_next(&j->lanes[i].tickets, &cursor, &id, &ticket))
+            ms_free(ticket);
+        idtab_fini(&j->lanes[i].tickets);
+    }
+    jobctl_sched_destroy(&j->sched);
+    conf_unref(&j->conf);
+    ms_free(j);
+    *jp = NULL;
+}

@@ -1,0 +1,83 @@
+/*
+ * jobctl_loop.c - the half of the job controller that lives on a worker loop: opens jobs, gives them entries,
+ * reports.
+ */
+#include "jobctl_priv.h"
+
+struct jobctl_ticket {
+    uint64_t request;
+    uint16_t from;
+    uint32_t job;
+    uint64_t entry[2];
+};
+
+void jobctl__id_pack(const struct queue_id *id, uint64_t a[2])
+{
+    a[0] = ms_get_be64(id->b);
+    a[1] = ms_get_be64(id->b + 8);
+}
+
+struct queue_id jobctl__id_unpack(const uint64_t a[2])
+{
+    struct queue_id id;
+    ms_put_be64(id.b, a[0]);
+    ms_put_be64(id.b + 8, a[1]);
+    return id;
+}
+
+static void on_entry_done(struct channel_job *handle, uint64_t ticket_id, enum channel_outcome outcome)
+{
+    struct jobctl_job *job = MS_CONTAINER_OF(handle, struct jobctl_job, handle);
+    struct jobctl_lane *lane = job->lane;
+    struct jobctl_ticket *ticket = idtab_remove(&lane->tickets, ticket_id);
+    MS_ASSERT(ticket); /* exactly once per entry */
+    struct bus_msg reply = {
+        .kind = JOBCTL_MSG_REPLY,
+        .id = ticket->request,
+        .a = {ticket->job, ticket->entry[0], ticket->entry[1], outcome, JOBCTL_MSG_ASSIGN}};
+    bus_reply(lane->ep, lane->ep, ticket->from, &reply);
+    ms_free(ticket);
+}
+
+static void on_open(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl_lane *lane = owner;
+    struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
+    job->handle.entry_done = on_entry_done;
+    job->impl = job->driver->job_open(job->env, &job->handle, lane->loop, job->channel, job->conf);
+    struct bus_msg reply = {
+        .kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], 0, 0, 0, JOBCTL_MSG_OPEN}};
+    bus_reply(lane->ep, lane->ep, msg->from, &reply);
+}
+
+static void on_assign(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl_lane *lane = owner;
+    struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
+    struct jobctl_ticket *ticket = ms_new(struct jobctl_ticket);
+    *ticket = (struct jobctl_ticket){
+        .request = msg->id, .from = msg->from, .job = (uint32_t)msg->a[0], .entry = {msg->a[1], msg->a[2]}};
+    struct queue_id id = jobctl__id_unpack(ticket->entry);
+    uint64_t ticket_id = idtab_add(&lane->tickets, ticket);
+    MS_ASSERT(ticket_id); /* bounded by the ring's credits */
+    job->driver->job_entry(job->impl, &id, ticket_id);
+}
+
+static void on_close(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl_lane *lane = owner;
+    struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
+    job->driver->job_close(job->impl);
+    job->impl = NULL;
+    struct bus_msg reply = {
+        .kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], 0, 0, 0, JOBCTL_MSG_CLOSE}};
+    bus_reply(lane->ep, lane->ep, msg->from, &reply);
+}
+
+void jobctl__lane_init(struct jobctl_lane *lane)
+{
+    idtab_init(&lane->tickets, JOBCTL_CALLS);
+    bus_on(lane->ep, JOBCTL_MSG_OPEN, on_open, lane);
+    bus_on(lane->ep, JOBCTL_MSG_ASSIGN, on_assign, lane);
+    bus_on(lane->ep, JOBCTL_MSG_CLOSE, on_close, lane);
+}

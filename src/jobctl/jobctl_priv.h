@@ -1,0 +1,71 @@
+/*
+ * jobctl_priv.h - the running part: lanes to the loops, jobs.
+ */
+#ifndef JOBCTL_PRIV_H
+#define JOBCTL_PRIV_H
+
+#include "ms/base/idtab.h"
+#include "ms/jobctl.h"
+#include "ms/obs.h"
+
+#define JOBCTL_CALLS     1024
+#define JOBCTL_SCAN_ROWS 256 /* queue rows read per turn */
+
+struct jobctl_lane { /* the way to one loop */
+    struct jobctl *jobctl;
+    struct loop *loop;
+    struct bus_ep *ep;
+    unsigned jobs;
+    uint64_t in_work;
+    struct idtab tickets; /* loop: struct jobctl_ticket, entries in work */
+};
+
+/* A job's slot: filled by the control thread before its number is sent; impl belongs to the loop. */
+struct jobctl_job {
+    struct channel_job handle;
+    struct jobctl_lane *lane;
+    const struct channel_driver *driver;
+    void *env;
+    const char *channel;
+    const struct channel_conf *conf;
+    void *impl;
+};
+
+struct jobctl_chan {
+    const char *name;
+    const struct channel_conf *conf;
+    const struct channel_driver *driver;
+    void *env;
+    uint32_t index; /* in the scheduler */
+};
+
+struct jobctl {
+    struct loop *control;
+    struct bus *bus;
+    struct bus_ep *ep;
+    struct partition *partition;
+    struct channel_registry *registry;
+    struct conf *conf;
+    struct jobctl_sched *sched;
+    struct jobctl_lane lanes[LOOP_WORKERS_MAX];
+    unsigned lane_count;
+    struct jobctl_job jobs[JOBCTL_JOBS_MAX];
+    struct jobctl_chan channels[JOBCTL_CHANNELS_MAX];
+    unsigned channel_count;
+    struct loop_timer timer;
+    struct loop_hook hook;
+    bool scanning;
+    bool scan_again;
+    struct queue_id scan_after;
+    bool scan_begun;
+    uint64_t in_work;
+    bool draining;
+    void (*on_idle)(void *owner);
+    void *idle_owner;
+};
+
+void jobctl__lane_init(struct jobctl_lane *lane);
+void jobctl__id_pack(const struct queue_id *id, uint64_t a[2]);
+struct queue_id jobctl__id_unpack(const uint64_t a[2]);
+
+#endif

@@ -1,0 +1,261 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ms/jobctl.h"
+
+static uint64_t minute_ms[] = {60000};
+
+static struct channel_conf channel(uint64_t maxjobs, uint64_t filesperjob, uint64_t threaddepth,
+                                   uint64_t threads)
+{
+    return (struct channel_conf){.driver = "store",
+                                 .pool = "P",
+                                 .maxjobs = maxjobs,
+                                 .filesperjob = filesperjob,
+                                 .threaddepth = threaddepth,
+                                 .max_client_threads = threads,
+                                 .backoff = {.items = minute_ms, .count = 1}};
+}
+
+static struct queue_id id_of(uint64_t n)
+{
+    struct queue_id id = {{0}};
+    ms_put_be64(id.b + 8, n);
+    return id;
+}
+
+static void put(struct jobctl_sched *s, uint32_t chan, uint64_t n, enum queue_class class_, uint64_t arrival,
+                uint64_t due)
+{
+    struct jobctl_entry e = {
+        .id = id_of(n), .arrival_us = arrival, .due_us = due, .class_ = class_, .recipients = 1};
+    assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
+}
+
+/* Carries out decisions; assignments are counted, not ended. */
+static unsigned settle(struct jobctl_sched *s, uint64_t now, unsigned *assigned_out)
+{
+    unsigned opened = 0;
+    for (;;) {
+        struct jobctl_decision d = jobctl_sched_next(s, now);
+        if (d.act == JOBCTL_ACT_WAIT)
+            return opened;
+        if (d.act == JOBCTL_ACT_OPEN_JOB) {
+            opened++;
+            jobctl_sched_job_opened(s, d.job, now);
+        } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
+            jobctl_sched_job_closed(s, d.job);
+        } else if (assigned_out) {
+            ++*assigned_out;
+        }
+    }
+}
+
+/* semantics 4.8, the rows that have one destination. Single-threaded: one thread a job. */
+static const struct {
+    const char *name;
+    uint64_t maxjobs, filesperjob, threaddepth, threads, job_limit, backlog, jobs;
+} examples[] = {
+    {"J1", 4, 10, 1000, 1, 10, 35, 4},     {"J2", 4, 10, 1000, 1, 10, 100, 4},
+    {"J3", 100, 10, 1000, 1, 10, 100, 10}, {"J3b", 100, 10, 1000, 1, 6, 100, 6},
+    {"J4", 100, 0, 1000, 1, 10, 900, 1},   {"J5", 100, 0, 1000000, 1, 10, 5000, 1},
+    {"J6a", 100, 10, 1000, 1, 10, 10, 1},  {"J6b", 100, 10, 1000, 1, 10, 11, 2},
+    {"J6c", 100, 10, 1000, 1, 10, 20, 2},  {"J6d", 100, 10, 1000, 1, 10, 21, 3},
+    {"J10", 7, 0, 10, 10, 10, 128, 2},     {"J11a", 7, 0, 10, 10, 10, 10, 1},
+    {"J11b", 7, 0, 10, 10, 10, 11, 1},     {"J11c", 7, 0, 10, 10, 10, 100, 1},
+    {"J11d", 7, 0, 10, 10, 10, 101, 2},    {"J13", 7, 0, 128, 10, 10, 100, 1},
+};
+
+/* effect: channels.*.maxjobs, channels.*.filesperjob, channels.*.threaddepth, channels.*.max_client_threads,
+ * job_controller.pools.*.job_limit, channels.*.pool */
+static void test_examples(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(examples); i++) {
+        struct jobctl_sched *s = jobctl_sched_create();
+        struct channel_conf conf = channel(examples[i].maxjobs, examples[i].filesperjob,
+                                           examples[i].threaddepth, examples[i].threads);
+        uint32_t chan;
+        jobctl_sched_add_pool(s, "P", examples[i].job_limit);
+        assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
+        for (uint64_t n = 1; n <= examples[i].backlog; n++)
+            put(s, chan, n, QUEUE_NORMAL, n, 0);
+        settle(s, 1000, NULL);
+        if (jobctl_sched_jobs(s, chan) != examples[i].jobs)
+            fail_msg("%s: %u jobs", examples[i].name, jobctl_sched_jobs(s, chan));
+        jobctl_sched_destroy(&s);
+    }
+}
+
+/* J8: two channels in a pool of 10; A runs 7, B wants 5: B starts 3, the others as jobs exit. */
+static void test_shared_pool(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create();
+    struct channel_conf a = channel(7, 1, 1000, 1), b = channel(100, 1, 1000, 1);
+    uint32_t ca, cb;
+    jobctl_sched_add_pool(s, "P", 10);
+    assert_int_equal(jobctl_sched_add_channel(s, "a", &a, &ca), MS_OK);
+    assert_int_equal(jobctl_sched_add_channel(s, "b", &b, &cb), MS_OK);
+    for (uint64_t n = 1; n <= 7; n++)
+        put(s, ca, n, QUEUE_NORMAL, n, 0);
+    settle(s, 1000, NULL);
+    assert_int_equal(jobctl_sched_jobs(s, ca), 7);
+    for (uint64_t n = 101; n <= 105; n++)
+        put(s, cb, n, QUEUE_NORMAL, n, 0);
+    settle(s, 1000, NULL);
+    assert_int_equal(jobctl_sched_jobs(s, cb), 3);
+    jobctl_sched_destroy(&s);
+    /* unknown pool */
+    s = jobctl_sched_create();
+    assert_int_equal(jobctl_sched_add_channel(s, "a", &a, &ca), MS_ENOTFOUND);
+    jobctl_sched_destroy(&s);
+}
+
+/* effect: pool DEFAULT; class first, then arrival; a retry keeps its arrival; held entries are passed over.
+ */
+static void test_order(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create();
+    struct channel_conf conf = channel(1, 0, 1000000, 1);
+    static const uint64_t want[] = {5, 3, 1, 2, 4};
+    uint32_t chan;
+    jobctl_sched_add_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
+    put(s, chan, 1, QUEUE_NORMAL, 10, 0);
+    put(s, chan, 2, QUEUE_NORMAL, 20, 0);
+    put(s, chan, 3, QUEUE_URGENT, 40, 0);
+    put(s, chan, 4, QUEUE_NONURGENT, 1, 0);
+    put(s, chan, 5, QUEUE_URGENT, 30, 0);
+    struct jobctl_entry held = {.id = id_of(6), .class_ = QUEUE_URGENT, .recipients = 1, .held = true};
+    assert_int_equal(jobctl_sched_put(s, chan, &held, 0), MS_OK);
+    for (size_t i = 0; i < MS_ARRAY_LEN(want);) {
+        struct jobctl_decision d = jobctl_sched_next(s, 1000);
+        assert_int_not_equal(d.act, JOBCTL_ACT_WAIT);
+        if (d.act == JOBCTL_ACT_OPEN_JOB) {
+            jobctl_sched_job_opened(s, d.job, 1000);
+            continue;
+        }
+        struct queue_id id = id_of(want[i++]);
+        assert_memory_equal(d.id.b, id.b, sizeof id.b);
+        jobctl_sched_done(s, d.job, &id, false, 0);
+    }
+    assert_int_equal(jobctl_sched_next(s, 1000).act, JOBCTL_ACT_WAIT);
+    held.held = false; /* released */
+    assert_int_equal(jobctl_sched_put(s, chan, &held, 1000), MS_OK);
+    assert_int_equal(jobctl_sched_next(s, 1000).act, JOBCTL_ACT_ASSIGN);
+    jobctl_sched_destroy(&s);
+}
+
+static void test_retry_and_linger(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create();
+    struct channel_conf conf = channel(1, 0, 10, 1);
+    struct queue_id id = id_of(1);
+    uint32_t chan;
+    jobctl_sched_add_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
+    put(s, chan, 1, QUEUE_NORMAL, 1, 0);
+    settle(s, 1000, NULL);
+    jobctl_sched_done(s, 0, &id, true, 5000000);
+    struct jobctl_decision d = jobctl_sched_next(s, 2000);
+    assert_int_equal(d.act, JOBCTL_ACT_WAIT);
+    assert_int_equal(d.wake_us, 5000000);
+    unsigned assigned = 0;
+    assert_int_equal(settle(s, 5000000, &assigned), 0); /* the job that lingers takes it */
+    assert_int_equal(assigned, 1);
+    jobctl_sched_gone(s, &id); /* deleted by the operator while in work */
+    jobctl_sched_done(s, 0, &id, true, 6000000);
+    assert_int_equal(jobctl_sched_count(s), 0);
+    d = jobctl_sched_next(s, 6000000);
+    assert_int_equal(d.act, JOBCTL_ACT_WAIT);
+    d = jobctl_sched_next(s, d.wake_us);
+    assert_int_equal(d.act, JOBCTL_ACT_CLOSE_JOB);
+    jobctl_sched_job_closed(s, d.job);
+    assert_int_equal(jobctl_sched_jobs(s, chan), 0);
+    assert_int_equal(jobctl_sched_next(s, UINT64_MAX - 1).wake_us, UINT64_MAX);
+    jobctl_sched_gone(s, &id); /* nothing there: nothing happens */
+    jobctl_sched_destroy(&s);
+}
+
+/* Random events: never more jobs than the caps, nothing assigned twice, nothing left over, nothing starves.
+ */
+struct work {
+    uint64_t n;
+    uint32_t job;
+};
+
+static void run_random(unsigned seed)
+{
+    struct jobctl_sched *s = jobctl_sched_create();
+    struct channel_conf conf[2] = {
+        channel(1 + rand_r(&seed) % 4, rand_r(&seed) % 5, 1 + rand_r(&seed) % 9, 1 + rand_r(&seed) % 3),
+        channel(1 + rand_r(&seed) % 4, rand_r(&seed) % 5, 1 + rand_r(&seed) % 9, 1 + rand_r(&seed) % 3)};
+    uint64_t limit = 1 + rand_r(&seed) % 5, now = 1, next = 1, alive = 0;
+    struct work work[64];
+    size_t working = 0;
+    uint32_t chan[2];
+    jobctl_sched_add_pool(s, "P", limit);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(jobctl_sched_add_channel(s, i ? "b" : "a", &conf[i], &chan[i]), MS_OK);
+    for (int step = 0; step < 2000 || alive; step++) {
+        now += (uint64_t)rand_r(&seed) % 1000000;
+        if (step < 2000 && rand_r(&seed) % 3 == 0) {
+            put(s, chan[rand_r(&seed) % 2], next++, (enum queue_class)(rand_r(&seed) % QUEUE_CLASS_COUNT),
+                now, now + (uint64_t)rand_r(&seed) % 3000000);
+            alive++;
+        } else if (working && rand_r(&seed) % 2) {
+            size_t at = (size_t)rand_r(&seed) % working;
+            bool retry = step < 2000 && rand_r(&seed) % 4 == 0;
+            struct queue_id id = id_of(work[at].n);
+            jobctl_sched_done(s, work[at].job, &id, retry, now + 100000);
+            alive -= !retry;
+            work[at] = work[--working];
+        }
+        for (;;) {
+            struct jobctl_decision d = jobctl_sched_next(s, now);
+            if (d.act == JOBCTL_ACT_WAIT) {
+                if (!working && step >= 2000 && alive) {
+                    assert_int_not_equal(d.wake_us, UINT64_MAX); /* something is left: it must have a time */
+                    now = d.wake_us;
+                    continue;
+                }
+                break;
+            }
+            if (d.act == JOBCTL_ACT_OPEN_JOB) {
+                jobctl_sched_job_opened(s, d.job, now);
+                assert_true(jobctl_sched_jobs(s, 0) + jobctl_sched_jobs(s, 1) <= limit);
+                assert_true(jobctl_sched_jobs(s, d.channel) <= conf[d.channel].maxjobs);
+            } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
+                jobctl_sched_job_closed(s, d.job);
+            } else {
+                uint64_t n = ms_get_be64(d.id.b + 8);
+                for (size_t i = 0; i < working; i++)
+                    assert_int_not_equal(work[i].n, n);
+                assert_true(working < MS_ARRAY_LEN(work));
+                work[working++] = (struct work){n, d.job};
+            }
+        }
+    }
+    assert_int_equal(jobctl_sched_count(s), 0);
+    jobctl_sched_destroy(&s);
+}
+
+static void test_random(void **state)
+{
+    for (unsigned seed = 1; seed <= 40; seed++)
+        run_random(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_examples), cmocka_unit_test(test_shared_pool),
+        cmocka_unit_test(test_order),    cmocka_unit_test(test_retry_and_linger),
+        cmocka_unit_test(test_random),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
