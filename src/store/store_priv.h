@@ -1,0 +1,258 @@
+/*
+ * store_priv.h - what the files of store share: row sizes and forms, parsed ops, the tools of apply
+ * functions. Layouts are described in store_rows.c and store_ops.c.
+ */
+#ifndef MS_STORE_PRIV_H
+#define MS_STORE_PRIV_H
+
+#include "ms/store.h"
+
+#define STORE__VERSION       1 /* of every row and every op */
+#define STORE__ACCOUNT_ROW   40
+#define STORE__LIST_ROW      16
+#define STORE__MAILBOX_ROW   72
+#define STORE__MESSAGE_ROW   88
+#define STORE__CHANGE_ROW    8
+#define STORE__DELIVERED_ROW 16
+#define STORE__COPY_ROW      36
+
+#define STORE__KEYWORDS_BYTES  (STORE_KEYWORDS_MAX * (1 + STORE_KEYWORD_MAX))
+#define STORE__ACCOUNT_ROW_MAX (STORE__ACCOUNT_ROW + STORE_OWNER_MAX)
+#define STORE__MAILBOX_ROW_MAX (STORE__MAILBOX_ROW + STORE_NAME_MAX + STORE__KEYWORDS_BYTES)
+#define STORE__MESSAGE_ROW_MAX (STORE__MESSAGE_ROW + STORE_PREFIX_MAX)
+#define STORE__CHANGE_ROW_MAX  (STORE__CHANGE_ROW + 8 * STORE_UIDS_MAX)
+#define STORE__COPY_ROW_MAX    (STORE__COPY_ROW + 8 * STORE_RUNS_MAX)
+#define STORE__LIST_KEY_MAX    (8 + STORE_NAME_MAX)
+#define STORE__DELIVERED_KEY   36
+#define STORE__COPY_KEY        21 /* "copy " and 16 hex digits, in PART_DB_META */
+#define STORE__FOLDERS_MAX     7  /* mailboxes one account_create op may make: ids of an op are 8 apart */
+#define STORE__RESULT_BYTES    34 /* without runs */
+
+_Static_assert(STORE__LIST_KEY_MAX <= DB_KEY_MAX, "a mailbox name fits a key");
+
+/* -- rows
+ * -------------------------------------------------------------------------------------------------------- */
+struct store__delivered {
+    uint64_t mailbox;
+    uint32_t uid;
+};
+struct store__list_row {
+    uint64_t mailbox;
+    uint32_t uidvalidity;
+    uint16_t attrs;
+    bool subscribed;
+};
+struct store__change_row {
+    enum store_change_what what;
+    uint32_t time_s;
+    struct slice runs;
+};
+struct store__copy_row { /* an unfinished COPY */
+    uint64_t from_mailbox, to_mailbox, to_account;
+    bool move;
+    struct slice left;
+};
+
+/* Keys: written into the buffer given, returned as a slice of it. */
+struct slice store__key_u64(uint8_t out[8], uint64_t id);
+struct slice store__key_message(uint8_t out[12], uint64_t mailbox, uint32_t uid);
+struct slice store__key_change(uint8_t out[16], uint64_t mailbox, uint64_t modseq);
+struct slice store__key_list(uint8_t out[STORE__LIST_KEY_MAX], uint64_t account, struct slice name);
+struct slice store__key_delivered(uint8_t out[STORE__DELIVERED_KEY], const uint8_t partition_id[16],
+                                  const uint8_t entry[16], uint32_t recipient);
+struct slice store__key_copy(uint8_t out[STORE__COPY_KEY], uint64_t first);
+
+/* Emitters return the length; parsers give MS_EDAMAGED or MS_EVERSION, slices point into the row. */
+size_t store__account_emit(const struct store_account *a, uint8_t *out);
+size_t store__list_emit(const struct store__list_row *l, uint8_t *out);
+size_t store__mailbox_emit(const struct store_mailbox *m, uint8_t *out);
+void store__mailbox_emit_fixed(const struct store_mailbox *m,
+                               uint8_t *out); /* the first STORE__MAILBOX_ROW bytes */
+size_t store__message_emit(const struct store_message *m, uint8_t *out);
+void store__message_emit_fixed(const struct store_message *m, uint8_t *out);
+size_t store__delivered_emit(const struct store__delivered *d, uint8_t *out);
+size_t store__change_emit(const struct store__change_row *c, uint8_t *out);
+size_t store__copy_emit(const struct store__copy_row *c, uint8_t *out);
+MS_MUST_USE enum ms_err store__account_parse(uint64_t id, struct slice row, struct store_account *out);
+MS_MUST_USE enum ms_err store__list_parse(struct slice row, struct store__list_row *out);
+MS_MUST_USE enum ms_err store__mailbox_parse(uint64_t id, struct slice row, struct store_mailbox *out);
+MS_MUST_USE enum ms_err store__delivered_parse(struct slice row, struct store__delivered *out);
+MS_MUST_USE enum ms_err store__change_parse(struct slice row, struct store__change_row *out);
+MS_MUST_USE enum ms_err store__copy_parse(struct slice row, struct store__copy_row *out);
+/* Are these runs (u32 first, u32 last)* ascending, disjoint and without UID 0? */
+bool store__runs_are_good(struct slice runs);
+
+/* -- ops
+ * ---------------------------------------------------------------------------------------------------------
+ */
+struct store__op_name { /* create, delete, rename, attr */
+    uint64_t account;
+    uint16_t attrs;
+    uint8_t mask; /* attr: 1 attributes, 2 subscribed */
+    bool subscribed;
+    struct slice name, to;
+};
+struct store__op_account {
+    uint64_t account;
+    struct slice owner;
+    unsigned folder_count;
+    struct slice folders; /* u16 attributes, u8 subscribed, u16 length + name */
+};
+struct store__op_deliver {
+    struct part_blob_source source;
+    struct store_delivery d;
+    unsigned target_count;
+    struct slice targets; /* raw: store__target_parse */
+};
+struct store__op_append {
+    struct part_blob_source source;
+    struct store_append a; /* keywords NULL: */
+    struct slice keywords; /* u16 length + bytes, keyword_count of them */
+};
+struct store__op_flags {
+    uint64_t mailbox;
+    enum store_flags_how how;
+    uint16_t flags;
+    uint64_t unchangedsince;
+    unsigned keyword_count;
+    struct slice keywords;
+    struct slice runs;
+};
+struct store__op_expunge {
+    uint64_t mailbox;
+    bool any;
+    struct slice runs;
+};
+struct store__op_copy {
+    struct store_copy c; /* pointers NULL: */
+    struct slice runs, left;
+};
+struct store__op_purge {
+    uint64_t mailbox;
+    uint64_t modseq;
+};
+struct store__op_quota {
+    uint64_t account;
+    uint64_t bytes_max, messages_max;
+};
+
+/* All give MS_EINVAL on nonsense: an op is refused, never "damaged", for its record had a good checksum. */
+MS_MUST_USE enum ms_err store__op_account_parse(struct slice op, struct store__op_account *out);
+MS_MUST_USE enum ms_err store__op_name_parse(uint16_t kind, struct slice op, struct store__op_name *out);
+MS_MUST_USE enum ms_err store__op_deliver_parse(struct slice op, struct store__op_deliver *out);
+MS_MUST_USE enum ms_err store__target_parse(struct rd *r, struct store_target *out);
+MS_MUST_USE enum ms_err store__op_append_parse(struct slice op, struct store__op_append *out);
+MS_MUST_USE enum ms_err store__op_flags_parse(struct slice op, struct store__op_flags *out);
+MS_MUST_USE enum ms_err store__op_expunge_parse(struct slice op, struct store__op_expunge *out);
+MS_MUST_USE enum ms_err store__op_copy_parse(struct slice op, struct store__op_copy *out);
+MS_MUST_USE enum ms_err store__op_purge_parse(struct slice op, struct store__op_purge *out);
+MS_MUST_USE enum ms_err store__op_quota_parse(struct slice op, struct store__op_quota *out);
+
+enum ms_err store__apply_account_create(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_create(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_delete(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_rename(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_attr(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_purge(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_deliver(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_append(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_flags(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_expunge(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_copy(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_purge(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_quota_set(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_forget(struct part_tx *tx, struct slice op);
+
+/* -- results
+ * ----------------------------------------------------------------------------------------------------- */
+void store__result_emit(struct part_tx *tx, const struct store_result *res);
+/* Ends an apply function: a refusal becomes the result and MS_OK; resource trouble is returned as it is. */
+enum ms_err store__finish(struct part_tx *tx, enum ms_err err, struct store_result *res);
+bool store__is_refusal(enum ms_err err);
+
+/* -- tools of apply (store_apply.c)
+ * ------------------------------------------------------------------------------- */
+struct store__mbox { /* a mailbox row in memory; m's slices point into row */
+    struct store_mailbox m;
+    size_t len;
+    uint8_t row[STORE__MAILBOX_ROW_MAX];
+};
+struct store__acct {
+    struct store_account a;
+    size_t len;
+    uint8_t row[STORE__ACCOUNT_ROW_MAX];
+};
+MS_MUST_USE enum ms_err store__mbox_load(struct part_tx *tx, uint64_t mailbox, struct store__mbox *out);
+/* As load, for ops that name UIDs: MS_ENOTFOUND for a deleted mailbox, and in a salvage for one whose UIDs
+ * are not sure. */
+MS_MUST_USE enum ms_err store__mbox_load_uids(struct part_tx *tx, uint64_t mailbox, struct store__mbox *out);
+MS_MUST_USE enum ms_err store__mbox_save(struct part_tx *tx, struct store__mbox *mb);
+MS_MUST_USE enum ms_err store__acct_load(struct part_tx *tx, uint64_t account, struct store__acct *out);
+MS_MUST_USE enum ms_err store__acct_save(struct part_tx *tx, struct store__acct *acct);
+void store__acct_set_owner(struct store__acct *acct, struct slice owner);
+/* Takes messages and bytes off an account; a salvage may know of fewer than it takes. */
+void store__acct_give_back(struct store__acct *acct, uint64_t messages, uint64_t bytes);
+/* Bit of a keyword in mb, added (in memory) when it is new: MS_ELIMIT when the mailbox is full of them. */
+MS_MUST_USE enum ms_err store__mbox_keyword(struct store__mbox *mb, struct slice name, bool add,
+                                            int *bit_out);
+MS_MUST_USE enum ms_err store__mbox_keywords(struct store__mbox *mb, struct slice names, unsigned count,
+                                             bool add, struct store_keywords *bits_out);
+/* Adds m to mb under the next UID with this modseq (counters in memory, message row written). */
+MS_MUST_USE enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct store_message *m,
+                                        uint64_t modseq);
+/* Message row -> expunged row; counters of mb in memory. uid is there. */
+MS_MUST_USE enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid,
+                                           uint64_t modseq, uint64_t *bytes_out);
+/* Writes the change row of mb at its highest modseq. uids ascend. */
+MS_MUST_USE enum ms_err store__change_add(struct part_tx *tx, const struct store__mbox *mb,
+                                          enum store_change_what what, const uint32_t *uids, size_t count);
+/* MS_EQUOTA when account + these passes a limit (0 = none); a salvage never refuses. */
+MS_MUST_USE enum ms_err store__quota_check(struct part_tx *tx, const struct store_account *a, uint64_t bytes,
+                                           uint64_t messages, uint64_t bytes_max, uint64_t messages_max);
+/* Next UIDVALIDITY of the partition, remembered in its meta row. */
+MS_MUST_USE enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t *out);
+/* Makes mailbox and name rows; the account's count of names grows in memory. The name is free, or subscribed
+ * only: then old is its row. */
+struct store__new_mailbox {
+    uint64_t id;
+    struct slice name;
+    uint16_t attrs;
+    bool subscribed;
+    bool traced;
+    bool name_is_there; /* a row of the name exists and is replaced */
+};
+MS_MUST_USE enum ms_err store__mailbox_make(struct part_tx *tx, struct store__acct *acct,
+                                            const struct store__new_mailbox *n, uint32_t *uidvalidity_out);
+uint64_t store__new_id(const struct part_tx *tx, unsigned number);
+MS_MUST_USE enum ms_err store__list_get(struct part_tx *tx, uint64_t account, struct slice name,
+                                        struct store__list_row *out);
+MS_MUST_USE enum ms_err store__list_put(struct part_tx *tx, uint64_t account, struct slice name,
+                                        const struct store__list_row *row);
+
+/* UIDs of existing messages in runs that `take` wants (NULL: all). MS_ELIMIT: more than STORE_UIDS_MAX
+ * messages exist there. */
+struct store__uids {
+    size_t count;
+    uint32_t uid[STORE_UIDS_MAX];
+};
+typedef bool store__take_fn(void *owner, const struct store_message *m);
+MS_MUST_USE enum ms_err store__pick(struct part_tx *tx, uint64_t mailbox, struct slice runs,
+                                    store__take_fn *take, void *owner, struct store__uids *out);
+/* (u32 first, u32 last)* of ascending uids; returns the bytes, at most 8 * count. */
+size_t store__runs_of(const uint32_t *uids, size_t count, uint8_t *out);
+
+/* -- salvage, verify, dump
+ * ----------------------------------------------------------------------------------------- */
+MS_MUST_USE enum ms_err store__salvage_parents(struct part_tx *tx, uint64_t account, struct slice owner,
+                                               uint64_t mailbox, struct slice name);
+enum ms_err store__salvage_orphan(struct part_tx *tx, uint64_t stream, const struct part_blob_source *src);
+enum ms_err store__verify(struct part_snap *snap, void (*ref)(void *, uint64_t), void *ref_owner,
+                          void (*problem)(void *, const char *), void *owner);
+part_dump_fn store__dump_account_create, store__dump_mailbox_create, store__dump_mailbox_delete,
+    store__dump_mailbox_rename, store__dump_mailbox_attr, store__dump_mailbox_purge, store__dump_deliver,
+    store__dump_append, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
+    store__dump_quota_set, store__dump_forget;
+part_row_dump_fn store__dump_row_account, store__dump_row_list, store__dump_row_mailbox,
+    store__dump_row_message, store__dump_row_change, store__dump_row_expunged, store__dump_row_delivered;
+
+#endif
