@@ -1,7 +1,7 @@
 /*
  * store_ops.c - building the store's ops. Final formats (version 1 of every kind).
  *
- * The payload of an op behind its header (partition.h), little-endian, not aligned, nothing behind the last field:
+ * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last field.
  *   text      u16 length, bytes
  *   runs      u16 count (<= 512), per run u32 first, u32 last: UIDs, both included, ascending, disjoint, from 1
  *   keywords  u16 count (<= 128), texts of 1..64 bytes

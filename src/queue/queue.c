@@ -1,0 +1,26 @@
+/*
+ * queue.c - the tables that tie the queue to a partition.
+ */
+#include "queue_priv.h"
+
+#define OP(kind_, name_, fn)                                                                                 \
+    {                                                                                                        \
+        .kind = (kind_), .version = QUEUE__VERSION, .name = (name_), .apply = queue__apply_##fn,             \
+        .dump = queue__dump_##fn                                                                             \
+    }
+
+static const struct part_op ops[] = {
+    OP(QUEUE_OP_ENQUEUE, "enqueue", enqueue),    OP(QUEUE_OP_RESULT, "queue_result", result),
+    OP(QUEUE_OP_FORGET, "queue_forget", forget), OP(QUEUE_OP_HOLD, "queue_hold", hold),
+    OP(QUEUE_OP_DELETE, "queue_delete", delete),
+};
+
+static const struct part_row rows[] = {
+    {.db = PART_DB_QUEUE, .name = "queue", .dump = queue__dump_row},
+};
+
+void queue_register(struct partition *p)
+{
+    partition_register(p, ops, MS_ARRAY_LEN(ops), rows, MS_ARRAY_LEN(rows));
+    partition_register_verify(p, queue__verify);
+}

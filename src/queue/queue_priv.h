@@ -1,0 +1,77 @@
+/*
+ * queue_priv.h - what the files of queue share. Layouts are described in queue_rows.c and queue_ops.c.
+ */
+#ifndef MS_QUEUE_PRIV_H
+#define MS_QUEUE_PRIV_H
+
+#include "ms/queue.h"
+
+#define QUEUE__VERSION       1 /* of every row and every op */
+#define QUEUE__ENTRY_ROW     56
+#define QUEUE__RECIPIENT_ROW 4
+#define QUEUE__ENTRY_KEY     16
+#define QUEUE__RECIPIENT_KEY 20
+#define QUEUE__SENDER_MAX    QUEUE_ADDRESS_MAX
+#define QUEUE__ENVID_MAX     QUEUE_ADDRESS_MAX /* RFC 3461 4.4: 100, before xtext; senders differ */
+#define QUEUE__TRACE_MAX     64
+/* 6 and 4 texts with their lengths */
+#define QUEUE__ENTRY_ROW_MAX                                                                                 \
+    (QUEUE__ENTRY_ROW + 12 + QUEUE_REASON_MAX + QUEUE_NAME_MAX + QUEUE_HOST_MAX + QUEUE__SENDER_MAX +        \
+     QUEUE__ENVID_MAX + QUEUE__TRACE_MAX)
+#define QUEUE__RECIPIENT_ROW_MAX (QUEUE__RECIPIENT_ROW + 8 + 3 * QUEUE_ADDRESS_MAX + QUEUE_REASON_MAX)
+#define QUEUE__RESULT_BYTES      2
+
+/* -- rows
+ * -------------------------------------------------------------------------------------------------------- */
+struct slice queue__key_recipient(uint8_t out[QUEUE__RECIPIENT_KEY], const struct queue_id *id,
+                                  uint32_t number);
+static inline struct slice queue__key_entry(const struct queue_id *id)
+{
+    return slice_make(id->b, QUEUE__ENTRY_KEY);
+}
+size_t queue__entry_emit(const struct queue_entry *e, uint8_t *out);
+void queue__entry_emit_fixed(const struct queue_entry *e,
+                             uint8_t *out); /* the first QUEUE__ENTRY_ROW bytes */
+size_t queue__recipient_emit(const struct queue_recipient *r, uint8_t *out);
+/* MS_EDAMAGED, MS_EVERSION. Slices point into the row. */
+MS_MUST_USE enum ms_err queue__entry_parse(struct slice key, struct slice row, struct queue_entry *out);
+MS_MUST_USE enum ms_err queue__recipient_parse(struct slice key, struct slice row,
+                                               struct queue_recipient *out);
+
+/* -- ops
+ * ---------------------------------------------------------------------------------------------------------
+ */
+struct queue__op_enqueue {
+    struct part_blob_source source;
+    struct queue_entry entry;
+    unsigned recipient_count;
+    struct slice recipients; /* raw: queue__op_recipient_parse */
+};
+struct queue__op_result {
+    struct queue_id id;
+    uint64_t due_us;
+    unsigned outcome_count;
+    struct slice outcomes; /* raw: queue__op_outcome_parse */
+};
+struct queue__op_hold {
+    struct queue_id id;
+    bool hold;
+    struct slice reason;
+};
+/* All give MS_EINVAL on nonsense. */
+MS_MUST_USE enum ms_err queue__op_enqueue_parse(struct slice op, struct queue__op_enqueue *out);
+MS_MUST_USE enum ms_err queue__op_recipient_parse(struct rd *r, struct queue_recipient *out);
+MS_MUST_USE enum ms_err queue__op_result_parse(struct slice op, struct queue__op_result *out);
+MS_MUST_USE enum ms_err queue__op_outcome_parse(struct rd *r, struct queue_outcome *out);
+MS_MUST_USE enum ms_err queue__op_id_parse(struct slice op, struct queue_id *out);
+MS_MUST_USE enum ms_err queue__op_hold_parse(struct slice op, struct queue__op_hold *out);
+
+part_apply_fn queue__apply_enqueue, queue__apply_result, queue__apply_forget, queue__apply_hold,
+    queue__apply_delete;
+part_dump_fn queue__dump_enqueue, queue__dump_result, queue__dump_forget, queue__dump_hold,
+    queue__dump_delete;
+part_row_dump_fn queue__dump_row;
+enum ms_err queue__verify(struct part_snap *snap, void (*ref)(void *, uint64_t), void *ref_owner,
+                          void (*problem)(void *, const char *), void *owner);
+
+#endif
