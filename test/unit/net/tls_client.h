@@ -1,0 +1,37 @@
+/* A TLS client for tests: mbedTLS on the other end of a memory stream. */
+#ifndef TLS_CLIENT_H
+#define TLS_CLIENT_H
+
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
+
+#include "net_probe.h"
+
+struct tls_client {
+    struct loop *loop;
+    struct probe *server;
+    struct net_mem_sink sink; /* what the server sent */
+    size_t sink_off;
+    size_t feed_max; /* bytes given to the server at once, 0 = all */
+    bool flip_next;  /* damages the next byte that is sent behind a record's header */
+    mbedtls_entropy_context entropy;
+    mbedtls_ctr_drbg_context rng;
+    mbedtls_ssl_config conf;
+    mbedtls_ssl_context ssl;
+    mbedtls_x509_crt ca;
+};
+
+/* The server's stream is open. Settings may be changed in conf between init and begin. */
+void tls_client_init(struct tls_client *c, struct loop *loop, struct probe *server);
+void tls_client_begin(struct tls_client *c, const char *host);
+void tls_client_fini(struct tls_client *c);
+/* 0 or mbedTLS's error; turns the loop while it waits. */
+int tls_client_handshake(struct tls_client *c);
+void tls_client_write(struct tls_client *c, struct slice bytes);
+/* Reads until `want` bytes came or the stream ended; returns the last result of mbedTLS. */
+int tls_client_read(struct tls_client *c, struct str *out, size_t want);
+
+#endif
