@@ -70,6 +70,7 @@ MS_MUST_USE enum ms_err account_domain_find(struct account_client *c, struct sli
 MS_MUST_USE enum ms_err account_verify(struct account_client *c, struct slice login, struct slice password,
                                        struct account_entry *out, account_done_fn *done, void *owner, uint64_t *request_out);
 void account_forget(struct account_client *c, uint64_t request);
+struct account *account_of_client(struct account_client *c);
 
 /* Writing. Passwords are hashed on a work thread. */
 struct account_new {

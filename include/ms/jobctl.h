@@ -18,6 +18,7 @@
 
 #define JOBCTL_ENTRIES_MAX 1000000
 #define JOBCTL_LINGER_MS   60000
+#define JOBCTL_RETRY_MS    1000 /* least wait before an entry whose attempt failed is tried again */
 #define JOBCTL_JOBS_MAX    1024 /* running at once, all channels */
 #define JOBCTL_POOLS_MAX   64
 #define JOBCTL_CHANNELS_MAX 256

@@ -3,7 +3,8 @@
  * Layer 8 (route).   Uses: base, obs, conf, mime, smtp, loop, bus, account, queue, channel.
  *
  * In this version a recipient is local (its domain is in the directory, its account exists) and goes to the channel named by
- * route.local_channel ("store"), or it is refused: there is no way out of the house yet.
+ * route.local_channel ("store"), or it is refused: there is no way out of the house yet. postmaster of every local domain is
+ * accepted (RFC 5321 4.5.1): without an account of that name it is that of route.postmaster.
  *
  * Threads: the loop's.
  */
@@ -14,13 +15,19 @@
 #include "ms/channel.h"
 #include "ms/queue.h"
 
+struct route_conf { /* option section "route" */
+    const char *local_channel;
+    const char *postmaster; /* login; NULL: the first account of the directory */
+};
+extern const struct conf_table route_table;
+
 struct route;        /* one per loop */
 struct route *route_create(struct loop *loop, struct account_client *accounts, struct part_client *queue_client,
                            const struct conf *conf);
 void route_destroy(struct route **r);
 
 struct route_result {
-    enum ms_err err;         /* MS_OK; MS_ENOTFOUND user, MS_EDENIED domain not ours, MS_ESYNTAX, or temporary */
+    enum ms_err err;         /* MS_OK; MS_ENOTFOUND user, MS_EDENIED domain not ours, or temporary */
     struct account_entry account;
     char channel[CHANNEL_NAME_MAX + 1];
     char host[QUEUE_HOST_MAX + 1];
@@ -43,8 +50,11 @@ struct route_mail {
     enum queue_class class_;
     uint8_t body_type;
     bool smtputf8;
+    /* The id already written into the Received field (route_next_id), for the first entry; NULL: one is made. */
+    const struct queue_id *id_of_first;
 };
-/* Fills ids_out[0] = id of the first entry (for the 250 reply). MS_EFULL as part_post. done as part_post. */
+/* *id_out = id of the first entry (for the 250 reply). MS_EFULL as part_post: nothing is taken, the body can be given again.
+ * done as part_post, at durable. */
 MS_MUST_USE enum ms_err route_enqueue(struct route *r, const struct route_mail *mail, struct queue_id *id_out,
                                       part_done_fn *done, void *owner, uint64_t *request_out);
 /* Class from the message's Priority header (semantics 3.2). */

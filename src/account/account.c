@@ -243,6 +243,11 @@ void account_forget(struct account_client *c, uint64_t request)
     idtab_remove(&c->requests, request);
 }
 
+struct account *account_of_client(struct account_client *c)
+{
+    return c->account;
+}
+
 enum ms_err account_dir_add(struct account *a, const struct account_new *new_user, struct ms_errinfo *why_out)
 {
     char login[ACCOUNT_LOGIN_MAX + 1], hash[CRYPT_HASH_TEXT_MAX], partition[ACCOUNT_PARTITION_MAX + 1] = "";

@@ -220,13 +220,14 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
 {
     struct part_snap snap;
     struct queue_entry entry;
-    uint64_t due_us = clock_wall_us() + 60 * 1000000ull; /* only if the index cannot be read now */
+    /* A driver that could not even note its failure leaves the old time: not at once again. */
+    uint64_t earliest_us = clock_wall_us() + JOBCTL_RETRY_MS * 1000ull, due_us = earliest_us;
     j->in_work--;
     j->jobs[job].lane->in_work--;
     if (retry && part_snap_begin(j->partition, &snap) == MS_OK) {
         enum ms_err err = queue_find(&snap, id, &entry);
         if (err == MS_OK)
-            due_us = entry.due_us;
+            due_us = MS_MAX(entry.due_us, earliest_us);
         retry = err != MS_ENOTFOUND;
         part_snap_end(&snap);
     }
