@@ -237,10 +237,10 @@ struct part_rec {
     uint16_t count;
     size_t op_at;
     struct mbuf *body; /* chain, moved in */
-    size_t body_bytes;
     bool relief;
     bool ack_durable;
-    uint64_t stream;
+    uint64_t stream;                   /* of the body's parts; 0 = none */
+    struct part_client *stream_client; /* part_rec_fini gives the stream up there */
 };
 void part_rec_init(struct part_rec *rec);
 void part_rec_fini(struct part_rec *rec);

@@ -1,0 +1,70 @@
+/* part_conf.c - the options of a partition. */
+#include "part_priv.h"
+
+static const struct conf_opt opts[] = {
+    {.key = "path",
+     .type = CONF_PATH,
+     CONF_AT(struct partition_conf, dir),
+     .flags = CONF_REQUIRED,
+     .example = "data/default",
+     .help = "Folder of the partition: log, index and checkpoints. It is made when it is missing."},
+    {.key = "segment_size",
+     .type = CONF_SIZE,
+     CONF_AT(struct partition_conf, segment_bytes),
+     .dflt = "64MiB",
+     .min = "4MiB",
+     .max = "1GiB",
+     .help = "Size of one log file. Space comes back in units of it; two more are kept ready."},
+    {.key = "map_size",
+     .type = CONF_SIZE,
+     CONF_AT(struct partition_conf, map_bytes),
+     .dflt = "1TiB",
+     .min = "16MiB",
+     .max = "16TiB",
+     .help = "Largest size the index may grow to. Address space only; no disk or memory is taken for it."},
+    {.key = "checkpoint_size",
+     .type = CONF_SIZE,
+     CONF_AT(struct partition_conf, checkpoint_bytes),
+     .dflt = "1GiB",
+     .min = "1MiB",
+     .max = "1TiB",
+     .help =
+         "A verified copy of the index is made after this much new log. A rebuild replays about as much."},
+    {.key = "checkpoint_interval",
+     .type = CONF_DURATION,
+     CONF_AT(struct partition_conf, checkpoint_ms),
+     .dflt = "12h",
+     .min = "1s",
+     .max = "30d",
+     .help = "A verified copy of the index is also made after this time, when anything changed."},
+    {.key = "ballast",
+     .type = CONF_SIZE,
+     CONF_AT(struct partition_conf, ballast_bytes),
+     .dflt = "64MiB",
+     .min = "1MiB",
+     .max = "16GiB",
+     .help =
+         "Blocks kept in reserve beside the index, so that what was accepted can be indexed on a full disk."},
+    {.key = "min_free",
+     .type = CONF_SIZE,
+     CONF_AT(struct partition_conf, min_free_bytes),
+     .dflt = "256MiB",
+     .min = "0",
+     .max = "1TiB",
+     .help = "With less free space than this only deletions and the draining of the queue are accepted."},
+    {.key = "flush",
+     .type = CONF_BOOL,
+     CONF_AT(struct partition_conf, flush),
+     .dflt = "true",
+     .help = "Flush the log before anything is acknowledged. Switching it off loses mail at a power cut; it "
+             "is there to "
+             "show that."},
+};
+
+const struct conf_table partition_table = {
+    .path = "store.partitions.*",
+    CONF_OPTS(opts),
+    CONF_STRUCT(struct partition_conf),
+    .help =
+        "Partitions: each has a log, an index and two threads of its own, and may lie on a disk of its own.",
+};
