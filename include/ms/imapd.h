@@ -1,0 +1,71 @@
+/*
+ * imapd.h - IMAP4rev1 sessions (RFC 3501): what app needs to run them.
+ * Layer 9 (imapd).   Uses: everything below but smtpd and chan.
+ *
+ * Wiring, before dispatch starts:
+ *
+ *   static struct imapd_env env = {.tls = tls, .hostname = "mx.example.org", .conf = conf, .partition_of = fn, ...};
+ *   for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop, .accounts = client};
+ *   dispatch_register(d, &imapd_proto, &env);
+ *
+ * A connection becomes a session on its worker's loop. After login the session asks partition_of for the partition of the
+ * account; all its mailboxes live there. Part clients of a loop exist before the partition starts (partition.h); imapd is
+ * the only user of their change feed (part_feed_set), which it sets when the first session of a loop needs it.
+ *
+ * Threads:  the env is filled at wiring and constant afterwards, but for loops[i], which belongs to loop i from then on.
+ * Memory:   everything the env points to is borrowed and outlives dispatch. env_fini after the loops have ended.
+ * Limits:   section "imap" of the configuration; the others are named in src/imapd/imapd_priv.h.
+ */
+#ifndef MS_IMAPD_H
+#define MS_IMAPD_H
+
+#include "ms/account.h"
+#include "ms/conf.h"
+#include "ms/dispatch.h"
+#include "ms/net.h"
+#include "ms/partition.h"
+
+struct imapd_conf { /* section "imap" */
+    uint64_t login_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t stall_timeout_ms;
+    uint64_t line_bytes_max;
+    uint64_t append_bytes_max;
+    uint64_t slice_bytes;
+    int64_t slice_rows;
+    int64_t errors_max;
+    int64_t login_failures_max;
+};
+extern const struct conf_table imapd_table;
+
+struct imapd_loop_shared; /* private: what the workers of one loop share */
+struct imapd_recent;      /* private: which messages some session was told of */
+
+struct imapd_loop_env {
+    struct loop *loop;               /* NULL: no such loop */
+    struct account_client *accounts; /* of this loop */
+    struct imapd_loop_shared *shared; /* private, NULL at the beginning */
+};
+
+struct imapd_env {
+    struct imapd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
+    struct net_tls *tls;       /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
+    bool allow_plaintext_auth; /* passwords also without TLS; else LOGINDISABLED until STARTTLS (RFC 3501 6.2.3) */
+    const char *hostname;      /* for the greeting */
+    const struct conf *conf;   /* holds section "imap" */
+    /* The loop's client of a partition; name "" = the default one. NULL: no such partition here. */
+    struct part_client *(*partition_of)(void *owner, struct loop *loop, const char *name);
+    void *partition_owner;
+    struct imapd_recent *recent; /* private: imapd_env_init */
+};
+
+extern const struct service_proto imapd_proto; /* name "imap", env: struct imapd_env */
+
+/* Before the first worker, and after the last loop has ended. */
+void imapd_env_init(struct imapd_env *env);
+void imapd_env_fini(struct imapd_env *env);
+
+/* For protocol tests: a session over net's memory transport. worker: from imapd_proto.worker_open. */
+struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t session);
+
+#endif
