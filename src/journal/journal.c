@@ -32,10 +32,10 @@ void journal_stop(struct journal *j)
 void journal_close(struct journal **j_ptr)
 {
     struct journal *j = *j_ptr;
-    *j_ptr = NULL;
     if (j == NULL)
         return;
-    journal_stop(j);
+    journal_stop(j); /* the applier may look at *j_ptr until here */
+    *j_ptr = NULL;
     journal__lane_fini(j);
     if (j->write_fd >= 0)
         close(j->write_fd);
