@@ -1,0 +1,70 @@
+/*
+ * smtpd.h - SMTP, submission and LMTP server sessions.
+ * Layer 9 (smtpd).   Uses: base, obs, crypt, mime, smtp, conf, loop, sasl, bus, net, partition, account, store, queue,
+ *                    dispatch, route.
+ *
+ * app fills a struct smtpd_env (one row per loop), registers it with the dispatcher under the protocols it wants, and
+ * puts the two option tables into the configuration:
+ *
+ *   dispatch_register(d, &smtpd_smtp_proto, &env);
+ *   dispatch_register(d, &smtpd_submission_proto, &env);
+ *   dispatch_register(d, &smtpd_lmtp_proto, &env);
+ *
+ *   smtp        mail from other servers: no AUTH, local recipients only, answered when durable
+ *   submission  mail from users: AUTH before MAIL, own sender address, missing Date and Message-ID added
+ *   lmtp        straight into the mailboxes, one answer a recipient, answered when visible (RFC 2033)
+ *
+ * Threads:  everything of a worker and its sessions on the worker's loop.
+ * Memory:   an idle session owns no buffer; a message in transit at most what part_body keeps, and one read.
+ * Limits:   the options; SMTPD_SINKS_MAX partitions a transaction.
+ */
+#ifndef MS_SMTPD_H
+#define MS_SMTPD_H
+
+#include "ms/account.h"
+#include "ms/conf.h"
+#include "ms/dispatch.h"
+#include "ms/net.h"
+#include "ms/partition.h"
+#include "ms/route.h"
+
+#define SMTPD_SINKS_MAX 8 /* partitions one LMTP transaction delivers to */
+
+struct smtpd_conf { /* option sections "smtp" (also submission) and "lmtp" */
+    uint64_t message_size_max;
+    int64_t recipients_max;
+    int64_t errors_max;
+    int64_t hops_max;
+    uint64_t command_ms;
+    uint64_t data_ms;
+};
+extern const struct conf_table smtpd_table; /* "smtp" */
+extern const struct conf_table lmtpd_table; /* "lmtp" */
+
+/* What the sessions of one loop use. app may exchange conf and tls on that loop; a session keeps the conf it began
+ * with, and takes tls when a handshake starts. */
+struct smtpd_loop_env {
+    struct loop *loop;
+    struct account_client *accounts;
+    struct route *route;
+    struct part_client *queue_client;
+    const struct conf *conf;
+    struct net_tls *tls; /* NULL: no STARTTLS, nor implicit TLS */
+};
+
+struct smtpd_env {
+    struct smtpd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
+    /* Client of the partition with this name ("": the default one) on a loop; NULL: there is none. */
+    struct part_client *(*partition_of)(void *ctx, struct loop *loop, const char *name);
+    void *ctx;
+    const char *hostname;
+    bool allow_plaintext_auth; /* AUTH without TLS */
+};
+
+extern const struct service_proto smtpd_smtp_proto, smtpd_submission_proto, smtpd_lmtp_proto;
+
+/* For protocol scripts: a session over the memory transport (net_mem_*). The worker may have been opened with a NULL
+ * handle. */
+struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, uint64_t session);
+
+#endif
