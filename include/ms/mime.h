@@ -45,6 +45,7 @@
 #define MIME_LINE_HEAD_MAX     1024  /* a delimiter line or a field name with its colon fits in this */
 #define MIME_NAME_MAX          255   /* field name */
 #define MIME_HEADER_FIELDS_MAX 200   /* kept fields of one header; more: MIME_MSG_FIELDS_CUT */
+#define MIME_FIELDS_MAX        50000 /* kept fields of a message, likewise */
 #define MIME_FIELD_BYTES_MAX   ((size_t)256 << 10) /* longer fields are known by place only */
 #define MIME_KEPT_BYTES_MAX    ((size_t)768 << 10) /* sum of kept field bytes, as above past it */
 #define MIME_ADDRESSES_MAX     5000                /* per address list */
@@ -282,7 +283,7 @@ struct mime_field {
 #define MIME_MSG_BARE_LF     0x0008 /* some line ends without CR */
 #define MIME_MSG_LONG_LINE   0x0010 /* RFC 5322 2.1.1: a line of more than 998 bytes */
 #define MIME_MSG_LIMIT       0x0020 /* some part is opaque because of a limit */
-#define MIME_MSG_FIELDS_CUT  0x0040 /* some header had more than MIME_HEADER_FIELDS_MAX fields to keep */
+#define MIME_MSG_FIELDS_CUT  0x0040 /* there were more fields to keep than the maxima allow */
 #define MIME_MSG_HAS_DATE    0x0080 /* sent_us and sent_zone_min are valid */
 #define MIME_MSG_FLAGS_ALL   0x00ff
 

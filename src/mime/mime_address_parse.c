@@ -372,7 +372,7 @@ static void end_group(struct parser *p)
 
 void mime_address_parse(struct slice value, struct arena *a, struct mime_addresses *list)
 {
-    struct parser p = {.ptr = value.ptr, .end = value.ptr + value.len, .arena = a, .list = list};
+    struct parser p = {.arena = a, .list = list};
     struct out *outs[] = {&p.phrase, &p.local, &p.domain, &p.comments};
     uint8_t *room;
 

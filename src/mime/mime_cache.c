@@ -16,7 +16,7 @@
  *                     0x0001 a header holds bytes above 127     0x0002 a body holds bytes above 127
  *                     0x0004 a NUL byte somewhere               0x0008 a line ends with LF alone
  *                     0x0010 a line has more than 998 bytes     0x0020 a part is opaque because of a limit
- *                     0x0040 a header had more fields to keep than 200; the first 200 are here
+ *                     0x0040 fields to keep are missing: more than 200 in a header or 50,000 in all
  *                     0x0080 the sent date is present           other bits: 0
  *     off  4   u32  CRC-32C of bytes 0-3 followed by bytes 8 to the end
  *     off  8   16 B names: bit n (bit n%8 of byte n/8) is set for each field name of the top-level
@@ -40,7 +40,7 @@
  *     varint   bytes of the header, with its empty line
  *     varint   bytes of the body, which follows the header
  *     varint   lines of the body (LF bytes, and one for a last line that has no LF)
- *     varint   number of fields, at most 200
+ *     varint   number of fields, at most 200, and at most 50,000 in all parts
  *     fields   in the order of the header
  *     varint   number of children, at least 1; of a multipart only (a message has one, a leaf none)
  *

@@ -7,7 +7,6 @@
  */
 #include "mime_cache.h"
 
-#define NUMBER_MAX       (UINT64_MAX >> 1) /* varints are below 2^63 */
 #define SENT_SECONDS_MAX ((int64_t)1 << 40)
 #define ZONE_MINUTES_MAX (24 * 60)
 #define PART_BYTES_MIN   6 /* kind and five numbers */
@@ -81,6 +80,10 @@ static void take_field(struct rd *r, struct mime_message *m, uint32_t part_index
         r->bad = true;
     if (r->bad || field.id >= MIME_FIELD_COUNT) /* a later writer may know more fields */
         return;
+    if (m->field_count == MIME_FIELDS_MAX) {
+        r->bad = true;
+        return;
+    }
     *mime__field_add(m) = field;
     m->parts[part_index].field_count++;
 }
@@ -210,9 +213,10 @@ static void take_sent(struct rd *r, struct mime_message *m)
 
 static void take_record(struct rd *r, struct mime_message *m)
 {
+    uint8_t field_ids = rd_u8(r);
     struct slice names;
 
-    m->field_ids = MS_MIN(rd_u8(r), (uint8_t)(MIME_FIELD_COUNT - 1));
+    m->field_ids = MS_MIN(field_ids, (uint8_t)(MIME_FIELD_COUNT - 1));
     m->flags = rd_u16(r);
     rd_u32(r); /* the checksum, verified already */
     names = rd_bytes(r, sizeof(m->names));

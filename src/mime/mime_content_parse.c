@@ -13,6 +13,11 @@ struct cursor {
     const uint8_t *end;
 };
 
+static struct cursor begin(struct slice s)
+{
+    return (struct cursor){s.ptr, s.len ? s.ptr + s.len : s.ptr};
+}
+
 static bool at_end(const struct cursor *c)
 {
     return c->ptr >= c->end;
@@ -164,7 +169,7 @@ static void take_params(struct cursor *c, struct arena *a, struct mime_content *
 
 enum ms_err mime_content_type_parse(struct slice value, struct arena *a, struct mime_content *out)
 {
-    struct cursor c = {value.ptr, value.ptr + value.len};
+    struct cursor c = begin(value);
 
     *out = (struct mime_content){.type = take_token(&c)};
     if (out->type.len > 0 && take_byte(&c, '/'))
@@ -179,7 +184,7 @@ enum ms_err mime_content_type_parse(struct slice value, struct arena *a, struct 
 
 enum ms_err mime_disposition_parse(struct slice value, struct arena *a, struct mime_content *out)
 {
-    struct cursor c = {value.ptr, value.ptr + value.len};
+    struct cursor c = begin(value);
 
     *out = (struct mime_content){.type = take_token(&c)};
     if (out->type.len == 0) {

@@ -78,8 +78,9 @@ void mime_envelope_get(const struct mime_message *m, const struct mime_part *par
         else
             add_field(out, (enum mime_field_id)field->id, mime_field_value(field), a);
     }
-    /* Only a header with that many kept fields can have lost one. */
-    if ((m->flags & MIME_MSG_FIELDS_CUT) && part->field_count >= MIME_HEADER_FIELDS_MAX)
+    /* Only a header with that many kept fields can have lost one, or any if the message has that many. */
+    if ((m->flags & MIME_MSG_FIELDS_CUT) &&
+        (part->field_count >= MIME_HEADER_FIELDS_MAX || m->field_count >= MIME_FIELDS_MAX))
         out->is_incomplete = true;
     finish(out);
 }

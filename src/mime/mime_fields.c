@@ -122,7 +122,7 @@ bool mime_message_emit_fields(const struct mime_message *m, const struct slice *
                               struct str *out)
 {
     const struct mime_part *root = mime_message_root(m);
-    const struct mime_field *fields = m->fields + root->field_first;
+    const struct mime_field *fields = root->field_count ? m->fields + root->field_first : NULL;
     uint64_t ids;
 
     if ((m->flags & MIME_MSG_FIELDS_CUT) || !ids_of(m, list, count, &ids))

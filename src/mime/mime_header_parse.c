@@ -41,7 +41,8 @@ bool mime__line_may_open(struct slice head, enum mime__line line)
 {
     size_t name_len;
 
-    if (slice_has_prefix(head, SLICE_LIT("\xEF\xBB\xBF"))) /* an editor's byte order mark in front of a field */
+    if (slice_has_prefix(head,
+                         SLICE_LIT("\xEF\xBB\xBF"))) /* an editor's byte order mark in front of a field */
         line = mime__line_class(slice_sub(head, 3, head.len), &name_len);
     return line != MIME__LINE_OTHER || slice_has_prefix(head, SLICE_LIT("From ")) ||
            slice_has_prefix(head, SLICE_LIT(">From "));

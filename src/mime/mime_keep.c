@@ -33,7 +33,7 @@ void mime__keep_begin(struct mime_parser *p, struct slice head, size_t name_len)
     }
     if (!is_wanted(p, id))
         return;
-    if (part->field_count == MIME_HEADER_FIELDS_MAX) {
+    if (part->field_count == MIME_HEADER_FIELDS_MAX || p->m->field_count == MIME_FIELDS_MAX) {
         p->m->flags |= MIME_MSG_FIELDS_CUT;
         return;
     }
