@@ -3,7 +3,7 @@
  *
  * Only blocks that were written once make fdatasync of the log a plain flush of data; reserved ones would be
  * converted, with a commit of the file system's own journal, under every batch. The zeros go out in pieces of
- * 256 KiB, flushed each MiB, with pauses while at least one spare is ready: a flush of the lane never waits
+ * 256 KiB, flushed each MiB, with pauses while the lane has a spare besides the reserve: a flush of the lane never waits
  * behind a mountain of dirty pages. The pool's lock is held while a piece is written and dropped for the
  * flush (`syncing`), so the lane can take over a half-zeroed file between two pieces.
  */
@@ -127,7 +127,7 @@ static void *keeper_main(void *arg)
         set_no_space(j, err != 0, err);
         if (err != 0)
             sleep_ms(p, RETRY_MS);
-        else if (ready > 0)
+        else if (ready > 1) /* the lane can go on for a whole segment */
             sleep_ms(p, PAUSE_MS);
     }
     run_cuts(p);
