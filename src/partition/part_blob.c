@@ -204,9 +204,8 @@ static enum ms_err write_new(struct part_tx *tx, const struct part__new_blob *b,
 /* The cache of an inline blob lies behind its bytes in one record: no row of its own. */
 static bool cache_has_ext(const struct part_blob *blob)
 {
-    struct part_extent first = part_blob_extent(blob, 0);
-    return blob->cache_at.len > 0 &&
-           !(blob->extent_count <= 1 && blob->cache_at.position == first.position + blob->size);
+    uint64_t at = blob->extent_count ? part_blob_extent(blob, 0).position : blob->id;
+    return blob->cache_at.len > 0 && !(blob->extent_count <= 1 && blob->cache_at.position == at + blob->size);
 }
 
 static enum ms_err remove_row(struct part_tx *tx, const struct part_blob *blob)

@@ -206,7 +206,8 @@ static enum ms_err blame(struct partition *p, struct ms_errinfo *why)
 static enum ms_err rebuild(struct partition *p, struct part_report *report, struct ms_errinfo *why)
 {
     db_close(&p->db);
-    OBS_EVENT(OBS_PART_REBUILD, 0, OBS_C("partition", p->conf.name));
+    if (p->epoch > 1) /* else it is new */
+        OBS_EVENT(OBS_PART_REBUILD, 0, OBS_C("partition", p->conf.name));
     enum ms_err err = rebuild_from_checkpoints(p, report, why);
     if (err != MS_ENOTFOUND)
         return err;
