@@ -1,0 +1,127 @@
+/*
+ * app.h - the program: commands, configuration of the whole, the running server.
+ * Layer 10 (app).   Uses: everything.
+ */
+#ifndef APP_H
+#define APP_H
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "ms/account.h"
+#include "ms/conf.h"
+#include "ms/partition.h"
+
+#define APP_VERSION       "0.1.0"
+#define APP_CONFIG_FILE   "/etc/mailserverd/mailserverd.yaml"
+#define APP_PARTITION_DIR "store"
+
+/* -- configuration of the sections that belong to no module */
+struct server_conf {
+    const char *hostname;
+    const char *default_domain;
+    uint64_t loops;        /* 0 = auto */
+    uint64_t work_threads; /* 0 = auto */
+    uint64_t stop_ms;
+    const char *run_dir;
+};
+struct log_conf {
+    int level;
+    int format;
+};
+struct tls_conf {
+    const char *certificate;
+    const char *key;
+};
+struct auth_conf {
+    bool allow_plaintext;
+};
+struct store_conf {
+    uint64_t expunge_keep_ms;
+    uint64_t purge_interval_ms;
+};
+extern const struct conf_table *const app_tables[];
+extern const size_t app_table_count;
+
+/* Loads the configuration; on errors prints all of them and returns NULL (exit EX_CONFIG). */
+struct conf *app_conf_load(const char *file);
+/* The one partition's name and conf. */
+const struct partition_conf *app_partition_conf(const struct conf *conf, struct partition_conf *out);
+
+/* -- command line */
+enum app_output { APP_HUMAN, APP_JSON, APP_TSV };
+struct app_args {
+    const char *config; /* of -c, the environment or the default */
+    enum app_output output;
+    int argc; /* what is left behind object and verb, options first */
+    char **argv;
+};
+typedef int app_command_fn(struct app_args *args);
+struct app_command {
+    const char *object;
+    const char *verb; /* "" = the object is the command */
+    const char *usage;
+    const char *help;
+    app_command_fn *run;
+};
+extern const struct app_command app_commands[];
+extern const size_t app_command_count;
+
+int cmd_init(struct app_args *args);
+int cmd_serve(struct app_args *args);
+int cmd_stop(struct app_args *args);
+int cmd_config_check(struct app_args *args);
+int cmd_config_show(struct app_args *args);
+int cmd_config_sample(struct app_args *args);
+int cmd_config_man(struct app_args *args);
+int cmd_user_add(struct app_args *args);
+int cmd_user_list(struct app_args *args);
+int cmd_store_verify(struct app_args *args);
+int cmd_store_rebuild(struct app_args *args);
+int cmd_store_stats(struct app_args *args);
+int cmd_store_dump(struct app_args *args);
+int cmd_store_skip_op(struct app_args *args);
+int cmd_dispatcher_status(struct app_args *args);
+int cmd_jobs_status(struct app_args *args);
+
+/* Prints "mailserverd: text" to standard error and returns the exit code. */
+int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);
+int app_exit_for_err(enum ms_err err);
+int app_usage(const struct app_args *args, const char *text);
+
+/* One row of output: names and values in pairs, NULL-terminated. */
+void app_emit_row(const struct app_args *args, const char *const *names, const char *const *values, size_t n);
+
+/* -- asking the running server. MS_ENOTFOUND: it does not run. Lines of the answer go to line(); exit code
+ * and text of its last line. */
+struct ctl_answer {
+    int exit_code;
+    char text[512];
+};
+MS_MUST_USE enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t count, FILE *lines,
+                                struct ctl_answer *out);
+
+/* -- lines of the admin socket: words separated by TAB; \t \n \\ escape. */
+void ctl_emit_words(struct str *out, const char *const *words, size_t count);
+/* Splits and unescapes in place of arena memory; MS_ESYNTAX, MS_ELIMIT. */
+#define CTL_WORDS_MAX 16
+#define CTL_LINE_MAX  8192
+struct arena;
+MS_MUST_USE enum ms_err ctl_parse_words(struct arena *a, struct slice line, struct slice words[CTL_WORDS_MAX],
+                                        size_t *count_out);
+
+/* The server of `serve`. */
+struct server;
+struct ctl_server;
+struct ctl_server *ctl_server_open(struct server *server, struct loop *control, const char *path,
+                                   struct ms_errinfo *why_out);
+void ctl_server_close(struct ctl_server **c);
+struct account_client *server_control_accounts(struct server *s);
+struct partition *server_partition(struct server *s);
+struct dispatch *server_dispatch(struct server *s);
+struct jobctl *server_jobctl(struct server *s);
+void server_stop(struct server *s, bool at_once);
+/* Rows "name=value" of `store stats`. */
+void app_store_stats_emit(struct partition *p, struct str *out);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * app_conf.c - the option tables of the whole program, in the order of the sample file; loading with all
+ * errors at once.
+ */
+#include "app.h"
+
+#include "ms/channel.h"
+#include "ms/dispatch.h"
+#include "ms/imapd.h"
+#include "ms/jobctl.h"
+#include "ms/obs.h"
+#include "ms/route.h"
+#include "ms/smtpd.h"
+
+static const char *const level_names[] = {"debug", "info", "notice", "warning", "error", NULL};
+static const char *const format_names[] = {"logfmt", "json", NULL};
+
+/* clang-format off */
+static const struct conf_opt server_opts[] = {
+    {.key = "hostname", .type = CONF_STRING, CONF_AT(struct server_conf, hostname), .flags = CONF_REQUIRED,
+     .example = "mail.example.org", .help = "Name of this server in greetings and Received fields."},
+    {.key = "default_domain", .type = CONF_STRING, CONF_AT(struct server_conf, default_domain), .flags = CONF_REQUIRED,
+     .example = "example.org", .help = "Domain of login names and of postmaster without a domain."},
+    {.key = "loops", .type = CONF_INT, CONF_AT(struct server_conf, loops), .dflt = "auto", .min = "1", .max = "64",
+     .flags = CONF_CAN_BE_AUTO, .help = "Worker event loops. auto: one per core."},
+    {.key = "work_threads", .type = CONF_INT, CONF_AT(struct server_conf, work_threads), .dflt = "2", .min = "1", .max = "64",
+     .help = "Threads for reads that are not in memory."},
+    {.key = "stop_timeout", .type = CONF_DURATION, CONF_AT(struct server_conf, stop_ms), .dflt = "30s", .min = "0s",
+     .max = "10m", .help = "How long a stop waits for sessions and deliveries to end."},
+    {.key = "run_dir", .type = CONF_PATH, CONF_AT(struct server_conf, run_dir), .dflt = "run",
+     .help = "Folder of the process id file and the admin socket."},
+};
+static const struct conf_opt log_opts[] = {
+    {.key = "level", .type = CONF_ENUM, CONF_AT(struct log_conf, level), .names = level_names, .dflt = "info",
+     .help = "Least level that is logged."},
+    {.key = "format", .type = CONF_ENUM, CONF_AT(struct log_conf, format), .names = format_names, .dflt = "logfmt",
+     .help = "Form of the lines on standard error."},
+};
+static const struct conf_opt tls_opts[] = {
+    {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .example = "tls/cert.pem",
+     .help = "Certificate chain (PEM). Needed by services with tls: starttls or implicit."},
+    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .example = "tls/key.pem", .help = "Private key (PEM)."},
+};
+static const struct conf_opt auth_opts[] = {
+    {.key = "allow_plaintext", .type = CONF_BOOL, CONF_AT(struct auth_conf, allow_plaintext), .dflt = "no",
+     .help = "Passwords are accepted without TLS. For tests on one machine only."},
+};
+static const struct conf_opt store_opts[] = {
+    {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h", .min = "1s",
+     .max = "30d", .help = "How long expunged messages stay readable for sessions that have not been told yet."},
+    {.key = "purge_interval", .type = CONF_DURATION, CONF_AT(struct store_conf, purge_interval_ms), .dflt = "1m",
+     .min = "100ms", .max = "1d", .help = "Time between two looks for expunged messages to purge."},
+};
+/* clang-format on */
+
+static enum ms_err tls_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct tls_conf *tls = entry;
+    const struct conf *conf = conf_check_conf(check);
+    if ((tls->certificate == NULL) != (tls->key == NULL))
+        conf_check_error(check, tls->certificate ? "certificate" : "key", NULL,
+                         "certificate and key go together");
+    for (size_t i = 0; !tls->certificate && i < conf_map_count(conf, "dispatcher.services.*"); i++) {
+        const char *service;
+        const struct dispatch_service_conf *sc = conf_map_entry(conf, "dispatcher.services.*", i, &service);
+        if (sc->tls != DISPATCH_TLS_NONE)
+            conf_check_error(check, "certificate", "tls.certificate, tls.key", "service %s wants TLS",
+                             service);
+    }
+    return MS_OK;
+}
+
+static enum ms_err store_check(const void *entry, const char *name, struct conf_check *check)
+{
+    size_t n = conf_map_count(conf_check_conf(check), "store.partitions.*");
+    if (n != 1)
+        conf_check_error(check, "expunge_keep", "store.partitions",
+                         "%zu partitions; this version serves exactly one", n);
+    return MS_OK;
+}
+
+static const struct conf_table server_table = {
+    .path = "server", CONF_OPTS(server_opts), CONF_STRUCT(struct server_conf), .help = "The process."};
+static const struct conf_table log_table = {
+    .path = "log", CONF_OPTS(log_opts), CONF_STRUCT(struct log_conf), .help = "Log lines."};
+static const struct conf_table tls_table = {.path = "tls",
+                                            CONF_OPTS(tls_opts),
+                                            CONF_STRUCT(struct tls_conf),
+                                            .check = tls_check,
+                                            .help = "Certificate of all services."};
+static const struct conf_table auth_table = {
+    .path = "auth", CONF_OPTS(auth_opts), CONF_STRUCT(struct auth_conf), .help = "Logging in."};
+static const struct conf_table store_table = {.path = "store",
+                                              CONF_OPTS(store_opts),
+                                              CONF_STRUCT(struct store_conf),
+                                              .check = store_check,
+                                              .help = "The message store."};
+
+const struct conf_table *const app_tables[] = {
+    &server_table,
+    &log_table,
+    &tls_table,
+    &auth_table,
+    &account_table,
+    &dispatch_defaults_table,
+    &dispatch_services_table,
+    &route_table,
+    &channel_defaults_table,
+    &channel_table,
+    &jobctl_pools_table,
+    &store_table,
+    &partition_table,
+    &smtpd_table,
+    &lmtpd_table,
+    &imapd_table,
+};
+const size_t app_table_count = MS_ARRAY_LEN(app_tables);
+
+struct conf *app_conf_load(const char *file)
+{
+    struct conf_report report;
+    struct conf *conf = NULL;
+    conf_report_init(&report);
+    enum ms_err err = conf_load(app_tables, app_table_count, file, &report, &conf);
+    if (err) {
+        struct str text;
+        str_init(&text, 0);
+        conf_report_emit(&report, &text);
+        fputs(str_cstr(&text), stderr);
+        str_fini(&text);
+    }
+    conf_report_fini(&report);
+    return err ? NULL : conf;
+}
+
+const struct partition_conf *app_partition_conf(const struct conf *conf, struct partition_conf *out)
+{
+    const char *name;
+    *out = *(const struct partition_conf *)conf_map_entry(conf, "store.partitions.*", 0, &name);
+    out->name = name;
+    return out;
+}

@@ -1,0 +1,234 @@
+/*
+ * ctl.c - the admin socket of the running server: one request line, one answer, then the connection ends.
+ * The socket's folder is the server's own (mode 0700); who can open it may do everything.
+ */
+#include "app.h"
+
+#include <sys/stat.h>
+
+#include "ms/base/arena.h"
+#include "ms/dispatch.h"
+#include "ms/jobctl.h"
+#include "ms/net.h"
+#include "ms/obs.h"
+
+#define CTL_SESSIONS_MAX 64
+
+struct ctl_session {
+    struct list node;
+    struct ctl_server *server;
+    struct net_stream *stream;
+    struct arena arena;
+    uint64_t request; /* of the directory */
+    bool answered;
+};
+
+struct ctl_server {
+    struct server *server;
+    struct loop *control;
+    struct net_listener *listener;
+    struct list sessions;
+    unsigned count;
+};
+
+static void answer(struct ctl_session *s, int exit_code, const char *text)
+{
+    struct str line;
+    str_init(&line, 0);
+    str_addf(&line, "%d %s\n", exit_code, text);
+    net_write(s->stream, str_slice(&line));
+    str_fini(&line);
+    s->answered = true;
+    net_close(s->stream, NET_CLOSED_BY_US);
+}
+
+/* Data lines: a blank in front of each. */
+static void answer_lines(struct ctl_session *s, struct slice text)
+{
+    struct slice line;
+    while (text.len) {
+        if (!slice_cut(&text, '\n', &line)) {
+            line = text;
+            text.len = 0;
+        }
+        net_write_cstr(s->stream, " ");
+        net_write(s->stream, line);
+        net_write_cstr(s->stream, "\n");
+    }
+}
+
+static void on_user_added(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
+{
+    struct ctl_session *s = owner;
+    s->request = 0;
+    if (err == MS_OK)
+        OBS_EVENT(OBS_APP_USER_ADDED, 0, OBS_C("user", entry->login));
+    answer(s, app_exit_for_err(err), err ? ms_err_text(err) : entry->login);
+}
+
+static bool word_u64(struct slice word, uint64_t *out)
+{
+    return slice_to_u64(word, UINT64_MAX, out) == MS_OK;
+}
+
+/* user-add LOGIN HASH QUOTA-BYTES PARTITION: passwords do not travel, their hashes do. */
+static void run_user_add(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct account_new user = {0};
+    if (count != 5 || words[2].len == 0 || !word_u64(words[3], &user.quota_bytes)) {
+        answer(s, EX_USAGE, "user-add LOGIN HASH QUOTA PARTITION");
+        return;
+    }
+    user.login = words[1];
+    user.password_hash = words[2];
+    user.partition = words[4];
+    enum ms_err err =
+        account_add(server_control_accounts(s->server->server), &user, on_user_added, s, &s->request);
+    if (err != MS_EMORE)
+        answer(s, app_exit_for_err(err), ms_err_text(err));
+}
+
+static void run_stop(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    answer(s, EX_OK, "stopping");
+    server_stop(s->server->server, false);
+}
+
+static void run_dispatcher_status(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str text;
+    str_init(&text, 0);
+    dispatch_emit_status(server_dispatch(s->server->server), &text);
+    answer_lines(s, str_slice(&text));
+    str_fini(&text);
+    answer(s, EX_OK, "");
+}
+
+static void run_jobs_status(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str text;
+    str_init(&text, 0);
+    jobctl_emit_status(server_jobctl(s->server->server), &text);
+    answer_lines(s, str_slice(&text));
+    str_fini(&text);
+    answer(s, EX_OK, "");
+}
+
+static void run_counters(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str text;
+    str_init(&text, 0);
+    for (unsigned i = 0; i < MET_COUNT; i++)
+        str_addf(&text, "%s=%llu\n", obs_counter_name((enum obs_counter)i),
+                 (unsigned long long)obs_counter_get((enum obs_counter)i));
+    answer_lines(s, str_slice(&text));
+    str_fini(&text);
+    answer(s, EX_OK, "");
+}
+
+static void run_store_stats(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str text;
+    str_init(&text, 0);
+    app_store_stats_emit(server_partition(s->server->server), &text);
+    answer_lines(s, str_slice(&text));
+    str_fini(&text);
+    answer(s, EX_OK, "");
+}
+
+static const struct {
+    const char *word;
+    void (*run)(struct ctl_session *s, const struct slice *words, size_t count);
+} ctl_table[] = {
+    {"user-add", run_user_add},
+    {"stop", run_stop},
+    {"dispatcher-status", run_dispatcher_status},
+    {"jobs-status", run_jobs_status},
+    {"store-stats", run_store_stats},
+    {"counters", run_counters},
+};
+
+static size_t on_data(void *owner, struct slice in)
+{
+    struct ctl_session *s = owner;
+    struct slice words[CTL_WORDS_MAX];
+    size_t count = 0;
+    struct slice rest = in, line;
+    if (s->answered || s->request)
+        return in.len; /* one request a connection */
+    if (!slice_cut(&rest, '\n', &line))
+        return 0;
+    if (ctl_parse_words(&s->arena, line, words, &count) != MS_OK) {
+        answer(s, EX_PROTOCOL, "malformed request");
+        return in.len;
+    }
+    for (size_t i = 0; i < MS_ARRAY_LEN(ctl_table); i++)
+        if (slice_eq_cstr(words[0], ctl_table[i].word)) {
+            ctl_table[i].run(s, words, count);
+            return in.len;
+        }
+    answer(s, EX_USAGE, "unknown request");
+    return in.len;
+}
+
+static void on_closed(void *owner, enum net_close_why why)
+{
+    struct ctl_session *s = owner;
+    if (s->request)
+        account_forget(server_control_accounts(s->server->server), s->request);
+    list_remove(&s->node);
+    s->server->count--;
+    arena_fini(&s->arena);
+    ms_free(s);
+}
+
+static const struct net_callbacks ctl_callbacks = {.on_data = on_data, .on_closed = on_closed};
+
+static void on_accept(void *owner, int fd, const struct net_addr *peer)
+{
+    struct ctl_server *c = owner;
+    struct ctl_session *s = ms_new(struct ctl_session);
+    s->server = c;
+    arena_init(&s->arena, 4 * CTL_LINE_MAX);
+    list_push_back(&c->sessions, &s->node);
+    c->count++;
+    enum ms_err err = net_stream_open(c->control, fd, CTL_LINE_MAX, &ctl_callbacks, s, &s->stream);
+    MS_ASSERT(err == MS_OK);
+    if (c->count > CTL_SESSIONS_MAX)
+        answer(s, EX_TEMPFAIL, "too many connections to the admin socket");
+}
+
+struct ctl_server *ctl_server_open(struct server *server, struct loop *control, const char *path,
+                                   struct ms_errinfo *why_out)
+{
+    char where[256];
+    struct ctl_server *c = ms_new(struct ctl_server);
+    c->server = server;
+    c->control = control;
+    list_init(&c->sessions);
+    snprintf(where, sizeof where, "unix:%s", path);
+    if (net_listener_open(control, where, CTL_SESSIONS_MAX, on_accept, c, &c->listener, why_out) != MS_OK) {
+        ms_free(c);
+        return NULL;
+    }
+    if (chmod(path, 0600) != 0)
+        OBS_EVENT(OBS_APP_CTL_MODE, 0, OBS_C("path", path));
+    return c;
+}
+
+void ctl_server_close(struct ctl_server **cp)
+{
+    struct ctl_server *c = *cp;
+    if (!c)
+        return;
+    net_listener_close(&c->listener);
+    LIST_FOREACH_SAFE(&c->sessions, it)
+    {
+        struct ctl_session *s = LIST_ENTRY(it, struct ctl_session, node);
+        net_abort(s->stream, NET_CLOSED_BY_US);
+    }
+    for (unsigned i = 0; i < 100 && !list_is_empty(&c->sessions); i++)
+        loop_turn(c->control);
+    ms_free(c);
+    *cp = NULL;
+}

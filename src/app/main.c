@@ -1,0 +1,162 @@
+/*
+ * main.c - mailserverd OBJECT VERB [options]: finds the command in the table and runs it.
+ */
+#include "app.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+const struct app_command app_commands[] = {
+    {"init", "",
+     "init DIR --domain D [--hostname H] [--listen ADDR] [--port-base P] [--user NAME:PASSWORD[:QUOTA]]... "
+     "[--allow-plaintext-auth] [--set KEY=VALUE]... [--force]",
+     "write a complete, runnable site into DIR", cmd_init},
+    {"serve", "", "serve", "run the server in the foreground", cmd_serve},
+    {"stop", "", "stop", "stop the running server", cmd_stop},
+    {"config", "check", "config check", "report every error of the configuration", cmd_config_check},
+    {"config", "show", "config show [--origin]", "print the effective values", cmd_config_show},
+    {"config", "sample", "config sample", "print a complete sample file", cmd_config_sample},
+    {"config", "man", "config man", "print the option part of the manual page", cmd_config_man},
+    {"user", "add",
+     "user add LOGIN [--password-file FILE|-] [--password-hash HASH] [--quota SIZE] [--partition NAME]",
+     "add an account", cmd_user_add},
+    {"user", "list", "user list", "list the accounts", cmd_user_list},
+    {"store", "verify", "store verify",
+     "check log, index and every message of the partition (server stopped)", cmd_store_verify},
+    {"store", "rebuild", "store rebuild", "make the index anew from the log (server stopped)",
+     cmd_store_rebuild},
+    {"store", "stats", "store stats", "sizes, positions and counters of the partition", cmd_store_stats},
+    {"store", "dump", "store dump [--log|--index] [--from POSITION]",
+     "every record and row as text (server stopped)", cmd_store_dump},
+    {"store", "skip-op", "store skip-op [--position P]",
+     "never apply the op that crashed the partition twice", cmd_store_skip_op},
+    {"dispatcher", "status", "dispatcher status", "workers of every service", cmd_dispatcher_status},
+    {"jobs", "status", "jobs status", "channels and their jobs", cmd_jobs_status},
+};
+const size_t app_command_count = MS_ARRAY_LEN(app_commands);
+
+int app_fail(int exit_code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("mailserverd: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return exit_code;
+}
+
+int app_exit_for_err(enum ms_err err)
+{
+    switch (err) {
+    case MS_OK:
+        return EX_OK;
+    case MS_EDENIED:
+        return EX_NOPERM;
+    case MS_ENOTFOUND:
+        return EX_NOINPUT;
+    case MS_EEXIST:
+        return EX_CANTCREAT;
+    case MS_EINVAL:
+    case MS_ELIMIT:
+    case MS_ESYNTAX:
+    case MS_EDAMAGED:
+    case MS_EVERSION:
+        return EX_DATAERR;
+    case MS_EBUSY:
+    case MS_EOFFLINE:
+    case MS_ETIMEOUT:
+    case MS_EFULL:
+        return EX_TEMPFAIL;
+    case MS_EUNSUPPORTED:
+        return EX_UNAVAILABLE;
+    default:
+        return EX_IOERR;
+    }
+}
+
+static void print_help(FILE *to)
+{
+    fputs("usage: mailserverd OBJECT VERB [-c FILE] [-o human|json|tsv] [options]\n\n", to);
+    for (size_t i = 0; i < app_command_count; i++)
+        fprintf(to, "  %s%s%s\n        %s\n", app_commands[i].object, app_commands[i].verb[0] ? " " : "",
+                app_commands[i].verb, app_commands[i].help);
+    fputs("\nmailserverd OBJECT VERB --help shows the options of one command.\n", to);
+}
+
+int app_usage(const struct app_args *args, const char *text)
+{
+    return app_fail(EX_USAGE, "%s (see: mailserverd %s --help)", text, args->argv[0]);
+}
+
+static const struct app_command *command_find(const char *object, const char *verb)
+{
+    for (size_t i = 0; i < app_command_count; i++) {
+        const struct app_command *c = &app_commands[i];
+        if (strcmp(c->object, object) == 0 && (c->verb[0] == '\0' || (verb && strcmp(c->verb, verb) == 0)))
+            return c;
+    }
+    return NULL;
+}
+
+static bool output_parse(const char *text, enum app_output *out)
+{
+    static const char *const names[] = {"human", "json", "tsv"};
+    for (unsigned i = 0; i < MS_ARRAY_LEN(names); i++)
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum app_output)i;
+            return true;
+        }
+    return false;
+}
+
+/* -c and -o may stand anywhere; they are taken out, the command parses the rest. */
+static int take_common(struct app_args *args, const struct app_command *command)
+{
+    int kept = 1;
+    for (int i = 1; i < args->argc; i++) {
+        const char *arg = args->argv[i];
+        bool is_config = strcmp(arg, "-c") == 0, is_output = strcmp(arg, "-o") == 0;
+        if (strcmp(arg, "--help") == 0) {
+            printf("usage: mailserverd %s\n\n%s\n", command->usage, command->help);
+            exit(EX_OK);
+        }
+        if (!is_config && !is_output) {
+            args->argv[kept++] = args->argv[i];
+            continue;
+        }
+        if (++i >= args->argc)
+            return app_fail(EX_USAGE, "%s needs a value", arg);
+        if (is_config)
+            args->config = args->argv[i];
+        else if (!output_parse(args->argv[i], &args->output))
+            return app_fail(EX_USAGE, "-o takes human, json or tsv");
+    }
+    args->argv[kept] = NULL;
+    args->argc = kept;
+    return EX_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *env = getenv("MAILSERVERD_CONFIG");
+    struct app_args args = {.config = env && env[0] ? env : APP_CONFIG_FILE, .output = APP_HUMAN};
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? EX_USAGE : EX_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("mailserverd " APP_VERSION);
+        return EX_OK;
+    }
+    const struct app_command *command = command_find(argv[1], argc > 2 ? argv[2] : NULL);
+    if (!command)
+        return app_fail(EX_USAGE, "no command \"%s%s%s\" (see: mailserverd --help)", argv[1],
+                        argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    int skip = command->verb[0] ? 2 : 1;
+    args.argc = argc - skip;
+    args.argv = argv + skip; /* argv[0] = the last word of the command: getopt skips it */
+    int rc = take_common(&args, command);
+    return rc ? rc : command->run(&args);
+}
