@@ -230,6 +230,31 @@ static void test_fair_reading(void **state)
     assert_true(p.seen_max <= NET_IN_MAX);
 }
 
+static size_t take_nothing_and_stop(struct probe *q, struct slice in)
+{
+    net_read_stop(q->stream);
+    return 0;
+}
+
+/* The bound is reached exactly and nothing more arrives: the stream does not wait for the next byte. */
+static void test_overlong(void **state)
+{
+    p.take = probe_take_lines;
+    net_set_in_max(p.stream, 10);
+    peer_write(fd, "123456789");
+    probe_settle(loop);
+    assert_int_equal(p.closes, 0);
+    p.take = take_nothing_and_stop; /* stopped: nobody can say that it is too long */
+    peer_write(fd, "0");
+    probe_settle(loop);
+    assert_int_equal(p.closes, 0);
+    p.take = probe_take_lines;
+    net_read_start(p.stream);
+    probe_settle(loop);
+    assert_int_equal(p.closes, 1);
+    assert_int_equal(p.why, NET_CLOSED_OVERLONG);
+}
+
 static void test_bad_fd(void **state)
 {
     struct net_stream *s = NULL;
@@ -282,6 +307,7 @@ int main(void)
         T(test_gone_while_blocked),
         T(test_stopped_reading_is_quiet),
         T(test_fair_reading),
+        T(test_overlong),
         T(test_bad_fd),
         T(test_churn),
     };

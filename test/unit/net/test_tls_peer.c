@@ -28,6 +28,7 @@ static struct probe p;
 static uint64_t expected; /* bytes after which the server closes */
 static uint64_t echoed;
 static size_t out_max;
+static size_t in_max = NET_IN_MAX;
 
 static void on_drained(struct probe *q)
 {
@@ -50,9 +51,29 @@ static size_t take_echo(struct probe *q, struct slice in)
 
 static void on_accept(void *owner, int fd, const struct net_addr *peer)
 {
-    assert_int_equal(net_stream_open(loop, fd, NET_IN_MAX, &probe_callbacks, &p, &p.stream), MS_OK);
+    assert_int_equal(net_stream_open(loop, fd, in_max, &probe_callbacks, &p, &p.stream), MS_OK);
     assert_string_equal(net_peer(p.stream)->text, peer->text);
     assert_int_equal(net_tls_start(p.stream, tls), MS_OK);
+}
+
+/* One view, then nothing until the next turn. */
+static size_t take_and_stop(struct probe *q, struct slice in)
+{
+    take_echo(q, in);
+    net_read_stop(q->stream);
+    return in.len;
+}
+
+/* One line, then nothing until the next turn: what is decrypted already must not wait for the socket. */
+static size_t take_one_line(struct probe *q, struct slice in)
+{
+    size_t n = (size_t)(slice_find_byte(in, '\n') + 1);
+
+    if (n == 0)
+        return 0;
+    take_echo(q, slice_sub(in, 0, n));
+    net_read_stop(q->stream);
+    return n;
 }
 
 static void path_set(char out[128], const char *name)
@@ -91,9 +112,9 @@ static void file_write(const char *path, uint64_t bytes)
     FILE *f = fopen(path, "w");
     uint32_t x = 12345;
 
-    for (uint64_t i = 0; i < bytes; i++) {
+    for (uint64_t i = 1; i <= bytes; i++) {
         x = x * 1664525 + 1013904223;
-        fputc("abcdefghijklmnopqrstuvwxyz012345\n"[x >> 24 & 31], f);
+        fputc(i == bytes ? '\n' : "abcdefghijklmnopqrstuvwxyz01234\n"[x >> 24 & 31], f);
     }
     fclose(f);
 }
@@ -140,7 +161,9 @@ static void run(pid_t pid)
 
     while (p.closes == 0 || waitpid(pid, &status, WNOHANG) == 0) {
         loop_turn(loop);
-        assert_true(clock_mono_ms() - begin < 60000);
+        if (p.take != take_echo && p.stream && p.closes == 0)
+            net_read_start(p.stream);
+        assert_true(clock_mono_ms() - begin < 30000);
     }
     loop_turn(loop);
 }
@@ -159,11 +182,12 @@ static bool files_are_equal(const char *a, const char *b)
     return ca == cb;
 }
 
-static void echo_with(const char *option, const char *value, uint64_t bytes)
+static void echo_taking(size_t (*take)(struct probe *, struct slice), const char *option, const char *value,
+                        uint64_t bytes)
 {
     file_write(path_in, bytes);
     probe_init(&p);
-    p.take = take_echo;
+    p.take = take;
     p.drained = on_drained;
     expected = bytes;
     echoed = out_max = 0;
@@ -174,6 +198,24 @@ static void echo_with(const char *option, const char *value, uint64_t bytes)
     assert_true(files_are_equal(path_in, path_out));
     assert_true(out_max <= NET_OUT_HIGH + NET_IN_MAX);
     probe_fini(&p);
+}
+
+static void echo_with(const char *option, const char *value, uint64_t bytes)
+{
+    echo_taking(take_echo, option, value, bytes);
+}
+
+static void test_line_at_a_time(void **state)
+{
+    echo_taking(take_one_line, "-tls1_2", NULL, 30000);
+}
+
+/* Each record fills the view exactly, so that what is left is cipher bytes only. */
+static void test_record_at_a_time(void **state)
+{
+    in_max = 512;
+    echo_taking(take_and_stop, "-max_send_frag", "512", 30000);
+    in_max = NET_IN_MAX;
 }
 
 static void test_bulk(void **state)
@@ -217,6 +259,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_line_at_a_time),
+        cmocka_unit_test(test_record_at_a_time),
         cmocka_unit_test(test_suites),
         cmocka_unit_test(test_tickets),
         cmocka_unit_test(test_refused_suite),
