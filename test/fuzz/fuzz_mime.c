@@ -99,6 +99,29 @@ static void use(const struct mime_message *m)
     arena_fini(&a);
 }
 
+/* What a session asks for by name and number. */
+static void ask(const struct mime_message *m, struct slice in)
+{
+    static const struct slice names[] = {SLICE_LIT("Subject"), SLICE_LIT("x-other"), SLICE_LIT("From")};
+    static const uint32_t path[] = {2, 1, 1};
+    struct str kept, cut;
+
+    str_init(&kept, 0);
+    str_init(&cut, 0);
+    mime_header_emit_subset(in, names, MS_ARRAY_LEN(names), false, &cut);
+    if (mime_message_emit_fields(m, names, MS_ARRAY_LEN(names), &kept))
+        MS_ASSERT(slice_eq(str_slice(&kept), str_slice(&cut)));
+    str_fini(&cut);
+    str_fini(&kept);
+    for (size_t n = 0; n <= MS_ARRAY_LEN(path); n++) {
+        for (unsigned sect = MIME_SECT_BODY; sect <= MIME_SECT_MIME; sect++) {
+            struct mime_range range;
+            if (mime_message_section(m, path, n, (enum mime_sect)sect, &range) == MS_OK)
+                MS_ASSERT(range.off <= in.len && range.bytes <= in.len - range.off);
+        }
+    }
+}
+
 static void check_record(const struct mime_message *m)
 {
     struct mime_message back;
@@ -147,6 +170,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_header(&m, in);
     check_record(&m);
     use(&m);
+    ask(&m, in);
     mime_message_fini(&pieces);
     mime_message_fini(&m);
     return 0;

@@ -91,8 +91,7 @@ static void test_long_names(void **state)
 
 static void test_find_and_subset(void **state)
 {
-    static const struct slice in = {
-        (const uint8_t *)"From: a\r\nTO: b\r\nX: 1\r\n 2\r\nto: c\r\n\r\nTo: body", 46};
+    static const struct slice in = SLICE_LIT("From: a\r\nTO: b\r\nX: 1\r\n 2\r\nto: c\r\n\r\nTo: body");
     const struct slice names[] = {S("To"), S("X-None")};
     struct mime_header_field f;
     struct str out;

@@ -327,14 +327,11 @@ static void test_boundary_length(void **state)
 
 static void test_sections(void **state)
 {
-    static const struct slice in = {
-        (const uint8_t *)"A: b\r\n" MP(
-            "mixed",
-            "o") "--o\r\n\r\none\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n"
-                 "S: t\r\n" MP("mixed",
-                               "i") "--i\r\n\r\ntwo\r\n--i--\r\n--o\r\n"
-                                    "Content-Type: message/rfc822\r\n\r\nS: u\r\n\r\nthree\r\n--o--\r\n",
-        248};
+    static const struct slice in = SLICE_LIT("A: b\r\n" MP(
+        "mixed", "o") "--o\r\n\r\none\r\n--o\r\nContent-Type: message/rfc822\r\n\r\n"
+                      "S: t\r\n" MP(
+                          "mixed", "i") "--i\r\n\r\ntwo\r\n--i--\r\n--o\r\n"
+                                        "Content-Type: message/rfc822\r\n\r\nS: u\r\n\r\nthree\r\n--o--\r\n");
     static const struct {
         uint32_t path[4];
         size_t count;
