@@ -192,7 +192,7 @@ static void collect(struct init *in)
     kv(in, "channels.store.driver", "store");
     kv(in, "channels.store.pool", "STORE");
     kv(in, "job_controller.pools.STORE.job_limit", "2");
-    kv(in, "store.partitions.primary.dir", APP_PARTITION_DIR "/primary");
+    kv(in, "store.partitions.primary.path", APP_PARTITION_DIR "/primary");
     for (size_t i = 0; i < in->set_count; i++)
         kv(in, in->sets[i].key, in->sets[i].value);
 }

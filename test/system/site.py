@@ -1,0 +1,156 @@
+"""A site of the real server for system tests: made with `init`, started, killed, asked over its real protocols."""
+import imaplib
+import os
+import pathlib
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import time
+
+READY_SECONDS = 30
+PASSWORD = "secret"
+
+
+def free_port_base():
+    """A base for which the ports that `init` uses are free now."""
+    for _ in range(200):
+        base = 10000 + int.from_bytes(os.urandom(2), "big") % 40000
+        try:
+            for port in (24, 25, 143, 465, 587, 993):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", base + port))
+            return base
+        except OSError:
+            continue
+    raise RuntimeError("no free ports")
+
+
+class Site:
+    def __init__(self, folder, binary, users=("anna", "bert"), sets=(), base=None):
+        self.folder = pathlib.Path(folder)
+        self.binary = str(binary)
+        self.users = list(users)
+        self.sets = list(sets)
+        self.base = base or free_port_base()
+        self.process = None
+        self.config = self.folder / "mailserverd.yaml"
+        self.log = self.folder.parent / (self.folder.name + ".log")
+
+    def run(self, *words, check=True, **options):
+        done = subprocess.run([self.binary, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=300, **options)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{words}: exit {done.returncode}: {done.stderr}{done.stdout}")
+        return done
+
+    def init(self):
+        words = ["init", self.folder, "--domain", "example.org", "--listen", "127.0.0.1", "--port-base", self.base,
+                 "--allow-plaintext-auth"]
+        for user in self.users:
+            words += ["--user", f"{user}:{PASSWORD}"]
+        for item in self.sets:
+            words += ["--set", item]
+        self.run(*words)
+        return self
+
+    def start(self, env=None, wait=True):
+        full = dict(os.environ)
+        full.update(env or {})
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([self.binary, "serve", "-c", str(self.config)], stdout=subprocess.PIPE, stderr=log,
+                                            env=full)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        """Seconds from now to the ready line."""
+        begun = time.monotonic()
+        os.set_blocking(self.process.stdout.fileno(), False)
+        text = b""
+        while time.monotonic() - begun < READY_SECONDS:
+            text += self.process.stdout.read() or b""
+            if b"ready" in text and text.endswith(b"\n"):
+                return time.monotonic() - begun
+            if self.process.poll() is not None:
+                raise RuntimeError(f"server ended with {self.process.returncode}: {self.tail()}")
+            time.sleep(0.002)
+        raise RuntimeError(f"not ready in {READY_SECONDS} s: {self.tail()}")
+
+    def tail(self, lines=20):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self, seconds=40):
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        return self.wait(seconds)
+
+    def wait(self, seconds=40):
+        if not self.process:
+            return None
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise RuntimeError("the server did not stop: " + self.tail())
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    # -- clients
+    def lmtp(self, timeout=30):
+        return smtplib.LMTP("127.0.0.1", self.base + 24, timeout=timeout)
+
+    def submission(self, user, timeout=30):
+        client = smtplib.SMTP("127.0.0.1", self.base + 587, timeout=timeout)
+        client.ehlo()
+        client.login(f"{user}@example.org", PASSWORD)
+        return client
+
+    def imap(self, user, timeout=30):
+        imaplib._MAXLINE = 10_000_000
+        client = imaplib.IMAP4("127.0.0.1", self.base + 143, timeout=timeout)
+        client.login(user, PASSWORD)
+        return client
+
+    def tls_context(self):
+        return ssl.create_default_context(cafile=str(self.folder / "tls/cert.pem"))
+
+
+def message(test_id, sender="load@example.net", body="hello\r\n", extra=""):
+    return (f"From: <{sender}>\r\nTo: someone@example.org\r\nSubject: test {test_id}\r\nX-Test-Id: {test_id}\r\n"
+            f"Date: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <{test_id}@example.net>\r\n{extra}\r\n{body}").encode()
+
+
+def list_mailbox(client, mailbox="INBOX"):
+    """[(uid, test id, flags)] of a mailbox, and its UIDVALIDITY and UIDNEXT."""
+    status, data = client.status(mailbox, "(UIDVALIDITY UIDNEXT MESSAGES)")
+    if status != "OK":
+        raise RuntimeError(f"STATUS {mailbox}: {data}")
+    words = data[0].decode().replace("(", " ").replace(")", " ").split()
+    fields = {words[i]: int(words[i + 1]) for i in range(len(words) - 1) if words[i + 1].isdigit()}
+    status, data = client.select(mailbox, readonly=True)
+    if status != "OK":
+        raise RuntimeError(f"EXAMINE {mailbox}: {data}")
+    rows = []
+    if int(data[0]):
+        status, data = client.fetch("1:*", "(UID FLAGS BODY.PEEK[HEADER.FIELDS (X-TEST-ID)])")
+        if status != "OK":
+            raise RuntimeError(f"FETCH {mailbox}: {data}")
+        for item in data:
+            if not isinstance(item, tuple):
+                continue
+            head = item[0].decode()
+            uid = int(head.split("UID ")[1].split()[0].rstrip(")"))
+            flags = set(head.split("FLAGS (")[1].split(")")[0].split())
+            test_id = item[1].decode().partition(":")[2].strip()
+            rows.append((uid, test_id, flags))
+    return rows, fields["UIDVALIDITY"], fields["UIDNEXT"]
