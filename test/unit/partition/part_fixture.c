@@ -7,7 +7,9 @@
 
 bool test_crash, test_broken;
 
-/* -- ops --------------------------------------------------------------------------------------------------------- */
+/* -- ops
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void result(struct part_tx *tx, enum ms_err err, uint64_t value)
 {
@@ -175,7 +177,8 @@ static const struct part_op test_ops[] = {
 
 static void dump_row(struct slice key, struct slice value, struct str *out)
 {
-    str_addf(out, "%llx = %llx", (unsigned long long)ms_get_be64(key.ptr), (unsigned long long)ms_get_le64(value.ptr + 1));
+    str_addf(out, "%llx = %llx", (unsigned long long)ms_get_be64(key.ptr),
+             (unsigned long long)ms_get_le64(value.ptr + 1));
 }
 
 static const struct part_row test_rows[] = {
@@ -203,7 +206,8 @@ static enum ms_err salvage(struct part_tx *tx, uint64_t stream, const struct par
     return slot_put(tx, 0xFFFF000000000000u | id, id);
 }
 
-/* -- folder ------------------------------------------------------------------------------------------------------ */
+/* -- folder
+ * ------------------------------------------------------------------------------------------------------ */
 
 void fixture_open(struct fixture *f)
 {
@@ -302,7 +306,8 @@ void fixture_stop(struct fixture *f)
     fixture_sh(f, "rm -rf %s", f->dir);
 }
 
-/* -- building ---------------------------------------------------------------------------------------------------- */
+/* -- building
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void op_u64(struct part_rec *rec, uint16_t kind, unsigned n, uint64_t a, uint64_t b)
 {
@@ -392,7 +397,8 @@ struct outcome apply_now(struct fixture *f, struct part_rec *rec, uint64_t *posi
     return o;
 }
 
-/* -- looking ----------------------------------------------------------------------------------------------------- */
+/* -- looking
+ * ----------------------------------------------------------------------------------------------------- */
 
 static bool row_get(struct partition *p, enum part_db db, uint64_t key, uint64_t *value_out)
 {

@@ -2,13 +2,11 @@
  * part_fixture.h - a partition in a temporary folder with a small op table of the tests' own.
  *
  *   make(key)            a counter with value 0
- *   add(key, delta)      refuses: MS_ENOTFOUND no counter, MS_EQUOTA it would become negative; behind a hole it makes one
- *   put(slot, source)    a slot refers to a blob; what it referred to is let go. MS_EGONE: existing blob is gone
- *   drop(slot)           MS_ENOTFOUND
- *   crash(key)           kills the process while test_crash is set, else add(key, 1)
- *   tell(mailbox, n)     change note, and a note to port 1
- *   broken()             returns MS_EDAMAGED while test_broken is set
- * Every op's result: u8 error, u64 value or blob id.
+ *   add(key, delta)      refuses: MS_ENOTFOUND no counter, MS_EQUOTA it would become negative; behind a hole
+ * it makes one put(slot, source)    a slot refers to a blob; what it referred to is let go. MS_EGONE:
+ * existing blob is gone drop(slot)           MS_ENOTFOUND crash(key)           kills the process while
+ * test_crash is set, else add(key, 1) tell(mailbox, n)     change note, and a note to port 1 broken() returns
+ * MS_EDAMAGED while test_broken is set Every op's result: u8 error, u64 value or blob id.
  */
 #ifndef TEST_PART_FIXTURE_H
 #define TEST_PART_FIXTURE_H
@@ -45,10 +43,11 @@ void fixture_open(struct fixture *f);  /* opened, ops registered */
 void fixture_recover(struct fixture *f, enum part_recover_mode mode);
 void fixture_restart(struct fixture *f); /* close, open, recover */
 void fixture_close(struct fixture *f);
-void fixture_stop(struct fixture *f); /* close, remove the folder */
+void fixture_stop(struct fixture *f);                                     /* close, remove the folder */
 void fixture_sh(struct fixture *f, const char *fmt, ...) MS_PRINTF(2, 3); /* in the folder */
 
-/* Overwrites the first byte of every place in the log where needle stands, in the files as they are. Returns the number. */
+/* Overwrites the first byte of every place in the log where needle stands, in the files as they are. Returns
+ * the number. */
 unsigned fixture_damage(struct fixture *f, const char *needle);
 
 /* ops under construction */

@@ -45,7 +45,8 @@ static void record_bad(void **state)
     static const struct {
         size_t at;
         uint8_t value;
-    } bad[] = {{0, 0}, {0, 7}, {1, 1}, {3, 1}, {4, 0}, {4, 1}, {4, 3}, {6, 1}, {7, 1}, {12, 7}, {12, 9}, {15, 255}};
+    } bad[] = {{0, 0}, {0, 7}, {1, 1}, {3, 1},  {4, 0},  {4, 1},
+               {4, 3}, {6, 1}, {7, 1}, {12, 7}, {12, 9}, {15, 255}};
     for (unsigned i = 0; i < MS_ARRAY_LEN(bad); i++) {
         uint8_t *copy = ms_memdup(good.ptr, good.len);
         assert_int_not_equal(copy[bad[i].at], bad[i].value);
@@ -89,9 +90,22 @@ static void source_round_trip(void **state)
         str_add_le32(&parts, i < 2 ? JOURNAL_PART_BYTES : 5);
     }
     const struct part_blob_source rows[] = {
-        {.how = PART_SOURCE_INLINE, .size = 10, .hash = {1, 2}, .flags = 1, .cache = SLICE_LIT("abc"), .cache_bytes = 3},
-        {.how = PART_SOURCE_INLINE, .offset = 7, .size = 0, .cache_behind = true, .cache_bytes = 5000, .cache_offset = 7},
-        {.how = PART_SOURCE_PARTS, .size = 2 * JOURNAL_PART_BYTES + 5, .part_count = 3, .parts = str_slice(&parts)},
+        {.how = PART_SOURCE_INLINE,
+         .size = 10,
+         .hash = {1, 2},
+         .flags = 1,
+         .cache = SLICE_LIT("abc"),
+         .cache_bytes = 3},
+        {.how = PART_SOURCE_INLINE,
+         .offset = 7,
+         .size = 0,
+         .cache_behind = true,
+         .cache_bytes = 5000,
+         .cache_offset = 7},
+        {.how = PART_SOURCE_PARTS,
+         .size = 2 * JOURNAL_PART_BYTES + 5,
+         .part_count = 3,
+         .parts = str_slice(&parts)},
     };
     for (unsigned i = 0; i < MS_ARRAY_LEN(rows); i++) {
         struct part_blob_source got;
@@ -143,11 +157,11 @@ static void source_bad(void **state)
         bool good;
     } rows[] = {
         {1000, 2000, 100, 50, 150, true},
-        {1000, 2000, 100, 50, 151, false},      /* sizes differ */
-        {2000, 1000, 100, 50, 150, false},      /* wrong order */
-        {1000, 1050, 100, 50, 150, false},      /* overlap */
-        {1000, 2000, 100, 0, 100, false},       /* empty part */
-        {0, 2000, 100, 50, 150, false},         /* nothing is at 0 */
+        {1000, 2000, 100, 50, 151, false}, /* sizes differ */
+        {2000, 1000, 100, 50, 150, false}, /* wrong order */
+        {1000, 1050, 100, 50, 150, false}, /* overlap */
+        {1000, 2000, 100, 0, 100, false},  /* empty part */
+        {0, 2000, 100, 50, 150, false},    /* nothing is at 0 */
         {1000, 2000000, (128 << 10) + 1, 50, (128 << 10) + 51, false},
         {1000, UINT64_MAX - 10, 100, 50, 150, false},
     };
@@ -233,8 +247,9 @@ static void blob_rows(void **state)
         uint32_t cache_len;
         enum ms_err err;
     } rows[] = {
-        {0, 0, 0, 0, MS_OK},          {1, 10, 500, 5, MS_OK},       {1, 11, 0, 0, MS_EDAMAGED},
-        {1, 10, 500, 0, MS_EDAMAGED}, {0, 1, 0, 0, MS_EDAMAGED},    {1, 10, 500, PART_CACHE_MAX + 1, MS_EDAMAGED},
+        {0, 0, 0, 0, MS_OK},        {1, 10, 500, 5, MS_OK},
+        {1, 11, 0, 0, MS_EDAMAGED}, {1, 10, 500, 0, MS_EDAMAGED},
+        {0, 1, 0, 0, MS_EDAMAGED},  {1, 10, 500, PART_CACHE_MAX + 1, MS_EDAMAGED},
     };
     for (unsigned i = 0; i < MS_ARRAY_LEN(rows); i++) {
         blob_row(&s, rows[i].extents, rows[i].size, rows[i].cache_pos, rows[i].cache_len);

@@ -101,8 +101,13 @@ static void index_is_made_again(void **state)
             if (how == HURT_NOTHING)
                 assert_in_range(f.report.replayed, 0, 3);
             else
-                assert_in_range(f.report.replayed, checkpoints == 2 ? 5 : checkpoints ? 15 : 34,
-                                checkpoints == 2 ? 8 : checkpoints ? 18 : 40);
+                assert_in_range(f.report.replayed,
+                                checkpoints == 2 ? 5
+                                : checkpoints    ? 15
+                                                 : 34,
+                                checkpoints == 2 ? 8
+                                : checkpoints    ? 18
+                                                 : 40);
             load(&f, 40, 45);
             str_fini(&before);
             fixture_stop(&f);
@@ -132,7 +137,9 @@ static void damaged_checkpoints(void **state)
         const char *sh;
         unsigned least, most; /* records replayed */
     } rows[] = {
-        {"dd if=/dev/urandom of=$(ls checkpoints/* | tail -1) bs=1 seek=20000 count=10 conv=notrunc 2>/dev/null", 15, 20},
+        {"dd if=/dev/urandom of=$(ls checkpoints/* | tail -1) bs=1 seek=20000 count=10 conv=notrunc "
+         "2>/dev/null",
+         15, 20},
         {"truncate -s -1 $(ls checkpoints/* | tail -1)", 15, 20},
         {"truncate -s 0 $(ls checkpoints/* | tail -1)", 15, 20},
         {"mv $(ls checkpoints/* | tail -1) checkpoints/ffffffffffffff00.mdb", 15, 20},
@@ -206,7 +213,8 @@ static void old_and_new_index(void **state)
     fixture_stop(&f);
 }
 
-/* -- crashes ----------------------------------------------------------------------------------------------------- */
+/* -- crashes
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Recovers in a child; 99 when the op of the tests killed it. */
 static int recover_in_child(struct fixture *f, bool crash)
@@ -412,9 +420,15 @@ static void two_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(index_is_made_again), cmocka_unit_test(rebuild_by_order), cmocka_unit_test(damaged_checkpoints),
-        cmocka_unit_test(only_two_checkpoints), cmocka_unit_test(old_and_new_index), cmocka_unit_test(crash_twice),
-        cmocka_unit_test(broken_op), cmocka_unit_test(unknown_op), cmocka_unit_test(killed_while_recovering),
+        cmocka_unit_test(index_is_made_again),
+        cmocka_unit_test(rebuild_by_order),
+        cmocka_unit_test(damaged_checkpoints),
+        cmocka_unit_test(only_two_checkpoints),
+        cmocka_unit_test(old_and_new_index),
+        cmocka_unit_test(crash_twice),
+        cmocka_unit_test(broken_op),
+        cmocka_unit_test(unknown_op),
+        cmocka_unit_test(killed_while_recovering),
         cmocka_unit_test(two_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

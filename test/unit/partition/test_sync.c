@@ -255,10 +255,14 @@ static void options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counters),      cmocka_unit_test(one_record),
-        cmocka_unit_test(blobs),         cmocka_unit_test(references),
-        cmocka_unit_test(blob_shared_in_a_record), cmocka_unit_test(two_processes),
-        cmocka_unit_test(text),          cmocka_unit_test(verify_finds),
+        cmocka_unit_test(counters),
+        cmocka_unit_test(one_record),
+        cmocka_unit_test(blobs),
+        cmocka_unit_test(references),
+        cmocka_unit_test(blob_shared_in_a_record),
+        cmocka_unit_test(two_processes),
+        cmocka_unit_test(text),
+        cmocka_unit_test(verify_finds),
         cmocka_unit_test(options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
