@@ -1,0 +1,26 @@
+"""Small TAP writer for the system tests."""
+import sys
+import traceback
+
+
+class Tap:
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def run(self, name, function, *args):
+        self.count += 1
+        try:
+            detail = function(*args)
+        except Exception as e:
+            self.failed += 1
+            print(f"not ok {self.count} - {name}")
+            for line in traceback.format_exc().splitlines():
+                print("# " + line)
+            print(f"# {e}")
+        else:
+            print(f"ok {self.count} - {name}" + (f": {detail}" if detail else ""))
+        sys.stdout.flush()
+
+    def end(self):
+        print(f"1..{self.count}")
+        return 1 if self.failed or not self.count else 0
