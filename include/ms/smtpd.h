@@ -1,10 +1,10 @@
 /*
  * smtpd.h - SMTP, submission and LMTP server sessions.
- * Layer 9 (smtpd).   Uses: base, obs, crypt, mime, smtp, conf, loop, sasl, bus, net, partition, account, store, queue,
- *                    dispatch, route.
+ * Layer 9 (smtpd).   Uses: base, obs, crypt, mime, smtp, conf, loop, sasl, bus, net, partition, account,
+ * store, queue, dispatch, route.
  *
- * app fills a struct smtpd_env (one row per loop), registers it with the dispatcher under the protocols it wants, and
- * puts the two option tables into the configuration:
+ * app fills a struct smtpd_env (one row per loop), registers it with the dispatcher under the protocols it
+ * wants, and puts the two option tables into the configuration:
  *
  *   dispatch_register(d, &smtpd_smtp_proto, &env);
  *   dispatch_register(d, &smtpd_submission_proto, &env);
@@ -41,8 +41,8 @@ struct smtpd_conf { /* option sections "smtp" (also submission) and "lmtp" */
 extern const struct conf_table smtpd_table; /* "smtp" */
 extern const struct conf_table lmtpd_table; /* "lmtp" */
 
-/* What the sessions of one loop use. app may exchange conf and tls on that loop; a session keeps the conf it began
- * with, and takes tls when a handshake starts. */
+/* What the sessions of one loop use. app may exchange conf and tls on that loop; a session keeps the conf it
+ * began with, and takes tls when a handshake starts. */
 struct smtpd_loop_env {
     struct loop *loop;
     struct account_client *accounts;
@@ -63,8 +63,8 @@ struct smtpd_env {
 
 extern const struct service_proto smtpd_smtp_proto, smtpd_submission_proto, smtpd_lmtp_proto;
 
-/* For protocol scripts: a session over the memory transport (net_mem_*). The worker may have been opened with a NULL
- * handle. */
+/* For protocol scripts: a session over the memory transport (net_mem_*). The worker may have been opened with
+ * a NULL handle. */
 struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, uint64_t session);
 
 #endif

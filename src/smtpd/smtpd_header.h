@@ -1,0 +1,29 @@
+/*
+ * smtpd_header.h - what a session must know of a message's header while it passes through: where it ends,
+ * which fields are there, how many hosts it has seen. Pure; any cut of the input gives the same result.
+ */
+#ifndef SMTPD_HEADER_H
+#define SMTPD_HEADER_H
+
+#include "ms/base/slice.h"
+
+#define SMTPD_HEADER_NAME_MAX 12 /* longer names are none of ours */
+
+enum smtpd_header_at { SMTPD_HEADER_START, SMTPD_HEADER_NAME, SMTPD_HEADER_REST, SMTPD_HEADER_CR };
+
+struct smtpd_header {
+    enum smtpd_header_at at;
+    bool ended; /* the empty line was seen */
+    bool has_date;
+    bool has_message_id;
+    uint32_t received; /* Received fields: hosts that handled it (RFC 5321 6.3) */
+    uint8_t name[SMTPD_HEADER_NAME_MAX];
+    uint8_t name_len;
+};
+
+/* Looks at the next bytes. Returns how many of them stand before the empty line; the CR of a possible empty
+ * line that is the last byte is not among them: at is SMTPD_HEADER_CR and the next call decides. When ended
+ * becomes true with 0 and at was SMTPD_HEADER_CR, the empty line began with that CR. */
+size_t smtpd_header_scan(struct smtpd_header *h, struct slice in);
+
+#endif
