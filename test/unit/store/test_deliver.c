@@ -5,6 +5,30 @@
 #define TARGETS 50
 
 static struct fixture fx;
+
+/* Stands for the queue's result op: what was settled for recipients 0 to 3 becomes its result. */
+#define OP_ASK 10
+
+static enum ms_err ask_apply(struct part_tx *tx, struct slice op)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        enum ms_err err = MS_ERR_COUNT;
+        uint8_t b[2];
+
+        (void)part_tx_settled(tx, i, &err);
+        ms_put_le16(b, (uint16_t)err);
+        part_tx_result(tx, b, 2);
+    }
+    return MS_OK;
+}
+
+static void ask_dump(struct slice op, struct str *out)
+{
+    str_add_cstr(out, "ask");
+}
+
+static const struct part_op ask_ops[] = {
+    {.kind = OP_ASK, .version = 1, .name = "ask", .apply = ask_apply, .dump = ask_dump}};
 static uint64_t inbox[TARGETS];
 static const uint8_t queue_partition[16] = "queue-partition", entry[16] = "entry-number-one";
 
@@ -115,6 +139,30 @@ static void test_mixed(void **state)
     assert_int_equal(db_count(look(&fx)->txn, PART_DB_DELIVERED), 2);
     done(&fx);
     assert_int_equal(blob_count(), 2);
+}
+
+/* The op behind it in the same record learns what became of each recipient. */
+static void test_settled(void **state)
+{
+    struct store_delivery d = {.zone = 0};
+    struct store_target t[3];
+    struct part_body *b = body_of(&fx, 100, 'm');
+
+    partition_register(fx.p, ask_ops, 1, NULL, 0);
+    targets_fill(t, 3);
+    t[1].bytes_max = 1;
+    t[2].mailbox += 1000000;
+    OK(store_op_deliver(&fx.rec, b, 0, &d, t, 3));
+    part_body_destroy(&b);
+    (void)part_rec_op_begin(&fx.rec, OP_ASK, 1);
+    part_rec_op_end(&fx.rec);
+    apply(&fx);
+    for (unsigned i = 0; i < 3; i++)
+        (void)next(&fx);
+    assert_int_equal(rd_u16(&fx.results), MS_OK);
+    assert_int_equal(rd_u16(&fx.results), MS_EQUOTA);
+    assert_int_equal(rd_u16(&fx.results), MS_ENOTFOUND);
+    assert_int_equal(rd_u16(&fx.results), MS_ERR_COUNT); /* not in the op */
 }
 
 static void test_all_refused(void **state)
@@ -308,8 +356,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_fifty),         T(test_mixed),  T(test_all_refused),   T(test_repeat),    T(test_same_mailbox),
-        T(test_existing_blob), T(test_append), T(test_keyword_limit), T(test_quota_row), T(test_last_uid),
+        T(test_fifty),         T(test_mixed),        T(test_all_refused),   T(test_settled),
+        T(test_repeat),        T(test_same_mailbox), T(test_existing_blob), T(test_append),
+        T(test_keyword_limit), T(test_quota_row),    T(test_last_uid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
