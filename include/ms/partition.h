@@ -27,7 +27,7 @@
  *
  * Index, named databases (keys big-endian, values little-endian; each row begins with its version byte):
  *   meta        text key -> u8 version 1, value: "format" u32; "applied" u64 position, u64 epoch, u32 crc (mark);
- *               "partition" 16 bytes; "timeline" u64; "hole" u8 (part_replay.c); others belong to store and queue
+ *               "partition" 16 bytes; "timeline" u64; "hole" (part_hole.c); others belong to store and queue
  *   blob        be64 id -> u8 version 1, u8 flags (1: in the digest index, 2: moved, the bytes at id are dead), u16 number of
  *               extents, u32 references, u64 size, u64 hash lo, u64 hash hi, u64 cache position, u32 cache length (0: in the
  *               row), then per extent u64 position, u32 length, then the cache. A blob of many parts makes a long row, which
@@ -131,7 +131,8 @@ bool part_tx_settled(const struct part_tx *tx, uint32_t number, enum ms_err *err
 /* Something that could not be known; one line in the report of the recovery, for people. */
 void part_tx_lost(struct part_tx *tx, const char *fmt, ...) MS_PRINTF(2, 3);
 
-/* Blobs inside apply. A source of kind "existing" whose blob is gone gives MS_EGONE and changes nothing: the op refuses.
+/* Blobs inside apply. A source of kind "existing" whose blob is gone gives MS_EGONE and changes nothing: the op refuses. So
+ * does, behind a hole, one whose parts went with the hole.
  * References are added by the caller: add gives the id with 0 references; a blob still at 0 when the op ends is removed.
  * All changes of one op are written together when it ends, so its rows are not to be read before. */
 struct part_blob_source { /* parsed form, borrowed from the op */
@@ -180,8 +181,7 @@ MS_MUST_USE enum ms_err partition_open(const struct partition_conf *conf, bool c
 void partition_register(struct partition *p, const struct part_op *ops, size_t op_count, const struct part_row *rows,
                         size_t row_count);
 void partition_register_salvage(struct partition *p, part_salvage_fn *fn);
-/* Applying behind a hole in the log: the "hole" row of the index remembers it across starts.
- * Report: text is str_init'ed by the caller. */
+/* Report: text is str_init'ed by the caller. */
 enum part_recover_mode { PART_RECOVER_NORMAL, PART_REBUILD /* throw the index away first */ };
 struct part_report { /* lines for the operator: damage, salvage, what was lost */
     struct str text;

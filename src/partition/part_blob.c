@@ -35,13 +35,6 @@ enum ms_err part__blob_get(struct db_txn *txn, uint64_t id, struct part_blob *ou
 /* -- noting
  * ------------------------------------------------------------------------------------------------------ */
 
-/* Replay: a stream that some op named is not an orphan, also when the op refused it. */
-static void remember_named(struct part_tx *tx, const struct part_blob_source *src)
-{
-    if (tx->named && src->how == PART_SOURCE_PARTS)
-        map_put_u64(tx->named, src->id, tx); /* any value: a set */
-}
-
 static bool is_fresh(const struct part_tx *tx, uint64_t id, unsigned *at_out)
 {
     for (unsigned i = 0; i < tx->fresh_count; i++) {
@@ -61,6 +54,20 @@ static bool is_of_record(const struct part_tx *tx, uint64_t id)
     return false;
 }
 
+/* Behind a hole the parts may have gone with it. */
+static bool parts_are_there(const struct part_tx *tx, const struct part_blob_source *src)
+{
+    struct rd r = rd_make(src->parts);
+    bool there = true;
+    while (there && rd_left(&r)) {
+        uint64_t position = rd_u64(&r);
+        struct journal_seg *seg = journal_seg_ref(tx->p->journal, position);
+        there = seg && journal_seg_holds(seg, position, rd_u32(&r));
+        journal_seg_unref(&seg);
+    }
+    return there;
+}
+
 /* Where the bytes are, within the log as it is at this record. */
 static enum ms_err place(const struct part_tx *tx, const struct part_blob_source *src, uint64_t *id_out)
 {
@@ -70,7 +77,9 @@ static enum ms_err place(const struct part_tx *tx, const struct part_blob_source
     if (src->how == PART_SOURCE_PARTS) {
         uint64_t last = ms_get_le64(src->parts.ptr + (size_t)(src->part_count - 1) * PART_EXTENT_BYTES);
         *id_out = src->id;
-        return last <= tx->position ? MS_OK : MS_EDAMAGED;
+        if (last > tx->position)
+            return MS_EDAMAGED;
+        return !tx->salvage || parts_are_there(tx, src) ? MS_OK : MS_EGONE;
     }
     if (src->offset > room || src->size > room - src->offset)
         return MS_EDAMAGED;
@@ -93,13 +102,23 @@ static enum ms_err find_existing(struct part_tx *tx, uint64_t id, uint64_t *size
     return MS_OK;
 }
 
+static enum ms_err place_new(struct part_tx *tx, const struct part_blob_source *src, uint64_t *id_out)
+{
+    enum ms_err err = place(tx, src, id_out);
+    if (err == MS_EGONE)
+        part_tx_lost(tx, "message of %llu bytes: parts of it are missing", (unsigned long long)src->size);
+    if (!err && tx->named &&
+        src->how == PART_SOURCE_PARTS)       /* replay: not an orphan, also when the op refuses it */
+        map_put_u64(tx->named, src->id, tx); /* any value: a set */
+    return err;
+}
+
 enum ms_err part_blob_check(struct part_tx *tx, const struct part_blob_source *src, uint64_t *size_out)
 {
     if (src->how == PART_SOURCE_EXISTING)
         return find_existing(tx, src->id, size_out);
     uint64_t id;
-    MS_TRY(place(tx, src, &id));
-    remember_named(tx, src);
+    MS_TRY(place_new(tx, src, &id));
     *size_out = src->size;
     return MS_OK;
 }
@@ -113,8 +132,7 @@ enum ms_err part_blob_add(struct part_tx *tx, const struct part_blob_source *src
     }
     uint64_t id;
     unsigned at;
-    MS_TRY(place(tx, src, &id));
-    remember_named(tx, src);
+    MS_TRY(place_new(tx, src, &id));
     *id_out = id;
     if (is_fresh(tx, id, &at) || is_of_record(tx, id))
         return MS_OK;

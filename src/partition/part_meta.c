@@ -50,9 +50,11 @@ static enum ms_err read_rows(struct db_txn *txn, struct part__meta *out)
     out->applied.position = rd_u64(&r);
     out->applied.epoch = rd_u64(&r);
     out->applied.crc = rd_u32(&r);
-    enum ms_err err = meta_get(txn, SLICE_LIT("hole"), 1, &r);
-    out->hole = err ? 0 : rd_u8(&r);
-    return err == MS_ENOTFOUND ? MS_OK : err;
+    struct slice hole;
+    enum ms_err err = db_get(txn, PART_DB_META, SLICE_LIT("hole"), &hole);
+    if (err)
+        return err == MS_ENOTFOUND ? MS_OK : err;
+    return part__holes_parse(hole, &out->holes);
 }
 
 enum ms_err part__meta_read(struct db *db, struct part__meta *out, struct ms_errinfo *why)
@@ -86,9 +88,18 @@ enum ms_err part__meta_put_applied(struct db_txn *txn, const struct journal_mark
     return meta_put(txn, SLICE_LIT("applied"), row, sizeof(row));
 }
 
-enum ms_err part__meta_put_hole(struct db_txn *txn, uint8_t hole)
+enum ms_err part__meta_put_holes(struct db_txn *txn, const struct part__holes *holes)
 {
-    return meta_put(txn, SLICE_LIT("hole"), (uint8_t[]){PART_ROW_VERSION, hole}, 2);
+    struct str row;
+    if (holes->state == PART_HOLE_NONE) {
+        enum ms_err err = db_del(txn, PART_DB_META, SLICE_LIT("hole"));
+        return err == MS_ENOTFOUND ? MS_OK : err;
+    }
+    str_init(&row, 0);
+    part__holes_emit(holes, &row);
+    enum ms_err err = meta_put(txn, SLICE_LIT("hole"), row.ptr, row.len);
+    str_fini(&row);
+    return err;
 }
 
 enum ms_err part__meta_put_first(struct db_txn *txn, const struct partition *p)

@@ -112,6 +112,7 @@ struct part_tx {
     size_t note_count, note_cap;
     /* Recovery. */
     struct part_report *report;
+    bool hole_noted;   /* a hole op was applied */
     struct map *named; /* replay: first positions of streams that ops named */
 };
 
@@ -124,6 +125,40 @@ enum ms_err part__blob_end_op(struct part_tx *tx);
 /* Room for one more element of an array of the transaction. */
 void part__grow(void **array, size_t *cap, size_t count, size_t bytes_each);
 
+/* -- holes (part_hole.c)
+ * ---------------------------------------------------------------------------------------- */
+#define PART_HOLES_MAX 64
+#define PART_OP_HOLE   1 /* (u64 from, u64 to)*: this damage was known here */
+enum part__hole_state {
+    PART_HOLE_NONE,
+    PART_HOLE_TAIL,  /* behind a filler, until the "recovered" record that ends its tail */
+    PART_HOLE_DAMAGE /* behind what cannot be read, until the hole op that names it */
+};
+struct part__hole_range {
+    uint64_t from, to;
+};
+struct part__holes {
+    uint8_t state;
+    uint64_t until; /* DAMAGE: position of that op; UINT64_MAX: none yet */
+    unsigned count;
+    struct part__hole_range ranges[PART_HOLES_MAX];
+};
+void part__holes_add(struct part__holes *h, uint64_t from, uint64_t to, uint64_t until);
+void part__holes_emit(const struct part__holes *h, struct str *out); /* value of the "hole" row */
+enum ms_err part__holes_parse(struct slice value, struct part__holes *out);
+extern const struct part_op part__hole_op;
+/* Hole ops of the log, found by a first pass. */
+struct part__hole_notes {
+    struct part__hole_note {
+        struct part__hole_range range;
+        uint64_t at;
+    } * list;
+    size_t count, cap;
+};
+void part__hole_notes_collect(struct part__hole_notes *n, const struct journal_record *rec);
+uint64_t part__hole_notes_until(const struct part__hole_notes *n, uint64_t from, uint64_t to);
+enum ms_err part__hole_append(struct partition *p, const struct part__holes *h, struct ms_errinfo *why);
+
 /* -- meta rows (part_meta.c)
  * ------------------------------------------------------------------------------------ */
 struct part__meta {
@@ -131,12 +166,12 @@ struct part__meta {
     struct journal_mark applied;
     uint8_t id[16];
     uint64_t timeline;
-    uint8_t hole;
+    struct part__holes holes;
 };
 /* MS_EDAMAGED, MS_EVERSION. */
 enum ms_err part__meta_read(struct db *db, struct part__meta *out, struct ms_errinfo *why);
 enum ms_err part__meta_put_applied(struct db_txn *txn, const struct journal_mark *mark);
-enum ms_err part__meta_put_hole(struct db_txn *txn, uint8_t hole);
+enum ms_err part__meta_put_holes(struct db_txn *txn, const struct part__holes *holes);
 enum ms_err part__meta_put_first(struct db_txn *txn, const struct partition *p);
 enum ms_err part__index_open(const struct partition *p, const char *path, bool read_only, bool no_lock,
                              struct db **out, struct ms_errinfo *why);
@@ -144,21 +179,15 @@ extern const char *const part__db_names[PART_DB_COUNT];
 
 /* -- replay (part_replay.c, part_salvage.c)
  * --------------------------------------------------------------------- */
-enum part__hole {
-    PART_HOLE_NONE,
-    PART_HOLE_TAIL,  /* behind a filler, until the "recovered" record that ends its tail */
-    PART_HOLE_DAMAGE /* behind a record or segment that cannot be read, until the end of the replay */
-};
 struct part__replay {
     struct partition *p;
     struct db *db;
     struct part_report *report; /* may be NULL */
-    bool salvage;               /* the log does not reach back to what the index lacks */
     struct str *last_result;    /* filled with the result of the last record; may be NULL */
 };
 /* Applies everything behind `from` in bounded commits; ends with a sync. MS_EOFFLINE: comes to an op that
  * crashed twice. */
-enum ms_err part__replay_run(const struct part__replay *r, const struct journal_mark *from, uint8_t hole,
+enum ms_err part__replay_run(const struct part__replay *r, const struct part__meta *from,
                              struct ms_errinfo *why);
 void part__report_line(struct part_report *report, const char *fmt, ...) MS_PRINTF(2, 3);
 

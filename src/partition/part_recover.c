@@ -109,11 +109,11 @@ enum ms_err part__recover_log(struct partition *p, struct part_report *report, s
 /* -- rebuild
  * ----------------------------------------------------------------------------------------------------- */
 
-static enum ms_err replay(struct partition *p, struct db *db, const struct part__meta *meta, bool salvage,
+static enum ms_err replay(struct partition *p, struct db *db, const struct part__meta *meta,
                           struct part_report *report, struct ms_errinfo *why)
 {
-    const struct part__replay r = {.p = p, .db = db, .report = report, .salvage = salvage};
-    return part__replay_run(&r, &meta->applied, meta->hole, why);
+    const struct part__replay r = {.p = p, .db = db, .report = report};
+    return part__replay_run(&r, meta, why);
 }
 
 static enum ms_err install(struct partition *p, struct ms_errinfo *why)
@@ -130,8 +130,7 @@ static enum ms_err install(struct partition *p, struct ms_errinfo *why)
 }
 
 /* index.new is the start of a rebuild: a checkpoint's copy, or nothing. */
-static enum ms_err rebuild_from(struct partition *p, bool salvage, struct part_report *report,
-                                struct ms_errinfo *why)
+static enum ms_err rebuild_from(struct partition *p, struct part_report *report, struct ms_errinfo *why)
 {
     char path[PART_PATH_MAX];
     struct part__meta meta;
@@ -149,7 +148,7 @@ static enum ms_err rebuild_from(struct partition *p, bool salvage, struct part_r
             err = db_write_commit(&txn, why);
     }
     if (!err)
-        err = replay(p, db, &meta, salvage, report, why);
+        err = replay(p, db, &meta, report, why);
     db_close(&db);
     return err ? err : install(p, why);
 }
@@ -179,7 +178,7 @@ static enum ms_err rebuild_from_checkpoints(struct partition *p, struct part_rep
             err = part__copy_checkpoint(p, &list[i], path, &reason);
         if (!err) {
             part__report_line(report, "index: rebuilding from checkpoint %s", list[i].name);
-            err = rebuild_from(p, false, report, &reason);
+            err = rebuild_from(p, report, &reason);
             op_failed |= err == MS_EDAMAGED;
         }
         if (!err)
@@ -223,7 +222,7 @@ static enum ms_err rebuild(struct partition *p, struct part_report *report, stru
             (unsigned long long)info.first);
         OBS_EVENT(OBS_PART_SALVAGE, 0, OBS_C("partition", p->conf.name), OBS_X("first", info.first));
     }
-    return rebuild_from(p, !info.complete, report, why);
+    return rebuild_from(p, report, why);
 }
 
 /* -- all of it
@@ -241,7 +240,7 @@ static enum ms_err bring_up(struct partition *p, enum part_recover_mode mode, st
         fits = false;
     }
     if (fits) {
-        enum ms_err err = replay(p, p->db, &meta, false, report, why);
+        enum ms_err err = replay(p, p->db, &meta, report, why);
         if (err != MS_EDAMAGED)
             return err;
         part__report_line(report, "%s", why->text);

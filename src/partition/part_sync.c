@@ -28,7 +28,7 @@ enum ms_err partition_apply_sync(struct partition *p, struct part_rec *rec, stru
     if (err)
         return err;
     const struct part__replay r = {.p = p, .db = p->db, .last_result = result};
-    MS_TRY(part__replay_run(&r, &before.applied, before.hole, why_out));
+    MS_TRY(part__replay_run(&r, &before, why_out));
     MS_TRY(part__meta_read(p->db, &after, why_out));
     MS_ASSERT(after.applied.position == mark.position);
     uint64_t padded = (JOURNAL_RECORD_BYTES + bytes + JOURNAL_ALIGN - 1) / JOURNAL_ALIGN * JOURNAL_ALIGN;

@@ -102,6 +102,20 @@ static enum ms_err open_journal(struct partition *p, struct ms_errinfo *why)
     return MS_OK;
 }
 
+static void register_op(struct partition *p, const struct part_op *op)
+{
+    MS_ASSERT(op->kind >= 1 && op->kind < PART_OPS_MAX && op->apply && op->dump && op->name);
+    for (unsigned i = 0; i < PART_OP_VERSIONS_MAX; i++) {
+        const struct part_op **slot = &p->ops[op->kind][i];
+        MS_ASSERT(!*slot || (*slot)->version != op->version);
+        if (!*slot) {
+            *slot = op;
+            return;
+        }
+    }
+    MS_UNREACHABLE(); /* PART_OP_VERSIONS_MAX */
+}
+
 static struct partition *create(const struct partition_conf *conf)
 {
     struct partition *p = ms_new(struct partition);
@@ -110,6 +124,7 @@ static struct partition *create(const struct partition_conf *conf)
     p->conf.dir = ms_strdup(conf->dir);
     p->dir_fd = -1;
     p->crash.fd = -1;
+    register_op(p, &part__hole_op);
     p->watch = ms_alloc_array(PART_WATCH_BUCKETS, sizeof(p->watch[0]));
     part__keep_init(&p->keep);
     return p;
@@ -164,20 +179,6 @@ void partition_close(struct partition **p_io)
 
 /* -- what the owners of ops bring
  * -------------------------------------------------------------------------------- */
-
-static void register_op(struct partition *p, const struct part_op *op)
-{
-    MS_ASSERT(op->kind >= 1 && op->kind < PART_OPS_MAX && op->apply && op->dump && op->name);
-    for (unsigned i = 0; i < PART_OP_VERSIONS_MAX; i++) {
-        const struct part_op **slot = &p->ops[op->kind][i];
-        MS_ASSERT(!*slot || (*slot)->version != op->version);
-        if (!*slot) {
-            *slot = op;
-            return;
-        }
-    }
-    MS_UNREACHABLE(); /* PART_OP_VERSIONS_MAX */
-}
 
 void partition_register(struct partition *p, const struct part_op *ops, size_t op_count,
                         const struct part_row *rows, size_t row_count)
