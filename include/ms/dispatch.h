@@ -64,7 +64,8 @@ struct dispatch;
 struct dispatch_loop; /* the part on a worker loop */
 
 struct dispatch *dispatch_create(struct loop *control, struct bus *bus);
-/* Wiring time, one per worker loop, before loops start. */
+/* Wiring time, one per worker loop, before loops start. The bus link control -> loop is declared by app: dispatcher and job
+ * controller share it. */
 void dispatch_add_loop(struct dispatch *d, struct loop *loop);
 void dispatch_register(struct dispatch *d, const struct service_proto *proto, void *env);
 /* Opens every listener of the configuration; all errors at once in why. */

@@ -71,7 +71,7 @@ bool jobctl_sched_overflowed(const struct jobctl_sched *s);
 struct jobctl;
 struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct partition *queue_partition,
                              struct channel_registry *registry);
-void jobctl_add_loop(struct jobctl *j, struct loop *loop); /* wiring time */
+void jobctl_add_loop(struct jobctl *j, struct loop *loop); /* wiring time; the link control -> loop is app's */
 MS_MUST_USE enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out); /* reads the queue */
 /* No new assignments; on_idle when no entry is in work. */
 void jobctl_drain(struct jobctl *j, void (*on_idle)(void *owner), void *owner);

@@ -29,6 +29,7 @@
 #define APP_NOTE_SIGNAL  BUS_KIND(10, 1, 1) /* a[0] = signal number */
 #define APP_HOUSEKEEP_MS 1000
 #define APP_SIGNAL_NOTES 16
+#define APP_LOOP_CALLS   4096 /* control -> loop: connections handed over and entries in work */
 
 struct server_loop {
     struct loop *loop;
@@ -229,6 +230,7 @@ static void make_loops(struct server *s)
         snprintf(name, sizeof name, "loop%u", i + 1);
         s->loops[i].loop = loop_create(i + 1, name);
         add_endpoint(s, s->loops[i].loop);
+        bus_link(s->bus, s->control_ep, bus_ep_of_loop(s->bus, s->loops[i].loop), APP_LOOP_CALLS);
     }
     s->signal_ep = bus_ep_create(s->bus, "signals", NULL);
     bus_note_link(s->bus, s->signal_ep, s->control_ep, APP_SIGNAL_NOTES, on_signal_overflow, s);

@@ -231,7 +231,6 @@ void dispatch_add_loop(struct dispatch *d, struct loop *loop)
     lane->loop = loop;
     lane->ep = bus_ep_of_loop(d->bus, loop);
     MS_ASSERT(lane->ep);
-    bus_link(d->bus, d->ep, lane->ep, DISPATCH_CALLS);
     bus_note_link(d->bus, lane->ep, d->ep, DISPATCH_NOTES, on_notes_overflow, d);
     dispatch__lane_init(lane);
 }

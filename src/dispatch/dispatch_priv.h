@@ -8,7 +8,6 @@
 #include "ms/obs.h"
 
 #define DISPATCH_PROTOS_MAX 8
-#define DISPATCH_CALLS      1024
 #define DISPATCH_NOTES      4096
 
 /* A worker's slot. The control thread fills it and sends its number; from then on the loop owns impl, and

@@ -273,7 +273,6 @@ void jobctl_add_loop(struct jobctl *j, struct loop *loop)
     lane->jobctl = j;
     lane->loop = loop;
     lane->ep = bus_ep_of_loop(j->bus, loop);
-    bus_link(j->bus, j->ep, lane->ep, JOBCTL_CALLS);
     jobctl__lane_init(lane);
 }
 

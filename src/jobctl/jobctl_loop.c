@@ -76,7 +76,7 @@ static void on_close(void *owner, const struct bus_msg *msg)
 
 void jobctl__lane_init(struct jobctl_lane *lane)
 {
-    idtab_init(&lane->tickets, JOBCTL_CALLS);
+    idtab_init(&lane->tickets, 0); /* the ring's credits bound it */
     bus_on(lane->ep, JOBCTL_MSG_OPEN, on_open, lane);
     bus_on(lane->ep, JOBCTL_MSG_ASSIGN, on_assign, lane);
     bus_on(lane->ep, JOBCTL_MSG_CLOSE, on_close, lane);

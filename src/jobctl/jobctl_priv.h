@@ -8,7 +8,6 @@
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
-#define JOBCTL_CALLS     1024
 #define JOBCTL_SCAN_ROWS 256 /* queue rows read per turn */
 
 struct jobctl_lane { /* the way to one loop */
