@@ -7,7 +7,7 @@
  * recipients what one queue entry and one deliver op take. */
 /* clang-format off */
 #define SMTPD_ROWS                                                                                                     \
-    {.key = "message_size_max", .type = CONF_SIZE, CONF_AT(struct smtpd_conf, message_size_max), .dflt = "50MiB",      \
+    {.key = "message_size_max", .type = CONF_SIZE, CONF_AT(struct smtpd_conf, message_size_max), .dflt = "64MiB",      \
      .min = "64KiB", .max = "1000MiB", .flags = CONF_RELOAD,                                                           \
      .help = "Largest message that is accepted; the SIZE extension announces it (RFC 1870)."},                         \
     {.key = "recipients_max", .type = CONF_INT, CONF_AT(struct smtpd_conf, recipients_max), .dflt = "1000",            \
