@@ -8,8 +8,7 @@
 #define IN_ANY     (SMTPD_IN(GREET) | IN_SESSION)
 #define IN_SESSION (SMTPD_IN(READY) | SMTPD_IN(MAIL) | SMTPD_IN(RCPT))
 
-/* -- what is offered
- * ------------------------------------------------------------------------------------------------ */
+/* -- what is offered */
 
 bool smtpd__tls_is_offered(const struct smtpd_session *s)
 {
@@ -29,8 +28,7 @@ unsigned smtpd__params(const struct smtpd_session *s)
     return s->worker->kind == SMTPD_SUBMISSION ? params | SMTP_PARAM_AUTH : params;
 }
 
-/* -- HELO, EHLO, LHLO
- * ----------------------------------------------------------------------------------------------- */
+/* -- HELO, EHLO, LHLO */
 
 static void hello_keep(struct smtpd_session *s, const struct smtp_cmd *cmd, bool is_esmtp)
 {
@@ -69,8 +67,7 @@ static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     net_write(s->stream, str_slice(out));
 }
 
-/* -- the small ones
- * -------------------------------------------------------------------------------------------------- */
+/* -- the small ones */
 
 static void rset_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
@@ -117,8 +114,7 @@ static void help_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     str_fini(&text);
 }
 
-/* -- STARTTLS
- * -------------------------------------------------------------------------------------------------------- */
+/* -- STARTTLS */
 
 static struct smtp_reply starttls_check(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
@@ -141,8 +137,7 @@ static void starttls_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
         smtpd__close(s, NET_CLOSED_TLS);
 }
 
-/* -- the table
- * ------------------------------------------------------------------------------------------------------- */
+/* -- the table */
 
 #define SMTPD_ALL_SMTP (SMTPD_SMTP | SMTPD_SUBMISSION)
 

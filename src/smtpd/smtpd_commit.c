@@ -20,9 +20,7 @@ struct smtp_reply smtpd__end_reply(const struct smtpd_session *s, enum ms_err er
     return smtp_reply_for_err(err, SMTP_AT_END);
 }
 
-/* -- DRAIN
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- DRAIN */
 
 static void flush_held(struct smtpd_tx *tx)
 {
@@ -92,9 +90,7 @@ static bool is_finished(const struct smtpd_tx *tx)
     return true;
 }
 
-/* -- COMMIT
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- COMMIT */
 
 /* MS_OK or the first error, for the log. */
 static enum ms_err tx_result(const struct smtpd_tx *tx)
@@ -151,9 +147,7 @@ static void post_all(struct smtpd_session *s)
     }
 }
 
-/* -- steps
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- steps */
 
 static void commit_step(struct smtpd_session *s)
 {

@@ -24,8 +24,7 @@ struct smtp_reply smtpd__data_check(struct smtpd_session *s, const struct smtp_c
     return SMTPD_REPLY(554, "5.5.1", "No valid recipients"); /* RFC 5321 3.3 */
 }
 
-/* -- into the sinks
- * -------------------------------------------------------------------------------------------------- */
+/* -- into the sinks */
 
 /* The bytes are about to leave memory: from here on they are parsed as they pass. */
 static void parser_begin(struct smtpd_tx *tx, const struct part_body *body)
@@ -108,9 +107,7 @@ static void write_run(struct smtpd_session *s, struct slice run)
     write_bytes(tx, run);
 }
 
-/* -- begin
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- begin */
 
 static void make_id(struct smtpd_session *s)
 {
@@ -180,9 +177,7 @@ void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     smtpd__reply(s, smtp_reply_for_err(MS_OK, SMTP_AT_DATA));
 }
 
-/* -- input
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- input */
 
 static void refuse(struct smtpd_tx *tx, enum ms_err err)
 {

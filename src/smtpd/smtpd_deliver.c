@@ -101,9 +101,7 @@ void smtpd__deliver_post(struct smtpd_session *s, unsigned sink)
     post(&tx->sinks[sink], rec);
 }
 
-/* -- answers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- answers */
 
 static struct smtp_reply rcpt_reply(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum ms_err err)
 {

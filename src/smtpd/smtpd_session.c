@@ -10,9 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* -- life
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- life */
 
 struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
 {
@@ -109,8 +107,7 @@ void smtpd__goodbye(struct smtpd_session *s, struct smtp_reply reply, enum net_c
     smtpd__close(s, why);
 }
 
-/* -- replies
- * -------------------------------------------------------------------------------------------------------- */
+/* -- replies */
 
 void smtpd__reply(struct smtpd_session *s, struct smtp_reply reply)
 {
@@ -132,9 +129,7 @@ void smtpd__replyf(struct smtpd_session *s, unsigned code, const char *enhanced,
     smtpd__reply(s, SMTPD_REPLY((uint16_t)code, enhanced, text));
 }
 
-/* -- events
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- events */
 
 static bool wants_input(const struct smtpd_session *s)
 {

@@ -1,0 +1,291 @@
+/*
+ * proto_smtp.c - plays scripts against real sessions: memory transport, virtual time, real partitions.
+ *
+ *   proto_smtp FOLDER...    every *.script in them, once in whole lines and once a byte at a time
+ *
+ *   ! proto smtp|submission|lmtp    first line; then optional, before anything else:
+ *   ! conf TEXT                     a line of YAML (\n allowed)
+ *   ! tls none|starttls|implicit
+ *   ! plaintext off                 no AUTH without TLS
+ *   C: LINE        the client sends LINE CRLF
+ *   C<< BYTES      ... these bytes; \r \n \t \0 \\ \xHH, and \R<count>{text} repeats
+ *   S: PATTERN     the next reply line; * matches anything
+ *   W: MS          time passes
+ *   E:             the session ends, nothing more comes
+ *   Q:             nothing more came up to here
+ *   D:             the worker is told to drain
+ *   INBOX: LOGIN COUNT          MESSAGE: LOGIN UID PATTERN (\r\n as above, matched against all of it)
+ *   QUEUE: COUNT                ENTRY: PATTERN (envelope of the newest)   BYTES: PATTERN (its message)
+ *
+ * At the end of a script nothing may be left unread, and all blobs of the partitions must be whole.
+ */
+#include "smtp_site.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct play {
+    const char *path;
+    unsigned line_number;
+    bool by_bytes;
+    struct site site;
+    struct site_session s;
+    char proto[16];
+    enum dispatch_tls tls;
+    bool no_plaintext;
+    struct str conf;
+    bool is_open;
+    struct str text;     /* scratch */
+    struct str envelope; /* scratch */
+};
+
+static void play_fail(const struct play *p, const char *what, struct slice got)
+{
+    fail_msg("%s:%u (%s): %s: \"" SLICE_FMT "\"", p->path, p->line_number, p->by_bytes ? "bytes" : "lines", what,
+             SLICE_ARG(got));
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
+}
+
+static void unescape(const char *in, size_t len, struct str *out);
+
+/* \R<count>{text} */
+static size_t repeat(const char *in, struct str *out)
+{
+    char *open;
+    unsigned long n = strtoul(in, &open, 10);
+    const char *end = strchr(open, '}');
+    assert_true(*open == '{' && end);
+    while (n-- > 0)
+        unescape(open + 1, (size_t)(end - open - 1), out);
+    return (size_t)(end + 1 - in);
+}
+
+static void unescape(const char *in, size_t len, struct str *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (in[i] != '\\') {
+            str_add_byte(out, (uint8_t)in[i]);
+            continue;
+        }
+        switch (in[++i]) {
+        case 'r':
+            str_add_byte(out, '\r');
+            break;
+        case 'n':
+            str_add_byte(out, '\n');
+            break;
+        case 't':
+            str_add_byte(out, '\t');
+            break;
+        case '0':
+            str_add_byte(out, 0);
+            break;
+        case 'x':
+            str_add_byte(out, (uint8_t)(hex_digit(in[i + 1]) << 4 | hex_digit(in[i + 2])));
+            i += 2;
+            break;
+        case 'R':
+            i += repeat(in + i + 1, out);
+            break;
+        default:
+            str_add_byte(out, (uint8_t)in[i]);
+        }
+    }
+}
+
+static void setting(struct play *p, const char *text)
+{
+    static const char *const tls[] = {"none", "starttls", "implicit"};
+    assert_false(p->is_open);
+    if (strncmp(text, "proto ", 6) == 0)
+        snprintf(p->proto, sizeof p->proto, "%.15s", text + 6);
+    else if (strncmp(text, "conf ", 5) == 0) {
+        unescape(text + 5, strlen(text + 5), &p->conf);
+        str_add_byte(&p->conf, '\n');
+    } else if (strcmp(text, "plaintext off") == 0)
+        p->no_plaintext = true;
+    else if (strncmp(text, "tls ", 4) == 0)
+        for (unsigned i = 0; i < 3; i++)
+            p->tls = strcmp(text + 4, tls[i]) == 0 ? (enum dispatch_tls)i : p->tls;
+    else
+        play_fail(p, "unknown setting", slice_cstr(text));
+}
+
+static void play_open(struct play *p)
+{
+    if (p->is_open)
+        return;
+    p->is_open = true;
+    site_open(&p->site, str_cstr(&p->conf));
+    p->site.env.allow_plaintext_auth = !p->no_plaintext;
+    session_open(&p->s, &p->site, p->proto, p->tls);
+}
+
+static void expect_line(struct play *p, const char *pattern)
+{
+    struct slice line;
+    if (!session_line(&p->s, &line))
+        play_fail(p, p->s.sink.closed ? "closed instead of a reply" : "no reply", slice_cstr(pattern));
+    if (!glob_matches(pattern, line))
+        play_fail(p, "wrong reply", line);
+}
+
+static void expect_nothing(struct play *p)
+{
+    if (p->s.seen != p->s.sink.output.len)
+        play_fail(p, "unexpected output", slice_sub(str_slice(&p->s.sink.output), p->s.seen, SIZE_MAX));
+}
+
+static void expect_text(struct play *p, const char *pattern, struct slice text)
+{
+    struct str plain;
+    str_init(&plain, 0);
+    unescape(pattern, strlen(pattern), &plain);
+    if (!glob_matches(str_cstr(&plain), text))
+        play_fail(p, "does not match", text);
+    str_fini(&plain);
+}
+
+static void look(struct play *p, const char *what, const char *rest)
+{
+    char login[64];
+    unsigned n = 0;
+    int at = 0;
+    if (strcmp(what, "INBOX") == 0 && sscanf(rest, "%63s %u", login, &n) == 2) {
+        assert_int_equal(site_inbox_count(&p->site, login), n);
+    } else if (strcmp(what, "MESSAGE") == 0 && sscanf(rest, "%63s %u %n", login, &n, &at) == 2) {
+        site_message(&p->site, login, n, &p->text);
+        expect_text(p, rest + at, str_slice(&p->text));
+    } else if (strcmp(what, "QUEUE") == 0 && sscanf(rest, "%u", &n) == 1) {
+        assert_int_equal(site_queue_count(&p->site), n);
+    } else if (strcmp(what, "ENTRY") == 0) {
+        site_queue_last(&p->site, &p->text, &p->envelope);
+        expect_text(p, rest, str_slice(&p->envelope));
+    } else if (strcmp(what, "BYTES") == 0) {
+        site_queue_last(&p->site, &p->text, &p->envelope);
+        expect_text(p, rest, str_slice(&p->text));
+    } else {
+        play_fail(p, "unknown line", slice_cstr(what));
+    }
+}
+
+static void send(struct play *p, const char *text, bool line)
+{
+    str_reset(&p->text);
+    if (line)
+        str_addf(&p->text, "%s\r\n", text);
+    else
+        unescape(text, strlen(text), &p->text);
+    session_feed(&p->s, str_slice(&p->text), p->by_bytes);
+}
+
+/* What must be visible in the index is asked after a moment: SMTP answers at durable. */
+static void play_line(struct play *p, char *line)
+{
+    char *rest = strpbrk(line, ":<");
+    if (line[0] == '\0' || line[0] == '#')
+        return;
+    if (line[0] == '!') {
+        setting(p, line + 2);
+        return;
+    }
+    play_open(p);
+    if (!rest)
+        play_fail(p, "unknown line", slice_cstr(line));
+    bool raw = *rest == '<';
+    *rest++ = '\0';
+    rest += raw;
+    rest += *rest == ' ';
+    if (strcmp(line, "C") == 0) {
+        send(p, rest, !raw);
+    } else if (strcmp(line, "S") == 0) {
+        expect_line(p, rest);
+    } else if (strcmp(line, "W") == 0) {
+        loop_advance(p->site.loop, strtoul(rest, NULL, 10));
+    } else if (strcmp(line, "E") == 0) {
+        if (!session_wait_closed(&p->s))
+            play_fail(p, "still open", slice_cstr(""));
+        expect_nothing(p);
+    } else if (strcmp(line, "D") == 0) {
+        p->s.proto->worker_drain(p->s.worker);
+    } else {
+        session_quiet(&p->s);
+        expect_nothing(p);
+        if (strcmp(line, "Q") != 0)
+            look(p, line, rest);
+    }
+}
+
+static void play_script(const char *path, bool by_bytes)
+{
+    struct play p = {.path = path, .by_bytes = by_bytes, .proto = "smtp"};
+    char line[4096];
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    str_init(&p.conf, 0);
+    str_init(&p.text, 0);
+    str_init(&p.envelope, 0);
+    while (fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = '\0';
+        p.line_number++;
+        play_line(&p, line);
+    }
+    fclose(f);
+    assert_true(p.is_open);
+    session_quiet(&p.s);
+    expect_nothing(&p);
+    session_close(&p.s);
+    site_verify(&p.site);
+    site_close(&p.site);
+    str_fini(&p.conf);
+    str_fini(&p.text);
+    str_fini(&p.envelope);
+}
+
+static void in_lines(void **state)
+{
+    play_script(*state, false);
+}
+
+static void in_bytes(void **state)
+{
+    play_script(*state, true);
+}
+
+static bool is_script(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 7 && strcmp(name + len - 7, ".script") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    enum { TESTS_MAX = 400 };
+    static struct CMUnitTest tests[TESTS_MAX];
+    size_t n = 0;
+    for (int i = 1; i < argc; i++) {
+        struct dirent **names;
+        int count = is_script(argv[i]) ? 0 : scandir(argv[i], &names, NULL, alphasort);
+        for (int j = 0; j < count && n + 2 <= TESTS_MAX; j++) {
+            char *path = ms_alloc(strlen(argv[i]) + strlen(names[j]->d_name) + 16);
+            snprintf(path, strlen(argv[i]) + strlen(names[j]->d_name) + 16, "%s/%s", argv[i], names[j]->d_name);
+            if (is_script(path)) {
+                tests[n++] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
+                tests[n++] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
+            }
+        }
+        if (is_script(argv[i])) {
+            tests[n++] = (struct CMUnitTest){argv[i], in_lines, NULL, NULL, argv[i]};
+            tests[n++] = (struct CMUnitTest){argv[i], in_bytes, NULL, NULL, argv[i]};
+        }
+    }
+    if (n == 0)
+        return 1;
+    return _cmocka_run_group_tests("scripts", tests, n, NULL, NULL);
+}

@@ -1,0 +1,360 @@
+#include "smtp_site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ms/jobctl.h"
+#include "ms/queue.h"
+#include "ms/store.h"
+
+#define OK(expr) assert_int_equal((expr), MS_OK)
+#define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
+
+static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
+
+static const struct conf_table *const tables[] = {&smtpd_table,           &lmtpd_table,   &route_table,
+                                                  &channel_defaults_table, &channel_table, &jobctl_pools_table};
+
+static void load_conf(struct site *site, const char *yaml)
+{
+    struct conf_report report;
+    struct str text, errors;
+    str_init(&text, 0);
+    str_init(&errors, 0);
+    conf_report_init(&report);
+    str_add_cstr(&text, "channels:\n  store:\n    driver: store\njob_controller:\n  pools:\n    DEFAULT:\n"
+                        "      job_limit: 10\n");
+    str_add_cstr(&text, yaml);
+    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
+        conf_report_emit(&report, &errors);
+        fail_msg("%s", str_cstr(&errors));
+    }
+    conf_report_fini(&report);
+    str_fini(&errors);
+    str_fini(&text);
+}
+
+static void add_user(struct site *site, const char *login, const char *partition, uint64_t quota_messages)
+{
+    struct ms_errinfo why;
+    const struct account_new user = {.login = slice_cstr(login),
+                                     .password = SLICE_LIT("secret"),
+                                     .partition = slice_cstr(partition),
+                                     .quota_messages = quota_messages};
+    if (account_dir_add(site->directory, &user, &why))
+        fail_msg("%s: %s", login, why.text);
+}
+
+static void open_directory(struct site *site)
+{
+    char path[96];
+    struct ms_errinfo why;
+    snprintf(path, sizeof path, "%s/directory.mdb", site->dir);
+    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1};
+    if (account_open(&conf, "example.org", true, &site->directory, &why))
+        fail_msg("%s", why.text);
+    add_user(site, "alice@example.org", "", 0);
+    add_user(site, "bob@example.org", "main", SITE_QUOTA);
+    add_user(site, "carol@example.org", "second", 0);
+    site->accounts = account_client_create(site->directory, site->loop);
+}
+
+static void open_partition(struct site *site, unsigned i)
+{
+    char dir[96];
+    struct ms_errinfo why;
+    struct part_report report = {0};
+    snprintf(dir, sizeof dir, "%s/%s", site->dir, partition_names[i]);
+    const struct partition_conf conf = {.name = partition_names[i],
+                                        .dir = dir,
+                                        .segment_bytes = JOURNAL_SEGMENT_MIN,
+                                        .map_bytes = (uint64_t)1 << 30,
+                                        .ballast_bytes = 1 << 20,
+                                        .flush = false}; /* nothing is cut off here */
+    struct partition **p = &site->partitions[i];
+    if (partition_open(&conf, true, p, &why))
+        fail_msg("%s", why.text);
+    store_register(*p);
+    queue_register(*p);
+    str_init(&report.text, 0);
+    if (partition_recover(*p, PART_RECOVER_NORMAL, &report, &why))
+        fail_msg("%s", why.text);
+    str_fini(&report.text);
+    site->clients[i] = part_client_create(*p, site->loop);
+}
+
+static struct part_client *partition_of(void *ctx, struct loop *loop, const char *name)
+{
+    struct site *site = ctx;
+    assert_ptr_equal(loop, site->loop);
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        if (strcmp(name[0] ? name : partition_names[0], partition_names[i]) == 0)
+            return site->clients[i];
+    return NULL;
+}
+
+static void load_tls(struct site *site)
+{
+    char cert[96], key[96];
+    struct ms_errinfo why;
+    snprintf(cert, sizeof cert, "%s/cert.pem", site->dir);
+    snprintf(key, sizeof key, "%s/key.pem", site->dir);
+    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) || net_tls_load(cert, key, &site->tls, &why))
+        fail_msg("%s", why.text);
+}
+
+void site_open(struct site *site, const char *yaml)
+{
+    struct ms_errinfo why;
+    *site = (struct site){0};
+    if (!getenv("TEST_SMTP_LOG"))
+        obs_set_level(OBS_ERROR, OBS_LOGFMT);
+    snprintf(site->dir, sizeof site->dir, "%s", "/tmp/test_smtp.XXXXXX");
+    assert_non_null(mkdtemp(site->dir));
+    load_conf(site, yaml);
+    site->bus = bus_create();
+    site->loop = loop_create_virtual(1, "loop1", 1000000);
+    bus_ep_create(site->bus, "loop1", site->loop);
+    site->pool = loop_pool_create("cold", 1, 64);
+    open_directory(site);
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        open_partition(site, i);
+    site->route = route_create(site->loop, site->accounts, site->clients[0], site->conf);
+    load_tls(site);
+    site->env = (struct smtpd_env){
+        .partition_of = partition_of, .ctx = site, .hostname = "mx.example.org", .allow_plaintext_auth = true};
+    site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
+                                                 .accounts = site->accounts,
+                                                 .route = site->route,
+                                                 .queue_client = site->clients[0],
+                                                 .conf = site->conf,
+                                                 .tls = site->tls};
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        if (partition_start(site->partitions[i], site->bus, site->pool, &why))
+            fail_msg("%s", why.text);
+}
+
+void site_close(struct site *site)
+{
+    char cmd[128];
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        partition_stop(site->partitions[i]);
+    site_turn(site);
+    route_destroy(&site->route);
+    account_client_destroy(&site->accounts);
+    account_close(&site->directory);
+    loop_pool_destroy(&site->pool);
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        partition_close(&site->partitions[i]);
+    net_tls_unref(&site->tls);
+    loop_destroy(&site->loop);
+    bus_destroy(&site->bus);
+    conf_unref(&site->conf);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", site->dir);
+    assert_int_equal(system(cmd), 0);
+}
+
+void site_turn(struct site *site)
+{
+    const struct timespec moment = {.tv_nsec = 500000};
+    if (!loop_turn(site->loop))
+        nanosleep(&moment, NULL);
+}
+
+/* -- looking */
+
+uint64_t site_account(struct site *site, const char *login)
+{
+    struct account_entry entry;
+    uint64_t request;
+    OK(account_find(site->accounts, slice_cstr(login), &entry, NULL, NULL, NULL, &request));
+    return entry.id;
+}
+
+static struct part_client *client_of(struct site *site, const char *login)
+{
+    return site->clients[strncmp(login, "carol", 5) == 0 ? 1 : 0];
+}
+
+static bool inbox_of(struct site *site, struct part_snap *snap, const char *login, uint64_t *mailbox_out)
+{
+    OK(part_snap_begin(part_client_partition(client_of(site, login)), snap));
+    return store_mailbox_find(snap, site_account(site, login), SLICE_LIT("INBOX"), mailbox_out) == MS_OK;
+}
+
+unsigned site_inbox_count(struct site *site, const char *login)
+{
+    struct part_snap snap;
+    struct store_mailbox m = {0};
+    uint64_t mailbox;
+    if (inbox_of(site, &snap, login, &mailbox))
+        OK(store_mailbox_get(&snap, mailbox, &m));
+    part_snap_end(&snap);
+    return m.exists;
+}
+
+void site_message(struct site *site, const char *login, uint32_t uid, struct str *out)
+{
+    struct part_snap snap;
+    struct store_message m;
+    struct part_blob blob;
+    uint64_t mailbox;
+    assert_true(inbox_of(site, &snap, login, &mailbox));
+    OK(store_message_find(&snap, mailbox, uid, &m));
+    str_reset(out);
+    str_add_slice(out, m.prefix);
+    OK(part_blob_find(&snap, m.blob, &blob));
+    OK(part_blob_read_sync(part_client_partition(client_of(site, login)), &blob, out));
+    assert_int_equal(out->len, m.size);
+    part_snap_end(&snap);
+}
+
+static bool queue_step(struct part_snap *snap, struct queue_entry *entry, bool *first)
+{
+    struct queue_id after = entry->id;
+    enum ms_err err = queue_next(snap, *first ? NULL : &after, entry);
+    *first = false;
+    return err == MS_OK;
+}
+
+unsigned site_queue_count(struct site *site)
+{
+    struct part_snap snap;
+    struct queue_entry entry = {0};
+    unsigned n = 0;
+    bool first = true;
+    OK(part_snap_begin(site->partitions[0], &snap));
+    while (queue_step(&snap, &entry, &first))
+        n++;
+    part_snap_end(&snap);
+    return n;
+}
+
+void site_queue_last(struct site *site, struct str *bytes, struct str *envelope)
+{
+    struct part_snap snap;
+    struct queue_entry entry = {0}, last = {0};
+    struct queue_recipient rcpt = {.number = UINT32_MAX};
+    struct part_blob blob;
+    char id[QUEUE_ID_TEXT_MAX];
+    bool first = true;
+    str_reset(bytes);
+    str_reset(envelope);
+    OK(part_snap_begin(site->partitions[0], &snap));
+    while (queue_step(&snap, &entry, &first))
+        last = entry;
+    assert_int_not_equal(last.blob, 0);
+    OK(part_blob_find(&snap, last.blob, &blob));
+    OK(part_blob_read_sync(site->partitions[0], &blob, bytes));
+    queue_id_emit(&last.id, id);
+    str_addf(envelope, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id, SLICE_ARG(last.sender),
+             (int)last.class_, (int)last.body_type, SLICE_ARG(last.channel));
+    while (queue_recipient_next(&snap, &last.id, rcpt.number, &rcpt) == MS_OK)
+        str_addf(envelope, " to=<" SLICE_FMT ">", SLICE_ARG(rcpt.address));
+    part_snap_end(&snap);
+}
+
+static void on_problem(void *owner, const char *line)
+{
+    fail_msg("%s", line);
+}
+
+void site_verify(struct site *site)
+{
+    struct ms_errinfo why;
+    for (unsigned i = 0; i < SITE_PARTITIONS; i++)
+        OK(partition_verify(site->partitions[i], on_problem, NULL, &why));
+}
+
+/* -- sessions */
+
+void session_open(struct site_session *s, struct site *site, const char *proto, enum dispatch_tls tls)
+{
+    static const struct service_proto *const protos[] = {&smtpd_smtp_proto, &smtpd_submission_proto,
+                                                         &smtpd_lmtp_proto};
+    static uint64_t number = 0x100;
+    const struct dispatch_service_conf conf = {.tls = tls};
+    *s = (struct site_session){.site = site};
+    for (size_t i = 0; i < MS_ARRAY_LEN(protos); i++)
+        if (strcmp(protos[i]->name, proto) == 0)
+            s->proto = protos[i];
+    assert_non_null(s->proto);
+    s->worker = s->proto->worker_open(&site->env, NULL, site->loop, &conf, "test");
+    s->stream = smtpd_session_open_mem(s->worker, "192.0.2.7", ++number);
+    str_init(&s->sink.output, 0);
+    net_mem_attach(s->stream, &s->sink);
+}
+
+void session_close(struct site_session *s)
+{
+    if (!s->sink.closed)
+        net_abort(s->stream, NET_CLOSED_BY_US);
+    assert_true(session_wait_closed(s));
+    s->proto->worker_close(s->worker);
+    str_fini(&s->sink.output);
+}
+
+void session_feed(struct site_session *s, struct slice bytes, bool by_bytes)
+{
+    size_t step = by_bytes ? 1 : MS_MAX(bytes.len, 1);
+    for (size_t i = 0; i < bytes.len && !s->sink.closed; i += step) {
+        net_mem_feed(s->stream, slice_sub(bytes, i, step));
+        loop_turn(s->site->loop);
+    }
+}
+
+bool session_line(struct site_session *s, struct slice *line_out)
+{
+    for (unsigned i = 0; i < WAIT_TURNS; i++) {
+        struct slice rest = slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX);
+        ssize_t end = slice_find(rest, SLICE_LIT("\r\n"));
+        if (end >= 0) {
+            *line_out = slice_sub(rest, 0, (size_t)end);
+            s->seen += (size_t)end + 2;
+            return true;
+        }
+        if (s->sink.closed)
+            return false;
+        site_turn(s->site);
+    }
+    return false;
+}
+
+bool session_wait_closed(struct site_session *s)
+{
+    for (unsigned i = 0; i < WAIT_TURNS && !s->sink.closed; i++)
+        site_turn(s->site);
+    return s->sink.closed;
+}
+
+void session_quiet(struct site_session *s)
+{
+    for (unsigned i = 0; i < 40; i++)
+        site_turn(s->site);
+}
+
+bool glob_matches(const char *pattern, struct slice text)
+{
+    const char *star = NULL;
+    size_t i = 0, star_i = 0;
+    while (i < text.len) {
+        if (*pattern == '*') {
+            star = pattern++;
+            star_i = i;
+        } else if (*pattern == (char)text.ptr[i] && *pattern) {
+            pattern++;
+            i++;
+        } else if (star) {
+            pattern = star + 1;
+            i = ++star_i;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}

@@ -1,0 +1,75 @@
+/*
+ * smtp_site.h - a small mail site for protocol tests of smtpd: a directory, two partitions that really run, and one
+ * virtual loop with sessions over the memory transport.
+ */
+#ifndef TEST_SMTP_SITE_H
+#define TEST_SMTP_SITE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "ms/loop.h"
+#include "ms/net.h"
+#include "ms/obs.h"
+#include "ms/partition.h"
+#include "ms/smtpd.h"
+
+#define SITE_PARTITIONS 2 /* "main" (default, and the queue's) and "second" */
+#define SITE_USERS      3 /* alice, bob (both main), carol (second); quota of bob: SITE_QUOTA messages */
+#define SITE_QUOTA      2
+
+struct site {
+    char dir[64];
+    struct conf *conf;
+    struct account *directory;
+    struct account_client *accounts;
+    struct bus *bus;
+    struct loop *loop;
+    struct loop_pool *pool;
+    struct partition *partitions[SITE_PARTITIONS];
+    struct part_client *clients[SITE_PARTITIONS];
+    struct route *route;
+    struct net_tls *tls;
+    struct smtpd_env env;
+};
+
+/* yaml: configuration of the sections smtp, lmtp and route; may be "". */
+void site_open(struct site *site, const char *yaml);
+void site_close(struct site *site);
+void site_turn(struct site *site); /* the loop, and a moment for the threads */
+
+uint64_t site_account(struct site *site, const char *login);
+/* Messages in the INBOX of a user; 0 without one. */
+unsigned site_inbox_count(struct site *site, const char *login);
+/* Prefix and bytes of the n-th (from 1) message. */
+void site_message(struct site *site, const char *login, uint32_t uid, struct str *out);
+unsigned site_queue_count(struct site *site);
+/* Bytes of the newest entry; its recipients, "address address". */
+void site_queue_last(struct site *site, struct str *bytes, struct str *envelope);
+void site_verify(struct site *site); /* all blobs of all partitions are whole */
+
+/* One session. */
+struct site_session {
+    struct site *site;
+    void *worker;
+    const struct service_proto *proto;
+    struct net_stream *stream;
+    struct net_mem_sink sink;
+    size_t seen; /* output matched so far */
+};
+/* proto: "smtp", "submission", "lmtp". */
+void session_open(struct site_session *s, struct site *site, const char *proto, enum dispatch_tls tls);
+void session_close(struct site_session *s); /* if it is not closed yet; then the worker */
+void session_feed(struct site_session *s, struct slice bytes, bool by_bytes);
+/* Waits for a line that is not yet seen; false: closed, or none came. Without CRLF. */
+bool session_line(struct site_session *s, struct slice *line_out);
+bool session_wait_closed(struct site_session *s);
+/* Turns until nothing more can come. */
+void session_quiet(struct site_session *s);
+
+bool glob_matches(const char *pattern, struct slice text);
+
+#endif
