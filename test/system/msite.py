@@ -1,4 +1,5 @@
 """A site of the real server for system tests: made with `init`, started, killed, asked over its real protocols."""
+import contextlib
 import imaplib
 import os
 import pathlib
@@ -7,6 +8,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 READY_SECONDS = 30
@@ -28,12 +30,15 @@ def free_port_base():
 
 
 class Site:
-    def __init__(self, folder, binary, users=("anna", "bert"), sets=(), base=None):
+    def __init__(self, folder, binary, users=("anna", "bert"), sets=(), base=None,
+                 plaintext=True):
         self.folder = pathlib.Path(folder)
         self.binary = str(binary)
         self.users = list(users)
         self.sets = list(sets)
         self.base = base or free_port_base()
+        self.plaintext = plaintext
+        self.ready_line = ""
         self.process = None
         self.config = self.folder / "mailserverd.yaml"
         self.log = self.folder.parent / (self.folder.name + ".log")
@@ -46,8 +51,9 @@ class Site:
         return done
 
     def init(self):
-        words = ["init", self.folder, "--domain", "example.org", "--listen", "127.0.0.1", "--port-base", self.base,
-                 "--allow-plaintext-auth"]
+        words = ["init", self.folder, "--domain", "example.org", "--listen", "127.0.0.1", "--port-base", self.base]
+        if self.plaintext:
+            words.append("--allow-plaintext-auth")
         for user in self.users:
             words += ["--user", f"{user}:{PASSWORD}"]
         for item in self.sets:
@@ -73,6 +79,7 @@ class Site:
         while time.monotonic() - begun < READY_SECONDS:
             text += self.process.stdout.read() or b""
             if b"ready" in text and text.endswith(b"\n"):
+                self.ready_line = text.decode()
                 return time.monotonic() - begun
             if self.process.poll() is not None:
                 raise RuntimeError(f"server ended with {self.process.returncode}: {self.tail()}")
@@ -104,6 +111,20 @@ class Site:
         self.process.stdout.close()
         self.process = None
         return status
+
+    def command(self, *words, **options):
+        """A command with this site's configuration; may fail."""
+        return self.run(*words, "-c", self.config, check=False, **options)
+
+    def stats(self):
+        """`store stats` as a dict; numbers are ints."""
+        done = self.run("store", "stats", "-c", self.config)
+        pairs = (line.partition("=") for line in done.stdout.splitlines())
+        return {k.strip(): int(v) if v.isdigit() else v for k, _, v in pairs}
+
+    @property
+    def partition(self):
+        return self.folder / "store/primary"
 
     # -- clients
     def lmtp(self, timeout=30):
@@ -154,3 +175,26 @@ def list_mailbox(client, mailbox="INBOX"):
             test_id = item[1].decode().partition(":")[2].strip()
             rows.append((uid, test_id, flags))
     return rows, fields["UIDVALIDITY"], fields["UIDNEXT"]
+
+
+@contextlib.contextmanager
+def running(binary, sets=(), users=("anna", "bert"), start=True, env=None, **options):
+    """A site of its own in a temporary folder, started, and gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="site-") as work:
+        site = Site(pathlib.Path(work) / "site", binary, users, sets, **options).init()
+        try:
+            if start:
+                site.start(env)
+            yield site
+        finally:
+            site.kill()
+
+
+def wait_for(what, seconds=10, step=0.02):
+    """The first true value of what(); bounded."""
+    end = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value or time.monotonic() > end:
+            return value
+        time.sleep(step)

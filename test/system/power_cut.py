@@ -11,12 +11,10 @@ usage: power_cut.py BINARY SHIM [--cuts N] [--runs N] [--seconds S] [--seed N] [
 --no-flush takes the flush of the log out: then the test must fail.
 """
 import argparse
-import mmap
 import os
 import pathlib
 import random
 import shutil
-import struct
 import sys
 import tempfile
 
@@ -24,22 +22,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import powerlog  # noqa: E402
 from loadgen import Expect, Load, USERS, probe_uid, read_all  # noqa: E402
 from msite import Site  # noqa: E402  (the module beside this file)
+from shmem import Shm  # noqa: E402
 
 SETS = ("store.partitions.primary.segment_size=4MiB", "store.partitions.primary.map_size=256MiB",
         "store.partitions.primary.ballast=1MiB", "store.partitions.primary.min_free=1MiB",
         "store.partitions.primary.checkpoint_size=2MiB", "server.loops=2", "store.expunge_keep=2s",
         "store.purge_interval=500ms")
-
-
-class Shm:
-    def __init__(self, path):
-        path.write_bytes(bytes(4096))
-        self.path = path
-        self.file = open(path, "r+b")
-        self.map = mmap.mmap(self.file.fileno(), 4096)
-
-    def number(self):
-        return struct.unpack_from("<Q", self.map, 0)[0]
 
 
 class Run:
@@ -54,7 +42,7 @@ class Run:
         self.oplog = work / "oplog"
 
     def env(self, root, oplog):
-        return {"LD_PRELOAD": str(self.args.shim), "SHIM_ROOT": str(root), "SHIM_LOG": str(oplog), "SHIM_SHM": str(self.shm.path)}
+        return self.shm.env(self.args.shim, root, oplog)
 
     def record(self):
         shutil.copytree(self.root, self.work / "before")

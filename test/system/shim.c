@@ -12,7 +12,6 @@
  * A record of the log: u32 bytes of the record, u8 kind, u8 flags, u16 path length, u32 file id, u64 number, u64 a, u64 b, path, data.
  * Integers are the machine's. Memory-mapped writes are not seen: nothing durable is written that way.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""A configuration with ten different mistakes reports ten, each with its line and column, exits 78 and changes nothing.
+
+usage: config_errors.py BINARY
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from msite import Site, running  # noqa: E402
+from tap import Tap  # noqa: E402
+
+EX_CONFIG = 78
+LINE = re.compile(r"(.*):(\d+):(\d+): error: (.+)")
+
+# ^ marks, in the line below it, the column of the mistake; the text after it must be in the report (letters only, any case).
+BAD = """\
+server:
+  hostname: mail.example.org
+  default_domain: example.org
+# ^ unknown key; did you mean loops
+  lops: 2
+#               ^ unit
+  stop_timeout: 30
+log:
+#        ^ debug
+  level: loud
+auth:
+#                  ^ yes
+  allow_plaintext: perhaps
+directory:
+#               ^ range
+  hash_threads: 1000
+dispatcher:
+  services:
+    lmtp:
+#             ^ list
+      listen: {}
+      protocol: lmtp
+    imap:
+      listen: ["127.0.0.1:10143"]
+#               ^ imap
+      protocol: pop3
+job_controller:
+  pools:
+    STORE: {job_limit: 2}
+channels:
+#                         ^ pool
+  store: {driver: store, pool: SOTRE}
+store:
+  partitions:
+    primary:
+      path: store/primary
+#                   ^ size
+      segment_size: 4 apples
+#     ^ twice
+      path: store/again
+"""
+
+
+def split_marks(text):
+    """The file without its marks, and [(line, column, words)] of the mistakes."""
+    lines, expected, pending = [], [], None
+    for line in text.splitlines():
+        mark = re.match(r"#\s*\^", line)
+        if mark:
+            pending = (mark.end(), line[mark.end():].split())
+            continue
+        lines.append(line)
+        if pending:
+            expected.append((len(lines), pending[0], pending[1]))
+            pending = None
+    return "\n".join(lines) + "\n", expected
+
+
+def snapshot(folder):
+    return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.stat().st_size) for p in pathlib.Path(folder).rglob("*")}
+
+
+def check_ten(site, command):
+    text, expected = split_marks(BAD)
+    if len(expected) != 10:
+        raise RuntimeError(f"the test has {len(expected)} mistakes")
+    bad = site.folder / "bad.yaml"
+    bad.write_text(text)
+    before = snapshot(site.folder)
+    done = site.run(*command, "-c", bad, check=False)
+    if done.returncode != EX_CONFIG:
+        raise RuntimeError(f"exit {done.returncode}: {done.stderr}")
+    if snapshot(site.folder) != before:
+        raise RuntimeError("something on disk changed")
+    reports = [LINE.fullmatch(line) for line in done.stderr.splitlines()]
+    if len(reports) != 10 or None in reports or done.stdout:
+        raise RuntimeError(f"not ten errors:\n{done.stderr}{done.stdout}")
+    for (line, column, words), report in zip(expected, reports):
+        if report[1] != str(bad) or (int(report[2]), int(report[3])) != (line, column):
+            raise RuntimeError(f"expected {line}:{column}, got {report[0]}")
+        missing = [word for word in words if word.strip(";").lower() not in report[4].lower()]
+        if missing:
+            raise RuntimeError(f"{report[0]}: nothing about {missing}")
+
+
+def check_one(site, text, *patterns):
+    """A file of one mistake: one line, exit 78."""
+    bad = site.folder / "one.yaml"
+    bad.write_text(text)
+    done = site.run("config", "check", "-c", bad, check=False)
+    if done.returncode != EX_CONFIG or len(done.stderr.splitlines()) != 1:
+        raise RuntimeError(f"exit {done.returncode}: {done.stderr}")
+    for pattern in patterns:
+        if not re.search(pattern, done.stderr):
+            raise RuntimeError(f"{pattern!r} is not in {done.stderr}")
+
+
+def check_good(site):
+    done = site.run("config", "check", "-c", site.config)
+    if done.stderr or "no errors" not in done.stdout:
+        raise RuntimeError(done.stderr + done.stdout)
+
+
+def check_sample(site):
+    """The sample file, as printed, is a good configuration."""
+    sample = site.folder / "sample.yaml"
+    sample.write_text(site.run("config", "sample").stdout)
+    done = site.run("config", "check", "-c", sample, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+
+
+def check_unreadable(site):
+    for path in (site.folder / "absent.yaml", site.folder):  # nobody, not even root, reads a folder
+        for command in (("config", "check"), ("serve",)):
+            done = site.run(*command, "-c", path, check=False)
+            if done.returncode != EX_CONFIG or str(path) not in done.stderr or len(done.stderr.splitlines()) != 1:
+                raise RuntimeError(f"{command} {path}: exit {done.returncode}: {done.stderr}")
+
+
+def check_set(binary):
+    """init --set takes what a file would take, and writes nothing when it does not."""
+    with tempfile.TemporaryDirectory(prefix="set-") as work:
+        folder = pathlib.Path(work) / "site"
+        for item in ("server.lops=2", "server.loops=many", "nothing", "store.partitions.primary.segment_size=1"):
+            done = Site(folder, binary).run("init", folder, "--domain", "example.org", "--set", item, check=False)
+            if done.returncode not in (EX_CONFIG, 64) or folder.exists():
+                raise RuntimeError(f"--set {item}: exit {done.returncode}, {done.stderr}")
+
+
+def main():
+    binary = pathlib.Path(sys.argv[1]).resolve()
+    tap = Tap()
+    with running(binary, start=False) as site:
+        good = site.config.read_text()
+        tap.run("config check: ten mistakes, ten reports", check_ten, site, ("config", "check"))
+        tap.run("serve: ten mistakes, ten reports, nothing written", check_ten, site, ("serve",))
+        tap.run("a good file", check_good, site)
+        tap.run("the sample", check_sample, site)
+        tap.run("a key with a neighbour", check_one, site, good.replace("hostname:", "hostnam:", 1), r"hostnam", r"did you mean hostname")
+        tap.run("a tab", check_one, site, good + "\n\tlog:\n", r":\d+:\d+: error: ")
+        tap.run("a required key is missing", check_one, site, re.sub(r"(?m)^ *default_domain:.*\n", "", good), r"default_domain")
+        tap.run("a service wants TLS without a certificate", check_one, site,
+                re.sub(r"(?ms)^tls:\n(?: .*?\n)+", "", good), r"certificate")
+        tap.run("files that cannot be read", check_unreadable, site)
+    tap.run("init --set", check_set, binary)
+    return tap.end()
+
+
+sys.exit(main())
