@@ -593,7 +593,11 @@ class Replay:
         self.entry(name)
         self.drop(name)
 
+    def hole(self, op):
+        """Damage that a server knew of (the page's Salvage)."""
+
     OPS = {(kind, 1): apply for kind, apply in {
+        1: hole,
         16: account_create, 17: mailbox_create, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
         64: enqueue, 65: result, 66: forget, 67: hold, 68: delete}.items()}
