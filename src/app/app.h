@@ -83,6 +83,7 @@ int cmd_store_dump(struct app_args *args);
 int cmd_store_skip_op(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
+int cmd_stats(struct app_args *args);
 
 /* Prints "mailserverd: text" to standard error and returns the exit code. */
 int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);

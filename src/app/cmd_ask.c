@@ -1,5 +1,5 @@
 /*
- * cmd_ask.c - commands that only pass a word to the running server: stop, dispatcher status, jobs status.
+ * cmd_ask.c - commands that only pass a word to the running server: stop, dispatcher status, jobs status, stats.
  */
 #include "app.h"
 
@@ -33,4 +33,9 @@ int cmd_dispatcher_status(struct app_args *args)
 int cmd_jobs_status(struct app_args *args)
 {
     return ask(args, "jobs-status");
+}
+
+int cmd_stats(struct app_args *args)
+{
+    return ask(args, "counters");
 }
