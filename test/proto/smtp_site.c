@@ -10,13 +10,13 @@
 #include "ms/queue.h"
 #include "ms/store.h"
 
-#define OK(expr) assert_int_equal((expr), MS_OK)
+#define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
-static const struct conf_table *const tables[] = {&smtpd_table,           &lmtpd_table,   &route_table,
-                                                  &channel_defaults_table, &channel_table, &jobctl_pools_table};
+static const struct conf_table *const tables[] = {
+    &smtpd_table, &lmtpd_table, &route_table, &channel_defaults_table, &channel_table, &jobctl_pools_table};
 
 static void load_conf(struct site *site, const char *yaml)
 {
@@ -102,7 +102,8 @@ static void load_tls(struct site *site)
     struct ms_errinfo why;
     snprintf(cert, sizeof cert, "%s/cert.pem", site->dir);
     snprintf(key, sizeof key, "%s/key.pem", site->dir);
-    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) || net_tls_load(cert, key, &site->tls, &why))
+    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) ||
+        net_tls_load(cert, key, &site->tls, &why))
         fail_msg("%s", why.text);
 }
 
@@ -124,8 +125,10 @@ void site_open(struct site *site, const char *yaml)
         open_partition(site, i);
     site->route = route_create(site->loop, site->accounts, site->clients[0], site->conf);
     load_tls(site);
-    site->env = (struct smtpd_env){
-        .partition_of = partition_of, .ctx = site, .hostname = "mx.example.org", .allow_plaintext_auth = true};
+    site->env = (struct smtpd_env){.partition_of = partition_of,
+                                   .ctx = site,
+                                   .hostname = "mx.example.org",
+                                   .allow_plaintext_auth = true};
     site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
                                                  .accounts = site->accounts,
                                                  .route = site->route,
@@ -250,8 +253,8 @@ void site_queue_last(struct site *site, struct str *bytes, struct str *envelope)
     OK(part_blob_find(&snap, last.blob, &blob));
     OK(part_blob_read_sync(site->partitions[0], &blob, bytes));
     queue_id_emit(&last.id, id);
-    str_addf(envelope, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id, SLICE_ARG(last.sender),
-             (int)last.class_, (int)last.body_type, SLICE_ARG(last.channel));
+    str_addf(envelope, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id,
+             SLICE_ARG(last.sender), (int)last.class_, (int)last.body_type, SLICE_ARG(last.channel));
     while (queue_recipient_next(&snap, &last.id, rcpt.number, &rcpt) == MS_OK)
         str_addf(envelope, " to=<" SLICE_FMT ">", SLICE_ARG(rcpt.address));
     part_snap_end(&snap);

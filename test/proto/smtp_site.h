@@ -1,6 +1,6 @@
 /*
- * smtp_site.h - a small mail site for protocol tests of smtpd: a directory, two partitions that really run, and one
- * virtual loop with sessions over the memory transport.
+ * smtp_site.h - a small mail site for protocol tests of smtpd: a directory, two partitions that really run,
+ * and one virtual loop with sessions over the memory transport.
  */
 #ifndef TEST_SMTP_SITE_H
 #define TEST_SMTP_SITE_H

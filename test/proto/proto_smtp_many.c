@@ -1,0 +1,235 @@
+/*
+ * proto_smtp_many.c - what a script cannot say: sequences that try to smuggle a second message into the
+ * first, more sessions at a time than a partition takes posts, sessions that go away at every point, readers
+ * that do not read.
+ */
+#include "smtp_site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void expect(struct site_session *s, const char *pattern)
+{
+    struct slice line;
+    if (!session_line(s, &line))
+        fail_msg("no reply, wanted %s", pattern);
+    if (!glob_matches(pattern, line))
+        fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
+}
+
+static void feed(struct site_session *s, const char *text)
+{
+    session_feed(s, slice_cstr(text), false);
+}
+
+static void hello(struct site_session *s, bool lmtp)
+{
+    expect(s, "220 *");
+    feed(s, lmtp ? "LHLO c\r\n" : "EHLO c\r\n");
+    for (unsigned i = 0; i < 5; i++)
+        expect(s, "250*");
+}
+
+/* -- smuggling (RFC 5321 2.3.8, 4.1.1.4): each stands where an end of the data might be seen by somebody */
+
+#define L(text) SLICE_LIT(text)
+static const struct slice sequences[] = {
+    L("\n.\n"),         L("\n.\r\n"),        L("\r\n.\n"),        L("\r.\r"),       L("\r.\r\n"),
+    L("\r\n.\r"),       L("\n.\r"),          L("\r.\n"),          L("\n\n.\r\n"),   L("\r\r\n.\r\r\n"),
+    L("\r\n\0.\r\n"),   L("\r\n.\0\r\n"),    L("\r\n.\r\0\n"),    L("\r\0\n.\r\n"), L("\n.\0\r\n"),
+    L("\r\n.\r\r\n"),   L("\r\n. \r\n"),     L("\r\n .\r\n"),     L("\r\n..\r\n"),  L("\r\n.\t\r\n"),
+    L("\r\n\r.\r\n"),   L("\n\r\n.\n\r\n"),  L("\r\n.\n\r\n"),    L("\r\n\n.\r\n"), L("\x85.\x85"),
+    L("\xe2\x80\xa8."), L("\r\n\x2e\xcc\r"), L("\r\n.\r\n.\r\r"), L("\v.\v"),       L("\f.\r\n"),
+};
+
+static void smuggle(struct site *site, const char *proto, struct slice sequence, bool by_bytes)
+{
+    bool lmtp = strcmp(proto, "lmtp") == 0;
+    struct site_session s;
+    struct str text;
+    session_open(&s, site, proto, DISPATCH_TLS_NONE);
+    hello(&s, lmtp);
+    feed(&s, "MAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
+    expect(&s, "250 *");
+    expect(&s, "250 *");
+    expect(&s, "354 *");
+    str_init(&text, 0);
+    str_add_cstr(&text, "Subject: good\r\n\r\nfirst");
+    str_add_slice(&text, sequence);
+    str_add_cstr(&text,
+                 "MAIL FROM:<evil@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: evil\r\n"
+                 "\r\nsecond\r\n.\r\nQUIT\r\n");
+    session_feed(&s, str_slice(&text), by_bytes);
+    assert_true(session_wait_closed(&s));
+    session_close(&s);
+    str_fini(&text);
+}
+
+/* The one sequence that ends with a true end of data may make one message; nothing makes two, none has the
+ * sender's second envelope. */
+static void no_second_message(void **state)
+{
+    for (unsigned i = 0; i < 2 * MS_ARRAY_LEN(sequences); i++) {
+        const bool by_bytes = i & 1;
+        const struct slice sequence = sequences[i / 2];
+        struct str bytes, envelope;
+        struct site site;
+        site_open(&site, "");
+        str_init(&bytes, 0);
+        str_init(&envelope, 0);
+        smuggle(&site, "smtp", sequence, by_bytes);
+        smuggle(&site, "lmtp", sequence, by_bytes);
+        if (site_queue_count(&site) > 1 || site_inbox_count(&site, "alice@example.org") > 1)
+            fail_msg("sequence %u makes a second message", i / 2);
+        if (site_queue_count(&site) == 1) {
+            site_queue_last(&site, &bytes, &envelope);
+            assert_true(glob_matches("*from=<a@example.net>*", str_slice(&envelope)));
+        }
+        if (site_inbox_count(&site, "alice@example.org") == 1) {
+            site_message(&site, "alice@example.org", 1, &bytes);
+            assert_true(glob_matches("Return-Path: <a@example.net>\r\n*", str_slice(&bytes)));
+        }
+        str_fini(&bytes);
+        str_fini(&envelope);
+        site_close(&site);
+    }
+}
+
+/* -- more than the links take */
+
+enum { CROWD = 1300 }; /* PART_CALLS is less */
+
+static void crowd(struct site *site, const char *proto, const char *rcpt, bool large)
+{
+    static struct site_session sessions[CROWD];
+    bool lmtp = strcmp(proto, "lmtp") == 0;
+    struct str text;
+    str_init(&text, 0);
+    str_addf(&text, "MAIL FROM:<a@example.net>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: one of many\r\n\r\n",
+             rcpt);
+    for (unsigned i = 0; i < (large ? 30000 : 10); i++)
+        str_add_cstr(&text, "0123456789\r\n");
+    str_add_cstr(&text, ".\r\n");
+    unsigned n = large ? 300 : CROWD;
+    for (unsigned i = 0; i < n; i++) {
+        session_open(&sessions[i], site, proto, DISPATCH_TLS_NONE);
+        hello(&sessions[i], lmtp);
+    }
+    for (unsigned i = 0; i < n; i++)
+        net_mem_feed(sessions[i].stream, str_slice(&text)); /* all in one turn */
+    for (unsigned i = 0; i < n; i++) {
+        expect(&sessions[i], "250 *");
+        expect(&sessions[i], "250 *");
+        expect(&sessions[i], "354 *");
+        expect(&sessions[i], "250 2.*");
+        session_close(&sessions[i]);
+    }
+    str_fini(&text);
+}
+
+static void crowd_of_lmtp(void **state)
+{
+    struct site site;
+    site_open(&site, "");
+    crowd(&site, "lmtp", "carol@example.org", false);
+    assert_int_equal(site_inbox_count(&site, "carol@example.org"), CROWD);
+    site_verify(&site);
+    site_close(&site);
+}
+
+static void crowd_of_smtp(void **state)
+{
+    struct site site;
+    struct str bytes, envelope;
+    site_open(&site, "");
+    str_init(&bytes, 0);
+    str_init(&envelope, 0);
+    crowd(&site, "smtp", "carol@example.org", false);
+    for (unsigned i = 0; i < 1000 && site_queue_count(&site) < CROWD; i++)
+        site_turn(&site);
+    assert_int_equal(site_queue_count(&site), CROWD);
+    site_queue_last(&site, &bytes, &envelope);
+    assert_true(glob_matches("*0123456789\r\n", str_slice(&bytes)));
+    site_verify(&site);
+    str_fini(&bytes);
+    str_fini(&envelope);
+    site_close(&site);
+}
+
+/* Bodies past the bound of bytes in flight: sessions are stopped and go on. */
+static void crowd_of_large(void **state)
+{
+    struct site site;
+    site_open(&site, "");
+    crowd(&site, "lmtp", "alice@example.org", true);
+    assert_int_equal(site_inbox_count(&site, "alice@example.org"), 300);
+    site_verify(&site);
+    site_close(&site);
+}
+
+/* -- sessions that go away */
+
+static void gone_at_every_byte(void **state)
+{
+    static const char text[] = "LHLO c\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\n"
+                               "RCPT TO:<carol@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n";
+    struct site site;
+    site_open(&site, "");
+    for (size_t n = 0; n < sizeof text; n++) {
+        for (unsigned turns = 0; turns < 3; turns++) {
+            struct site_session s;
+            session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
+            net_mem_feed(s.stream, slice_make(text, n));
+            for (unsigned i = 0; i < turns; i++)
+                loop_turn(site.loop);
+            session_close(&s);
+        }
+    }
+    for (unsigned i = 0; i < 40; i++) /* answers for the dead find nobody */
+        site_turn(&site);
+    site_verify(&site);
+    site_close(&site);
+}
+
+/* A client that half-closes behind its last command gets all its answers. */
+static void half_close(void **state)
+{
+    struct site site;
+    struct site_session s;
+    site_open(&site, "");
+    session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
+    net_mem_feed(s.stream,
+                 slice_cstr("LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n"));
+    net_mem_eof(s.stream);
+    for (unsigned i = 0; i < 9; i++)
+        expect(&s, "*");
+    expect(&s, "250 2.1.5 Delivered");
+    assert_true(session_wait_closed(&s));
+    session_close(&s);
+    assert_int_equal(site_inbox_count(&site, "alice@example.org"), 1);
+    site_close(&site);
+}
+
+/* -- rows of the configuration */
+
+static void conf_rows(void **state)
+{
+    const struct conf_table *const tables[] = {&smtpd_table, &lmtpd_table};
+    struct str problems;
+    str_init(&problems, 0);
+    if (!conf_tables_check(tables, MS_ARRAY_LEN(tables), &problems))
+        fail_msg("%s", str_cstr(&problems));
+    str_fini(&problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_second_message),  cmocka_unit_test(crowd_of_lmtp),
+        cmocka_unit_test(crowd_of_smtp),      cmocka_unit_test(crowd_of_large),
+        cmocka_unit_test(gone_at_every_byte), cmocka_unit_test(half_close),
+        cmocka_unit_test(conf_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
