@@ -1,0 +1,195 @@
+/*
+ * imapd_box.c - the selected mailbox: its map of messages, sets of them, and long work cut into ops.
+ */
+#include "imapd_priv.h"
+
+void imapd_box_destroy(struct imapd_box **box)
+{
+    if (!*box)
+        return;
+    imapd_seqmap_fini(&(*box)->seq);
+    imapd_seqmap_fini(&(*box)->recent);
+    ms_free(*box);
+    *box = NULL;
+}
+
+/* Without holes the map needs no look at rows: as many messages as UIDs. True only when the snapshot agrees with the map up
+ * to here. */
+static bool scan_is_dense(const struct imapd_view *v, const struct imapd_box *box, uint32_t uidnext)
+{
+    return v->mb.uidnext == uidnext && !v->mb.gone && v->mb.highestmodseq == box->vanish_modseq &&
+           (uint64_t)v->mb.exists == (uint64_t)imapd_seqmap_count(&box->seq) + (uidnext - box->uidnext);
+}
+
+enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext, enum imapd_step *step_out)
+{
+    struct store_message m;
+    enum ms_err err;
+
+    *step_out = IMAPD_GO;
+    if (box->uidnext < uidnext && scan_is_dense(v, box, uidnext)) {
+        imapd_seqmap_add(&box->seq, box->uidnext, uidnext - box->uidnext);
+        box->uidnext = uidnext;
+    }
+    while (box->uidnext < uidnext) {
+        err = imapd_view_next(v, box->uidnext, &m);
+        if (err == MS_ENOTFOUND || (!err && m.uid >= uidnext)) {
+            box->uidnext = uidnext;
+            break;
+        }
+        if (err)
+            return err;
+        imapd_seqmap_add(&box->seq, m.uid, 1);
+        box->uidnext = m.uid + 1;
+        *step_out = imapd_pace(v->s);
+        if (*step_out != IMAPD_GO && box->uidnext < uidnext)
+            return MS_OK;
+    }
+    *step_out = IMAPD_GO;
+    return MS_OK;
+}
+
+void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from)
+{
+    struct partition *p = imapd_partition(s);
+    struct imapd_recent *r = s->w->env->recent;
+    /* RFC 3501 6.3.2: EXAMINE takes \Recent from nobody. */
+    uint32_t mark = box->readonly ? imapd_recent_get(r, p, box->id) : imapd_recent_claim(r, p, box->id, box->uidnext);
+    struct store_run piece;
+
+    for (from = MS_MAX(from, mark); imapd_seqmap_piece(&box->seq, from, UINT32_MAX, &piece); from = piece.last + 1)
+        imapd_seqmap_add(&box->recent, piece.first, piece.last - piece.first + 1);
+}
+
+/* -- sets */
+void imapd_runs_fini(struct imapd_runs *r)
+{
+    ms_free(r->items);
+    *r = (struct imapd_runs){.items = NULL};
+}
+
+void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
+{
+    struct store_run *tail = r->count ? &r->items[r->count - 1] : NULL;
+
+    MS_ASSERT(first <= last && (!tail || first > tail->last));
+    if (tail && tail->last + 1 == first) {
+        tail->last = last;
+        return;
+    }
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 8;
+        r->items = ms_realloc_array(r->items, r->cap, sizeof(*r->items));
+    }
+    r->items[r->count++] = (struct store_run){first, last};
+}
+
+bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid)
+{
+    uint32_t count = imapd_seqmap_count(&s->box->seq);
+
+    for (uint32_t i = 0; !uid && i < set->count; i++) {
+        const struct imap_range *r = &set->ranges[i];
+
+        /* RFC 3501 9 seq-number: also "*" when there are no messages. */
+        if ((r->lo == IMAP_SEQ_STAR || r->hi == IMAP_SEQ_STAR) ? count == 0 : false)
+            return false;
+        if ((r->lo != IMAP_SEQ_STAR && r->lo > count) || (r->hi != IMAP_SEQ_STAR && r->hi > count))
+            return false;
+    }
+    imap_seqset_resolve(set, uid ? imapd_seqmap_last_uid(&s->box->seq) : count);
+    return true;
+}
+
+static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t last, struct imapd_runs *out)
+{
+    struct store_run piece;
+
+    while (imapd_seqmap_piece(&box->seq, first, last, &piece)) {
+        imapd_runs_add(out, piece.first, piece.last);
+        if (piece.last == UINT32_MAX)
+            break;
+        first = piece.last + 1;
+    }
+}
+
+void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid, struct imapd_runs *out)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct imap_range r = set->ranges[i];
+
+        if (uid)
+            add_uid_range(box, r.lo, r.hi, out);
+        else
+            add_uid_range(box, imapd_seqmap_uid(&box->seq, r.lo), imapd_seqmap_uid(&box->seq, r.hi), out);
+    }
+}
+
+/* -- ops */
+/* The next piece; 0: no more. */
+static enum ms_err ops_piece(struct imapd_session *s, struct imapd_ops *ops, struct store_run *out, size_t *count_out)
+{
+    struct part_snap snap;
+
+    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    *count_out = store_split(&snap, s->box->id, ops->runs.items, ops->runs.count, &ops->cursor, STORE_UIDS_MAX, out,
+                             STORE_RUNS_MAX);
+    part_snap_end(&snap);
+    return MS_OK;
+}
+
+enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out)
+{
+    struct store_run runs[STORE_RUNS_MAX];
+    struct store_result res;
+    size_t count;
+
+    if (ops->is_posted) {
+        ops->is_posted = false;
+        *err_out = imapd_post_result(s, &res);
+        if (*err_out)
+            return IMAPD_GO;
+        if (ops->result)
+            ops->result(s, &res);
+    }
+    *err_out = ops_piece(s, ops, runs, &count);
+    if (*err_out || count == 0)
+        return IMAPD_GO;
+    ops->emit(s, runs, count);
+    ops->is_posted = true;
+    if (imapd_post(s) == IMAPD_WAIT)
+        return IMAPD_WAIT;
+    ops->is_posted = false;
+    *err_out = s->post.err;
+    return IMAPD_GO;
+}
+
+/* -- names */
+enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice *out)
+{
+    struct str text;
+    enum ms_err err;
+
+    str_init(&text, STORE_NAME_MAX + 1);
+    err = store_name_canonical(name, &text);
+    if (!err)
+        *out = arena_dup(&s->arena, str_slice(&text));
+    str_fini(&text);
+    return err;
+}
+
+enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out, uint32_t *uidvalidity_out)
+{
+    struct store_mailbox mb;
+    struct part_snap snap;
+    enum ms_err err;
+
+    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    err = store_mailbox_find(&snap, s->user->account, name, id_out);
+    if (!err)
+        err = store_mailbox_get(&snap, *id_out, &mb);
+    if (!err && uidvalidity_out)
+        *uidvalidity_out = mb.uidvalidity;
+    part_snap_end(&snap);
+    return err;
+}

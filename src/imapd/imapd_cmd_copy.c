@@ -1,0 +1,82 @@
+/*
+ * imapd_cmd_copy.c - COPY and UID COPY. RFC 3501 6.4.7, RFC 4315 3 (COPYUID)
+ */
+#include "imapd_cmds.h"
+
+struct copy {
+    struct imapd_transfer transfer;
+};
+
+void imapd_copy_cleanup(struct imapd_session *s)
+{
+    struct copy *cp = s->cmd.priv;
+
+    imapd_transfer_fini(&cp->transfer);
+}
+
+static enum imapd_step copy_begin(struct imapd_session *s)
+{
+    struct copy *cp = arena_new(&s->arena, struct copy);
+    struct imap_seqset *set = &s->cmd.args->copy.set;
+    struct slice name;
+    enum ms_err err = imapd_name(s, s->cmd.args->copy.mailbox, &name);
+
+    s->cmd.priv = cp;
+    if (!imapd_set_resolve(s, set, s->cmd.cmd.uid))
+        return imapd_bad(s, "No such message");
+    if (err)
+        return imapd_fail(s, err);
+    err = imapd_mailbox_find(s, name, &cp->transfer.to, NULL);
+    if (err == MS_ENOTFOUND) /* RFC 3501 6.4.7 */
+        return imapd_no(s, "TRYCREATE", "No such mailbox");
+    if (err)
+        return imapd_fail(s, err);
+    cp->transfer.from = s->box->id;
+    imapd_set_runs(s->box, set, s->cmd.cmd.uid, &cp->transfer.runs);
+    return IMAPD_GO;
+}
+
+/* RFC 4315 3: the sets pair up in order, so UIDs are written as they were given. */
+static void emit_runs(struct str *out, const struct imapd_runs *runs)
+{
+    for (size_t i = 0; i < runs->count; i++) {
+        struct imap_range r = {.lo = runs->items[i].first, .hi = runs->items[i].last};
+
+        if (i)
+            str_add_byte(out, ',');
+        imap_seqset_emit(out, &r, 1);
+    }
+}
+
+static enum imapd_step copy_done(struct imapd_session *s, const struct imapd_transfer *t)
+{
+    struct str code;
+    const char *text;
+
+    if (t->to_uids.count == 0)
+        return imapd_ok(s, NULL, "Nothing was copied");
+    str_init(&code, 0);
+    str_addf(&code, "COPYUID %u ", t->uidvalidity);
+    emit_runs(&code, &t->from_uids);
+    str_add_byte(&code, ' ');
+    emit_runs(&code, &t->to_uids);
+    text = arena_dup_cstr(&s->arena, str_slice(&code));
+    str_fini(&code);
+    return imapd_ok(s, text, "COPY completed");
+}
+
+enum imapd_step imapd_copy_run(struct imapd_session *s)
+{
+    struct copy *cp = s->cmd.priv;
+    enum imapd_step step;
+    enum ms_err err;
+
+    if (!cp)
+        return copy_begin(s);
+    step = imapd_transfer_step(s, &cp->transfer, &err);
+    if (step != IMAPD_GO)
+        return step;
+    if (err == MS_ENOTFOUND)
+        return imapd_no(s, "TRYCREATE", "No such mailbox");
+    return err ? imapd_fail(s, err) : copy_done(s, &cp->transfer);
+}

@@ -1,0 +1,33 @@
+/*
+ * imapd_cmd_idle.c - IDLE. RFC 2177
+ *
+ *   NEWS --up to date--> LINE --the feed tells of a change--> NEWS ...
+ *                             --"DONE"--> end (with the news that every command ends with)
+ *
+ * The mailbox is watched before the first look, so no change falls between.
+ */
+#include "imapd_cmds.h"
+
+enum imapd_step imapd_idle_run(struct imapd_session *s)
+{
+    enum imapd_step step;
+
+    if (!s->cmd.priv) {
+        s->cmd.priv = s;
+        str_add_cstr(imapd_out(s), "+ idling\r\n");
+        if (s->box && !s->box->gone)
+            imapd_feed_watch(s);
+    }
+    if (s->cmd.line.ptr) {
+        imapd_feed_unwatch(s);
+        return slice_ieq_cstr(s->cmd.line, "DONE") ? imapd_ok(s, NULL, "IDLE completed")
+                                                   : imapd_bad(s, "DONE expected");
+    }
+    s->noted = false;
+    if (s->box) {
+        step = imapd_sync(s, true); /* RFC 3501 7.4.1: a command is in progress, and it is not FETCH, STORE or SEARCH */
+        if (step != IMAPD_DONE)
+            return step;
+    }
+    return IMAPD_LINE;
+}

@@ -1,0 +1,58 @@
+/*
+ * imapd_cmd_misc.c - commands that are a line: CAPABILITY, NOOP and CHECK, LOGOUT, ID, NAMESPACE.
+ */
+#include "imapd_cmds.h"
+
+void imapd_emit_capability(struct imapd_session *s, struct str *out)
+{
+    bool tls = net_tls_is_on(s->stream) || s->w->implicit_tls;
+
+    str_add_cstr(out, "IMAP4rev1 LITERAL+ SASL-IR ID");
+    if (s->state == IMAPD_ST_NOAUTH) {
+        if (s->w->offer_tls && !tls)
+            str_add_cstr(out, " STARTTLS");
+        /* RFC 3501 6.2.3 */
+        str_add_cstr(out, tls || s->w->env->allow_plaintext_auth ? " AUTH=PLAIN" : " LOGINDISABLED");
+        return;
+    }
+    str_add_cstr(out, " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE");
+}
+
+enum imapd_step imapd_capability_run(struct imapd_session *s)
+{
+    struct str *out = imapd_out(s);
+
+    str_add_cstr(out, "* CAPABILITY ");
+    imapd_emit_capability(s, out);
+    str_add_cstr(out, "\r\n");
+    return imapd_ok(s, NULL, "CAPABILITY completed");
+}
+
+/* What NOOP is for, and all there is to check: the news that every command ends with. */
+enum imapd_step imapd_noop_run(struct imapd_session *s)
+{
+    return imapd_ok(s, NULL, "Completed");
+}
+
+enum imapd_step imapd_logout_run(struct imapd_session *s)
+{
+    str_add_cstr(imapd_out(s), "* BYE Logging out\r\n"); /* RFC 3501 6.1.3: before the OK */
+    s->cmd.close_after = true;
+    imapd_box_destroy(&s->box);
+    imapd_enter(s, IMAPD_ST_LOGOUT);
+    return imapd_ok(s, NULL, "LOGOUT completed");
+}
+
+/* RFC 2971: what the client says is not acted upon. */
+enum imapd_step imapd_id_run(struct imapd_session *s)
+{
+    str_add_cstr(imapd_out(s), "* ID (\"name\" \"mailserverd\")\r\n");
+    return imapd_ok(s, NULL, "ID completed");
+}
+
+/* RFC 2342 5: personal mailboxes have no prefix; there are no others. */
+enum imapd_step imapd_namespace_run(struct imapd_session *s)
+{
+    str_add_cstr(imapd_out(s), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+    return imapd_ok(s, NULL, "NAMESPACE completed");
+}

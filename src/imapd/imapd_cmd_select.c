@@ -1,0 +1,178 @@
+/*
+ * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 3691
+ *
+ * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one shows it, and
+ * what changed since is found in the change log at the end of the next command.
+ */
+#include "imapd_cmds.h"
+
+enum select_stage { SELECT_MAP, SELECT_UNSEEN };
+struct select {
+    enum select_stage stage;
+    struct imapd_box *box; /* NULL when it has become the session's */
+    uint32_t uidnext;      /* of the first snapshot */
+    uint32_t at;           /* UNSEEN: next UID */
+    uint32_t looked;
+    uint32_t unseen; /* sequence number, 0 = none found */
+};
+
+void imapd_select_cleanup(struct imapd_session *s)
+{
+    struct select *sel = s->cmd.priv;
+
+    imapd_box_destroy(&sel->box);
+}
+
+static struct imapd_box *box_create(const struct store_mailbox *mb, bool readonly)
+{
+    struct imapd_box *box = ms_new(struct imapd_box);
+
+    box->id = mb->id;
+    box->uidvalidity = mb->uidvalidity;
+    box->uidnext = 1;
+    box->modseq = box->vanish_modseq = mb->highestmodseq;
+    box->readonly = readonly;
+    imapd_seqmap_init(&box->seq);
+    imapd_seqmap_init(&box->recent);
+    return box;
+}
+
+static enum ms_err select_open(struct imapd_session *s, struct select *sel, bool readonly)
+{
+    struct store_mailbox mb;
+    struct part_snap snap;
+    struct slice name;
+    uint64_t id;
+    enum ms_err err;
+
+    if (imapd_name(s, s->cmd.args->select.mailbox, &name))
+        return MS_ENOTFOUND; /* no mailbox has such a name */
+    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    err = store_mailbox_find(&snap, s->user->account, name, &id);
+    if (!err)
+        err = store_mailbox_get(&snap, id, &mb);
+    if (!err) {
+        sel->box = box_create(&mb, readonly);
+        sel->uidnext = mb.uidnext;
+    }
+    part_snap_end(&snap);
+    return err;
+}
+
+/* RFC 3501 6.3.1: the selected mailbox is given up before the new one is tried. */
+static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
+{
+    struct select *sel;
+    enum ms_err err;
+
+    if (s->cmd.args->select.condstore || s->cmd.args->select.has_qresync)
+        return imapd_bad(s, "CONDSTORE is not supported");
+    if (s->box) {
+        imapd_box_destroy(&s->box);
+        imapd_enter(s, IMAPD_ST_AUTH);
+    }
+    s->cmd.priv = sel = arena_new(&s->arena, struct select);
+    err = select_open(s, sel, readonly);
+    if (err)
+        return imapd_fail(s, err);
+    s->box = sel->box;
+    sel->box = NULL;
+    imapd_enter(s, IMAPD_ST_SELECTED);
+    return IMAPD_GO;
+}
+
+static enum imapd_step select_failed(struct imapd_session *s, enum ms_err err)
+{
+    imapd_box_destroy(&s->box);
+    imapd_enter(s, IMAPD_ST_AUTH);
+    return imapd_fail(s, err);
+}
+
+/* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX. */
+static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum imapd_step *step)
+{
+    struct imapd_box *box = v->s->box;
+    struct store_message m;
+    enum ms_err err;
+
+    *step = IMAPD_GO;
+    while (*step == IMAPD_GO && v->mb.unseen > 0 && sel->looked++ < IMAPD_UNSEEN_ROWS_MAX) {
+        err = imapd_view_next(v, sel->at + 1, &m);
+        if (err == MS_ENOTFOUND || (!err && m.uid >= box->uidnext))
+            return MS_OK;
+        if (err)
+            return err;
+        sel->at = m.uid;
+        sel->unseen = (m.flags & STORE_SEEN) ? 0 : imapd_seqmap_seq(&box->seq, m.uid);
+        if (sel->unseen)
+            return MS_OK;
+        *step = imapd_pace(v->s);
+    }
+    return MS_OK;
+}
+
+static enum imapd_step select_tell(struct imapd_view *v, const struct select *sel)
+{
+    struct imapd_session *s = v->s;
+    struct imapd_box *box = s->box;
+    struct str *out = imapd_out(s);
+
+    imapd_box_claim_recent(s, box, 1);
+    imapd_view_announce(v, true);
+    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd_seqmap_count(&box->seq), imapd_seqmap_count(&box->recent));
+    if (sel->unseen)
+        str_addf(out, "* OK [UNSEEN %u] First unseen message\r\n", sel->unseen);
+    str_addf(out, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
+             box->uidvalidity, box->uidnext);
+    if (box->readonly)
+        return imapd_ok(s, "READ-ONLY", "EXAMINE completed");
+    return imapd_ok(s, "READ-WRITE", "SELECT completed");
+}
+
+static enum ms_err select_slice(struct imapd_view *v, struct select *sel, enum imapd_step *step)
+{
+    if (sel->stage == SELECT_MAP) {
+        MS_TRY(imapd_box_scan(v, v->s->box, sel->uidnext, step));
+        if (*step != IMAPD_GO)
+            return MS_OK;
+        sel->stage = SELECT_UNSEEN;
+    }
+    MS_TRY(find_unseen(v, sel, step));
+    if (*step == IMAPD_GO)
+        *step = select_tell(v, sel);
+    return MS_OK;
+}
+
+static enum imapd_step select_run(struct imapd_session *s, bool readonly)
+{
+    struct select *sel = s->cmd.priv;
+    enum imapd_step step = IMAPD_GO;
+    struct imapd_view v;
+    enum ms_err err;
+
+    if (!sel)
+        return select_begin(s, readonly);
+    err = imapd_view_open(s, &v);
+    if (err)
+        return select_failed(s, err);
+    err = select_slice(&v, sel, &step);
+    imapd_view_close(&v);
+    return err ? select_failed(s, err) : step;
+}
+
+enum imapd_step imapd_select_run(struct imapd_session *s)
+{
+    return select_run(s, false);
+}
+
+enum imapd_step imapd_examine_run(struct imapd_session *s)
+{
+    return select_run(s, true);
+}
+
+enum imapd_step imapd_unselect_run(struct imapd_session *s)
+{
+    imapd_box_destroy(&s->box);
+    imapd_enter(s, IMAPD_ST_AUTH);
+    return imapd_ok(s, NULL, "UNSELECT completed");
+}

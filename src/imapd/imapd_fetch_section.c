@@ -1,0 +1,225 @@
+/*
+ * imapd_fetch_section.c - BODY[section]<partial>, RFC822, RFC822.HEADER, RFC822.TEXT. RFC 3501 6.4.5, 7.4.2
+ *
+ * A range of the message goes from the reader to the stream in pieces and is nowhere whole in memory. The first piece is
+ * read before the head of the literal is written: a message that cannot be read is NIL. Damage behind the head ends the
+ * connection, for the literal cannot be completed.
+ *
+ * Header fields come from the index when it has them, else from the header, which is read then (bounded by
+ * IMAPD_HEADER_BYTES_MAX: fields behind that are not found).
+ */
+#include "imapd_fetch.h"
+
+static bool is_fields(const struct imap_section *sec)
+{
+    return sec->text == IMAP_TEXT_HEADER_FIELDS || sec->text == IMAP_TEXT_HEADER_FIELDS_NOT;
+}
+
+unsigned imapd_fetch_section_needs(const struct imap_section *sec)
+{
+    if (sec->text == IMAP_TEXT_HEADER_FIELDS && sec->part_count == 0)
+        return IMAPD_NEED_MIME; /* mostly in the record */
+    if (sec->text != IMAP_TEXT_ALL || sec->part_count > 0)
+        return IMAPD_NEED_MIME | IMAPD_NEED_BYTES;
+    return IMAPD_NEED_BYTES;
+}
+
+void imapd_fetch_section_reset(struct fetch_section *sec)
+{
+    str_reset(&sec->text);
+    str_reset(&sec->header);
+    sec->is_open = sec->has_head = false;
+    sec->off = sec->end = 0;
+}
+
+static void emit_section_name(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    imapd_fetch_emit_name(s, f, "");
+    imap_emit_section(imapd_out(s), sec);
+    str_add_byte(imapd_out(s), ' ');
+}
+
+static void emit_nil(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    emit_section_name(s, f, sec);
+    str_add_cstr(imapd_out(s), "NIL");
+}
+
+/* RFC 3501 6.4.5 partial: what lies behind the end is cut off; nothing left is an empty string. */
+static void cut_partial(const struct imap_section *sec, uint64_t *off, uint64_t *end)
+{
+    uint64_t size = *end - *off;
+
+    if (!sec->has_partial)
+        return;
+    *off += MS_MIN(sec->partial_off, size);
+    *end = *off + MS_MIN(sec->partial_len, *end - *off);
+}
+
+/* -- header fields */
+static bool is_named(const struct imap_section *sec, struct slice name)
+{
+    for (uint32_t i = 0; i < sec->field_count; i++)
+        if (slice_ieq(sec->fields[i], name))
+            return true;
+    return false;
+}
+
+/* Fields of the prefix, which the record of the blob does not know. */
+static void add_prefix_fields(const struct imapd_msg *m, const struct imap_section *sec, struct str *out)
+{
+    struct mime_header_iter it;
+    struct mime_header_field field;
+
+    mime_header_iter_init(&it, m->row.prefix);
+    while (mime_header_next(&it, &field))
+        if (is_named(sec, field.name) == (sec->text == IMAP_TEXT_HEADER_FIELDS))
+            str_add_slice(out, field.raw);
+}
+
+/* MS_OK: f->section.text is what is sent. */
+static enum ms_err make_fields(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    struct fetch_section *fs = &f->section;
+    struct mime_range range;
+
+    if (sec->part_count == 0 && fs->header.len == 0) {
+        add_prefix_fields(&f->msg, sec, &fs->text);
+        if (sec->text == IMAP_TEXT_HEADER_FIELDS &&
+            mime_message_emit_fields(&f->msg.mime, sec->fields, sec->field_count, &fs->text))
+            return MS_OK;
+        str_reset(&fs->text);
+    }
+    MS_TRY(imapd_msg_section(&f->msg, sec, &range));
+    MS_TRY(imapd_msg_bytes(s, &f->msg));
+    MS_TRY(imapd_msg_read(s, &f->msg, range.off, MS_MIN(range.bytes, IMAPD_HEADER_BYTES_MAX), &fs->header));
+    str_reset(&fs->text);
+    mime_header_emit_subset(str_slice(&fs->header), sec->fields, sec->field_count,
+                            sec->text == IMAP_TEXT_HEADER_FIELDS_NOT, &fs->text);
+    return MS_OK;
+}
+
+static enum imapd_step send_fields(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    enum ms_err err = make_fields(s, f, sec);
+    struct slice text = str_slice(&f->section.text);
+    uint64_t off = 0, end = text.len;
+
+    if (err == MS_EMORE)
+        return IMAPD_WAIT;
+    if (err) {
+        f->some_damaged = f->some_damaged || err != MS_ENOTFOUND;
+        emit_nil(s, f, sec);
+        return IMAPD_GO;
+    }
+    cut_partial(sec, &off, &end);
+    emit_section_name(s, f, sec);
+    imap_emit_literal_head(imapd_out(s), end - off);
+    str_add_slice(imapd_out(s), slice_sub(text, (size_t)off, (size_t)(end - off)));
+    return IMAPD_GO;
+}
+
+/* -- ranges */
+static void open_range(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    struct fetch_section *fs = &f->section;
+    struct mime_range range;
+
+    if (imapd_msg_section(&f->msg, sec, &range)) { /* there is no such part */
+        emit_nil(s, f, sec);
+        return;
+    }
+    fs->is_open = true;
+    fs->off = range.off;
+    fs->end = range.off + range.bytes;
+    cut_partial(sec, &fs->off, &fs->end);
+}
+
+static void range_damaged(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    OBS_EVENT(OBS_IMAPD_MESSAGE_DAMAGED, s->id, OBS_C("user", s->user->login), OBS_U("mailbox", s->box->id),
+              OBS_U("uid", f->msg.row.uid));
+    f->some_damaged = true;
+    if (f->section.has_head) {
+        s->is_broken = true;
+        return;
+    }
+    emit_nil(s, f, sec);
+    f->section.is_open = false;
+}
+
+static void send_piece(struct imapd_session *s, struct fetch *f, const struct imap_section *sec, struct mbuf *buf)
+{
+    struct fetch_section *fs = &f->section;
+
+    if (!fs->has_head) {
+        emit_section_name(s, f, sec);
+        imap_emit_literal_head(imapd_out(s), fs->end - fs->off);
+        fs->has_head = true;
+    }
+    fs->off += buf->len;
+    if (buf->len < 1024) {
+        str_add_slice(imapd_out(s), mbuf_slice(buf));
+        return;
+    }
+    imapd_flush(s); /* what was written before stands before it */
+    s->w->step_bytes += buf->len;
+    net_write_mbuf(s->stream, buf, buf->off, buf->len);
+}
+
+static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    struct fetch_section *fs = &f->section;
+    enum imapd_step step = IMAPD_GO;
+
+    if (fs->off == fs->end && !fs->has_head) {
+        emit_section_name(s, f, sec);
+        str_add_cstr(imapd_out(s), "\"\"");
+        return IMAPD_GO;
+    }
+    while (fs->off < fs->end) {
+        struct mbuf *buf = NULL;
+        enum ms_err err;
+
+        if (step != IMAPD_GO)
+            return step;
+        err = imapd_read(s, f->msg.bytes, fs->off, (size_t)MS_MIN(fs->end - fs->off, IMAPD_READ_BYTES), &buf);
+        if (err == MS_EMORE)
+            return IMAPD_WAIT;
+        if (!err && buf->len == 0)
+            err = MS_EDAMAGED;
+        if (err) {
+            mbuf_unref(&buf);
+            range_damaged(s, f, sec);
+            return s->is_broken ? IMAPD_DONE : IMAPD_GO;
+        }
+        send_piece(s, f, sec, buf);
+        mbuf_unref(&buf);
+        step = imapd_pace(s);
+    }
+    return IMAPD_GO;
+}
+
+static enum imapd_step send_section(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+{
+    if (is_fields(sec))
+        return send_fields(s, f, sec);
+    if (!f->section.is_open) {
+        open_range(s, f, sec);
+        if (!f->section.is_open)
+            return IMAPD_GO;
+    }
+    return send_range(s, f, sec);
+}
+
+enum imapd_step imapd_fetch_sections(struct imapd_session *s, struct fetch *f)
+{
+    for (; f->section.index < f->args->section_count; f->section.index++) {
+        enum imapd_step step = send_section(s, f, &f->args->sections[f->section.index]);
+
+        if (step != IMAPD_GO)
+            return step;
+        imapd_fetch_section_reset(&f->section);
+    }
+    return IMAPD_GO;
+}

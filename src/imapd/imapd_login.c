@@ -1,0 +1,128 @@
+/*
+ * imapd_login.c - from a name and a password to a user whose mailboxes can be opened; for LOGIN and AUTHENTICATE.
+ *
+ *   VERIFY --directory--> OPEN --has an INBOX--> done
+ *                         OPEN --account_create, visible--> CREATED --> done
+ *
+ * Every reason for which a login can fail for good has the same answer, so that nobody learns which names exist.
+ */
+#include "ms/crypt.h"
+
+#include "imapd_priv.h"
+
+static void wipe(struct slice secret)
+{
+    if (secret.len)
+        crypt_wipe((void *)(uintptr_t)secret.ptr, secret.len);
+}
+
+static enum imapd_step login_denied(struct imapd_session *s, const struct imapd_login *l)
+{
+    s->login_failures++;
+    obs_count(MET_IMAPD_LOGINS_FAILED, 1);
+    OBS_EVENT(OBS_IMAPD_LOGIN_FAILED, s->id, OBS_S("user", slice_sub(l->user, 0, ACCOUNT_LOGIN_MAX)),
+              OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method));
+    s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
+    return imapd_no(s, "AUTHENTICATIONFAILED", "Authentication failed."); /* RFC 5530 3 */
+}
+
+static void on_verified(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
+{
+    struct imapd_session *s = owner;
+    struct imapd_login *l = s->cmd.priv;
+
+    s->account_request = 0;
+    l->err = err;
+    if (!err)
+        l->entry = *entry;
+    imapd_wake(s);
+}
+
+static enum imapd_step login_verify(struct imapd_session *s, struct imapd_login *l)
+{
+    l->stage = IMAPD_LOGIN_ANSWER;
+    l->err = account_verify(s->w->accounts, l->user, l->password, &l->entry, on_verified, s, &s->account_request);
+    wipe(l->password); /* the directory has its own copy until the check is done */
+    return l->err == MS_EMORE ? IMAPD_WAIT : IMAPD_GO;
+}
+
+static enum imapd_step login_answer(struct imapd_session *s, struct imapd_login *l)
+{
+    enum ms_errclass class = ms_err_class(l->err);
+
+    l->stage = IMAPD_LOGIN_OPEN;
+    if (l->err == MS_OK)
+        return IMAPD_GO;
+    if (class == MS_CLASS_TEMP || class == MS_CLASS_WAIT)
+        return imapd_no(s, "UNAVAILABLE", "Temporary authentication failure"); /* RFC 5530 3 */
+    return login_denied(s, l);
+}
+
+static enum imapd_step login_ok(struct imapd_session *s, const struct imapd_login *l)
+{
+    struct str caps;
+    const char *code;
+
+    imapd_enter(s, IMAPD_ST_AUTH);
+    obs_count(MET_IMAPD_LOGINS, 1);
+    OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login), OBS_C("rip", net_peer(s->stream)->host),
+              OBS_C("method", l->method), OBS_C("tls", net_tls_version(s->stream)));
+    str_init(&caps, 0);
+    imapd_emit_capability(s, &caps);
+    code = arena_printf(&s->arena, "CAPABILITY %s", str_cstr(&caps));
+    str_fini(&caps);
+    return imapd_ok(s, code, "Logged in");
+}
+
+static enum imapd_step login_undo(struct imapd_session *s, enum ms_err err)
+{
+    ms_free(s->user);
+    s->user = NULL;
+    return imapd_fail(s, err);
+}
+
+static enum imapd_step login_open(struct imapd_session *s, struct imapd_login *l)
+{
+    const struct imapd_env *env = s->w->env;
+    struct part_client *client = env->partition_of(env->partition_owner, s->w->loop, l->entry.partition);
+    uint64_t inbox;
+    enum ms_err err;
+
+    if (!client)
+        return imapd_no(s, "UNAVAILABLE", "The partition of this account is not served here");
+    s->user = ms_new(struct imapd_user);
+    s->user->account = l->entry.id;
+    s->user->quota_bytes = l->entry.quota_bytes;
+    s->user->quota_messages = l->entry.quota_messages;
+    s->user->client = client;
+    memcpy(s->user->login, l->entry.login, sizeof(s->user->login));
+    if (!partition_is_serving(part_client_partition(client)))
+        return login_undo(s, MS_EOFFLINE);
+    err = imapd_mailbox_find(s, SLICE_LIT("INBOX"), &inbox, NULL);
+    if (!err)
+        return login_ok(s, l);
+    if (err != MS_ENOTFOUND)
+        return login_undo(s, err);
+    l->stage = IMAPD_LOGIN_CREATED;
+    store_op_account_create(&s->post.rec, s->user->account, slice_cstr(s->user->login));
+    return imapd_post(s);
+}
+
+enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l)
+{
+    struct store_result res;
+
+    switch (l->stage) {
+    case IMAPD_LOGIN_VERIFY:
+        return login_verify(s, l);
+    case IMAPD_LOGIN_ANSWER:
+        return login_answer(s, l);
+    case IMAPD_LOGIN_OPEN:
+        return login_open(s, l);
+    case IMAPD_LOGIN_CREATED:
+        if (imapd_post_result(s, &res))
+            return login_undo(s, res.err);
+        return login_ok(s, l);
+    }
+    MS_UNREACHABLE();
+}

@@ -1,0 +1,386 @@
+/*
+ * imapd_priv.h - what the files of imapd share: session, command table, selected mailbox, and the tools commands are made
+ * of.
+ *
+ * A command is a row of imapd_cmds (imapd_cmd.c). Its run function is a step: it is called again and again until it says
+ * IMAPD_DONE, and keeps what it needs between calls in s->cmd.priv (command arena). Behind the last step comes
+ * imapd_finish: the session is brought up to date with the mailbox (imapd_sync.c), then the tagged line is written.
+ */
+#ifndef IMAPD_PRIV_H
+#define IMAPD_PRIV_H
+
+#include "ms/imap.h"
+#include "ms/imapd.h"
+#include "ms/obs.h"
+#include "ms/store.h"
+
+#include "imapd_seqmap.h"
+
+#define IMAPD_LOGIN_LINE_MAX    8192             /* a command before login, literals included */
+#define IMAPD_COMMAND_BYTES_MAX ((size_t)1 << 20) /* a whole command behind login, without the message of APPEND */
+#define IMAPD_LITERAL_BYTES_MAX ((size_t)256 << 10)
+#define IMAPD_DISCARD_MAX       ((uint64_t)1 << 20) /* refused bytes that are read and thrown away; more: BYE */
+#define IMAPD_FLUSH_BYTES       16384
+#define IMAPD_READ_BYTES        ((size_t)64 << 10) /* of a message at a time */
+#define IMAPD_HEADER_BYTES_MAX  ((uint64_t)4 << 20) /* of one header that has to be opened for some of its fields */
+#define IMAPD_UNSEEN_ROWS_MAX   65536 /* rows looked at for [UNSEEN] of SELECT; behind them it is left out */
+#define IMAPD_RECENT_SLOTS      65536
+
+struct imapd_session;
+
+/* -- states: RFC 3501 3 ------------------------------------------------------------------------------------------ */
+enum imapd_state {
+    IMAPD_ST_NOAUTH,   /* user == NULL */
+    IMAPD_ST_AUTH,     /* user != NULL, box == NULL */
+    IMAPD_ST_SELECTED, /* user != NULL, box != NULL */
+    IMAPD_ST_LOGOUT,   /* BYE is said */
+};
+#define IMAPD_IN(state)   (1u << (state))
+#define IMAPD_IN_NOAUTH   IMAPD_IN(IMAPD_ST_NOAUTH)
+#define IMAPD_IN_AUTH     (IMAPD_IN(IMAPD_ST_AUTH) | IMAPD_IN(IMAPD_ST_SELECTED))
+#define IMAPD_IN_SELECTED IMAPD_IN(IMAPD_ST_SELECTED)
+#define IMAPD_IN_ANY      (IMAPD_IN_NOAUTH | IMAPD_IN_AUTH)
+
+/* What the session is waiting for. */
+enum imapd_phase {
+    IMAPD_PH_READ,    /* the next command; nothing runs */
+    IMAPD_PH_LINE,    /* a command runs and waits for a line of the client (AUTHENTICATE, IDLE) */
+    IMAPD_PH_LITERAL, /* a command runs and takes the message literal (APPEND) */
+    IMAPD_PH_RUN,     /* a step is running, or due in the next turn */
+    IMAPD_PH_WAIT,    /* an answer: partition, directory, cold read, TLS */
+    IMAPD_PH_DRAIN,   /* the client reads too slowly */
+    IMAPD_PH_CLOSE,   /* the stream is closing */
+    IMAPD_PH_COUNT
+};
+
+/* What a step says. */
+enum imapd_step {
+    IMAPD_DONE,    /* s->cmd.result is set */
+    IMAPD_GO,      /* call me again at once */
+    IMAPD_AGAIN,   /* call me again in the next turn */
+    IMAPD_WAIT,    /* imapd_wake will be called */
+    IMAPD_DRAIN,   /* call me when the client has read */
+    IMAPD_LINE,    /* call me with the client's next line */
+    IMAPD_LITERAL, /* call me with the message bytes */
+};
+typedef enum imapd_step imapd_step_fn(struct imapd_session *s);
+
+/* -- command table ----------------------------------------------------------------------------------------------- */
+enum imapd_uid_form { IMAPD_UID_NO, IMAPD_UID_BOTH, IMAPD_UID_ONLY };
+enum imapd_cmd_flag {
+    IMAPD_C_USES_SEQ = 1,   /* without UID: no EXPUNGE is sent before its end (RFC 3501 7.4.1) */
+    IMAPD_C_LITERAL = 2,    /* takes a message literal */
+    IMAPD_C_WRITES = 4,     /* not in a mailbox selected read-only */
+    IMAPD_C_NEEDS_TLS = 8,  /* carries a password (RFC 3501 6.2.3, 11.1) */
+    IMAPD_C_BEFORE_TLS = 16, /* STARTTLS */
+    IMAPD_C_NO_SYNC = 32,   /* says nothing of the mailbox at its end */
+};
+struct imapd_cmd {
+    const char *name;
+    enum imapd_uid_form uid;
+    unsigned states;
+    unsigned flags;
+    imap_parse_fn parse;
+    imapd_step_fn *run;
+    void (*cleanup)(struct imapd_session *s); /* lets go what is not in the command arena; may be NULL */
+    enum obs_counter metric;
+};
+const struct imapd_cmd *imapd_cmd_find(struct slice name, bool uid); /* NULL: unknown */
+
+struct imapd_command { /* the one that runs; row == NULL: none */
+    const struct imapd_cmd *row;
+    imapd_step_fn *next;
+    struct imap_cmd cmd;
+    union imap_args *args;
+    void *priv;
+    struct imap_status result;
+    struct slice line; /* PH_LINE: what came; ptr == NULL at other calls */
+    bool close_after;
+    bool tls_after;   /* STARTTLS */
+    bool literal_end; /* the message literal is complete */
+    bool literal_sync;
+    uint64_t literal_bytes;
+    void *sync; /* struct imapd_sync of imapd_finish or IDLE */
+    uint64_t *own_modseqs; /* changes of this command's own that need no FETCH FLAGS */
+    uint32_t own_count, own_cap;
+};
+
+/* -- user, mailbox ----------------------------------------------------------------------------------------------- */
+struct imapd_user {
+    uint64_t account;
+    uint64_t quota_bytes, quota_messages;
+    struct part_client *client;
+    char login[ACCOUNT_LOGIN_MAX + 1];
+};
+
+/* The selected mailbox as this client knows it (storage rule 6.1). */
+struct imapd_box {
+    uint64_t id;
+    uint32_t uidvalidity;
+    uint32_t uidnext; /* UIDs from here on are not known to the client */
+    uint64_t modseq;  /* flags: all changes up to here were told */
+    uint64_t vanish_modseq; /* the same of expunges; behind modseq where they could not be told yet */
+    uint16_t keywords;      /* names told */
+    bool readonly;
+    bool gone;        /* deleted: an empty mailbox from now on */
+    bool expunges_wait;
+    struct imapd_seqmap seq;
+    struct imapd_seqmap recent; /* UIDs that are \Recent here */
+};
+void imapd_box_destroy(struct imapd_box **box);
+
+/* -- worker ------------------------------------------------------------------------------------------------------ */
+struct imapd_worker {
+    struct imapd_env *env;
+    struct imapd_loop_shared *shared;
+    struct loop *loop;
+    struct account_client *accounts;
+    struct dispatch_worker *handle; /* NULL in protocol tests */
+    const struct imapd_conf *conf;
+    struct imap_limits limits_login, limits;
+    bool implicit_tls, offer_tls;
+    bool draining;
+    struct list sessions;
+    struct str out;    /* what the running step has produced; empty between steps */
+    struct str text;   /* scratch of one item */
+    size_t step_bytes; /* written by the running step */
+    int64_t step_rows;
+};
+
+/* -- session ----------------------------------------------------------------------------------------------------- */
+struct imapd_post { /* one record on its way to the partition */
+    struct part_rec rec;
+    struct bus_waiter waiter;
+    uint64_t request; /* 0: none outstanding */
+    enum ms_err err;
+    uint64_t position;
+    struct rd results; /* in the command arena */
+};
+
+struct imapd_read { /* one read of message bytes */
+    bool is_pending, is_done;
+    enum ms_err err;
+    struct mbuf *buf;
+};
+
+struct imapd_session {
+    struct net_stream *stream;
+    struct imapd_worker *w;
+    uint64_t id;
+    enum imapd_state state;
+    enum imapd_phase phase;
+    struct list node;      /* worker's sessions */
+    struct list idle_node; /* those of the loop that idle in the same mailbox */
+    struct loop_timer timer;
+    struct loop_hook hook;
+    struct imap_feed feed;
+    struct arena arena; /* of the command */
+    struct imapd_command cmd;
+    struct imapd_user *user;
+    struct imapd_box *box;
+    struct imapd_post post;
+    struct imapd_read read;
+    uint64_t account_request;
+    uint32_t errors, login_failures;
+    bool in_data; /* inside on_data: reading goes on there */
+    bool is_broken; /* a step began a literal that it cannot complete: the connection ends */
+    bool tls_starting; /* nothing is read until the handshake is over */
+    bool noted;   /* IDLE: the feed told of a change */
+};
+
+struct imapd_session *imapd_session_create(struct imapd_worker *w, uint64_t id);
+void imapd_session_discard(struct imapd_session *s); /* created, never started */
+extern const struct net_callbacks imapd_callbacks;
+void imapd_session_start(struct imapd_session *s, struct net_stream *stream);
+void imapd_session_start_tls(struct imapd_session *s);
+void imapd_session_drain(struct imapd_session *s); /* the worker ends */
+void imapd_session_bye(struct imapd_session *s, const char *text, enum net_close_why why);
+void imapd_session_abort(struct imapd_session *s, enum net_close_why why); /* without a word */
+void imapd_enter(struct imapd_session *s, enum imapd_state next);
+void imapd_enter_phase(struct imapd_session *s, enum imapd_phase next);
+void imapd_wake(struct imapd_session *s);
+void imapd_session_soon(struct imapd_session *s); /* the next step in the next turn */
+void imapd_note(struct imapd_session *s); /* the feed: something changed in the mailbox it idles in */
+
+/* imapd_cmd.c: what on_data found. */
+void imapd_command_begin(struct imapd_session *s, struct slice text, bool has_literal);
+void imapd_command_bad(struct imapd_session *s, struct slice text);
+void imapd_command_run(struct imapd_session *s); /* steps until it has to wait */
+void imapd_command_drop(struct imapd_session *s);
+
+/* -- results: each sets s->cmd.result and gives IMAPD_DONE. code may be NULL; text lives as long as the command. */
+enum imapd_step imapd_ok(struct imapd_session *s, const char *code, const char *text);
+enum imapd_step imapd_no(struct imapd_session *s, const char *code, const char *text);
+enum imapd_step imapd_bad(struct imapd_session *s, const char *text);
+enum imapd_step imapd_fail(struct imapd_session *s, enum ms_err err);
+
+/* -- output ------------------------------------------------------------------------------------------------------ */
+static inline struct str *imapd_out(struct imapd_session *s)
+{
+    return &s->w->out;
+}
+void imapd_flush(struct imapd_session *s);
+/* Between rows: IMAPD_GO, or what the step has to say because it has had its share. */
+enum imapd_step imapd_pace(struct imapd_session *s);
+
+/* -- posting: s->post.rec is filled, then imapd_post; the step is called again when the outcome is known. */
+enum imapd_step imapd_post(struct imapd_session *s);
+/* One result per op, in order; transport errors too. */
+MS_MUST_USE enum ms_err imapd_post_result(struct imapd_session *s, struct store_result *out);
+/* The last one: parents of a name come before it, and one that somebody else made meanwhile is as good as ours. */
+MS_MUST_USE enum ms_err imapd_post_last(struct imapd_session *s, struct store_result *out);
+void imapd_post_drop(struct imapd_session *s);
+
+/* -- reading ----------------------------------------------------------------------------------------------------- */
+/* MS_EMORE: say IMAPD_WAIT and ask the same again. */
+MS_MUST_USE enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
+                                   struct mbuf **out);
+void imapd_read_drop(struct imapd_session *s); /* the reader must be closed first */
+static inline struct partition *imapd_partition(const struct imapd_session *s)
+{
+    return part_client_partition(s->user->client);
+}
+
+/* One snapshot and what is needed of the selected mailbox in it. */
+struct imapd_view {
+    struct imapd_session *s;
+    struct part_snap snap;
+    struct store_mailbox mb;
+    struct store_cursor *cur;
+    struct store_message row; /* where the cursor stands; uid 0: nowhere */
+    bool has_names;
+    struct slice names[STORE_KEYWORDS_MAX]; /* of keywords, read when the first one is needed */
+};
+MS_MUST_USE enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v);
+void imapd_view_close(struct imapd_view *v);
+/* The message, or what it was when it was expunged and the client does not know yet (storage rule 6.2). MS_ENOTFOUND. */
+MS_MUST_USE enum ms_err imapd_view_message(struct imapd_view *v, uint32_t uid, struct store_message *out);
+/* The first message with a UID of at least uid. MS_ENOTFOUND: none. */
+MS_MUST_USE enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_message *out);
+/* FLAGS and PERMANENTFLAGS when there are names the client was not told of; not in the middle of a response. */
+void imapd_view_announce(struct imapd_view *v, bool always);
+void imapd_view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra);
+/* "* 5 FETCH (UID 7 FLAGS (...))" */
+void imapd_view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m, bool uid);
+
+uint16_t imapd_store_flags(unsigned wire);
+unsigned imapd_wire_flags(uint16_t flags);
+bool imapd_flags_are_good(const struct imap_flags *f); /* named maxima of the store */
+
+/* -- sync -------------------------------------------------------------------------------------------------------- */
+/* Brings the client up to date. Called until IMAPD_DONE; with_expunge: EXPUNGE is allowed now. */
+enum imapd_step imapd_sync(struct imapd_session *s, bool with_expunge);
+/* This command made the change `modseq` and has told, or need not tell, of it. */
+void imapd_sync_own(struct imapd_session *s, uint64_t modseq);
+/* Messages below uidnext that are new enter the map, and box->uidnext moves along: IMAPD_GO when complete, else AGAIN: call
+ * again with another view. */
+MS_MUST_USE enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
+                                       enum imapd_step *step_out);
+/* Those from `from` on become \Recent here unless another session was told of them. */
+void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from);
+
+/* -- sets of messages -------------------------------------------------------------------------------------------- */
+struct imapd_runs { /* ascending, disjoint, not touching */
+    struct store_run *items;
+    size_t count, cap;
+};
+void imapd_runs_fini(struct imapd_runs *r);
+void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last); /* first above every UID so far */
+/* Resolves the set against what the client knows. false: BAD (RFC 3501 9: a number above EXISTS). */
+bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid);
+/* UIDs of the known messages in a resolved set. */
+void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid, struct imapd_runs *out);
+/* Posts one op after another over runs, at most STORE_UIDS_MAX messages each. */
+typedef void imapd_ops_emit_fn(struct imapd_session *s, const struct store_run *runs, size_t n);
+struct imapd_ops {
+    struct imapd_runs runs;
+    uint64_t cursor;
+    bool is_posted;
+    imapd_ops_emit_fn *emit;
+    void (*result)(struct imapd_session *s, const struct store_result *res); /* may be NULL */
+};
+/* IMAPD_GO: all are visible; *err_out says how it went (the first failure ends it). Else: say it. */
+enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out);
+
+/* COPY, or the move behind RENAME INBOX: parts that follow each other as one (store_copy). */
+struct imapd_transfer {
+    uint64_t from, to;
+    bool move;
+    struct imapd_runs runs;
+    uint64_t cursor, first; /* first: position of the first part */
+    uint64_t whole_bytes;
+    uint32_t whole_messages;
+    uint32_t uidvalidity; /* of the target; 0: nothing was copied */
+    bool is_posted, is_counted;
+    uint32_t counted; /* next UID to count */
+    struct imapd_runs from_uids, to_uids;
+};
+void imapd_transfer_fini(struct imapd_transfer *t);
+/* IMAPD_GO: all are visible, or *err_out. Else: say it. */
+enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
+
+/* -- mailbox names ----------------------------------------------------------------------------------------------- */
+/* Canonical form in the command arena; MS_EINVAL, MS_ELIMIT. */
+MS_MUST_USE enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice *out);
+/* Puts ops for the levels above name that are missing into the record. */
+MS_MUST_USE enum ms_err imapd_create_parents(struct imapd_session *s, struct slice name);
+MS_MUST_USE enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
+                                           uint32_t *uidvalidity_out);
+void imapd_emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
+
+/* -- login ------------------------------------------------------------------------------------------------------- */
+enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };
+struct imapd_login {
+    enum imapd_login_stage stage;
+    const char *method;
+    struct slice user, password; /* arena; the password is wiped when it was used */
+    enum ms_err err;
+    struct account_entry entry;
+};
+enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l);
+void imapd_emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
+
+/* -- feed: sessions of a loop that idle -------------------------------------------------------------------------- */
+struct imapd_loop_shared *imapd_shared_get(struct imapd_loop_env *env);
+void imapd_shared_destroy(struct imapd_loop_shared **shared);
+void imapd_feed_watch(struct imapd_session *s);
+void imapd_feed_unwatch(struct imapd_session *s); /* no effect when it does not watch */
+
+/* -- recent: UIDs below the mark have been told to some session of this process. Any thread. */
+struct imapd_recent *imapd_recent_create(void);
+void imapd_recent_destroy(struct imapd_recent **r);
+uint32_t imapd_recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox);
+/* Moves it up to uidnext; gives what it was. */
+uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox, uint32_t uidnext);
+
+/* -- messages for FETCH and SEARCH ------------------------------------------------------------------------------- */
+enum imapd_need { IMAPD_NEED_MIME = 1, IMAPD_NEED_BYTES = 2 };
+enum imapd_msg_stage { IMAPD_MSG_EMPTY, IMAPD_MSG_CACHE, IMAPD_MSG_PARSE, IMAPD_MSG_READY };
+struct imapd_msg { /* one message, independent of the snapshot it was found in */
+    enum imapd_msg_stage stage;
+    struct store_message row;
+    uint8_t prefix[STORE_PREFIX_MAX];
+    struct mime_message mime; /* valid in READY when it was needed; offsets are those behind the prefix */
+    struct mime_parser *parser;
+    struct str cache;
+    struct part_reader *bytes; /* prefix and blob; NULL unless needed */
+    struct part_reader *cache_reader;
+    uint64_t at; /* read so far */
+};
+void imapd_msg_init(struct imapd_msg *m);
+void imapd_msg_fini(struct imapd_msg *m);
+MS_MUST_USE enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
+                                       struct imapd_msg *m);
+/* Until MS_OK the message is not ready. MS_EMORE: say IMAPD_WAIT. */
+MS_MUST_USE enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg *m);
+void imapd_msg_close(struct imapd_msg *m); /* keeps some memory for the next one */
+/* Opens the reader when the message was opened without one. */
+MS_MUST_USE enum ms_err imapd_msg_bytes(struct imapd_session *s, struct imapd_msg *m);
+/* Bytes [off, off + len); out begins empty, and holds what was read so far when it goes on behind MS_EMORE. */
+MS_MUST_USE enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len,
+                                       struct str *out);
+/* Where a section lies, in bytes of prefix and blob. MS_ENOTFOUND. */
+MS_MUST_USE enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec,
+                                          struct mime_range *out);
+
+#endif

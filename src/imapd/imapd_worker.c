@@ -1,0 +1,126 @@
+/*
+ * imapd_worker.c - the service as dispatch sees it: workers, and how a connection becomes a session.
+ */
+#include <unistd.h>
+
+#include "imapd_priv.h"
+
+void imapd_env_init(struct imapd_env *env)
+{
+    env->recent = imapd_recent_create();
+}
+
+void imapd_env_fini(struct imapd_env *env)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(env->loops); i++)
+        imapd_shared_destroy(&env->loops[i].shared);
+    imapd_recent_destroy(&env->recent);
+}
+
+static void worker_limits(struct imapd_worker *w)
+{
+    const struct imapd_conf *c = w->conf;
+
+    w->limits_login = (struct imap_limits){
+        .line_bytes_max = MS_MIN(c->line_bytes_max, IMAPD_LOGIN_LINE_MAX),
+        .literal_bytes_max = IMAPD_LOGIN_LINE_MAX,
+        .command_bytes_max = 2 * IMAPD_LOGIN_LINE_MAX,
+    };
+    w->limits = (struct imap_limits){
+        .line_bytes_max = c->line_bytes_max,
+        .literal_bytes_max = IMAPD_LITERAL_BYTES_MAX,
+        .command_bytes_max = IMAPD_COMMAND_BYTES_MAX,
+        .append_bytes_max = c->append_bytes_max,
+    };
+}
+
+static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct loop *loop,
+                         const struct dispatch_service_conf *conf, const char *service_name)
+{
+    struct imapd_env *env = env_arg;
+    struct imapd_loop_env *le = &env->loops[loop_index(loop)];
+    struct imapd_worker *w = ms_new(struct imapd_worker);
+
+    MS_ASSERT(le->loop == loop && env->recent);
+    w->env = env;
+    w->shared = imapd_shared_get(le);
+    w->loop = loop;
+    w->accounts = le->accounts;
+    w->handle = handle;
+    w->conf = conf_section(env->conf, "imap");
+    w->implicit_tls = conf && conf->tls == DISPATCH_TLS_IMPLICIT;
+    w->offer_tls = env->tls && conf && conf->tls == DISPATCH_TLS_STARTTLS;
+    list_init(&w->sessions);
+    str_init(&w->out, 0);
+    str_init(&w->text, 0);
+    worker_limits(w);
+    return w;
+}
+
+static void session_refuse(struct imapd_worker *w)
+{
+    if (w->handle)
+        dispatch_session_closed(w->handle);
+}
+
+static void session_open(void *worker, int fd, const struct net_addr *peer, uint64_t session)
+{
+    struct imapd_worker *w = worker;
+    struct imapd_session *s;
+    struct net_stream *stream;
+
+    if (w->implicit_tls && !w->env->tls) {
+        close(fd);
+        session_refuse(w);
+        return;
+    }
+    s = imapd_session_create(w, session);
+    if (net_stream_open(w->loop, fd, NET_IN_MAX, &imapd_callbacks, s, &stream)) {
+        imapd_session_discard(s);
+        session_refuse(w);
+        return;
+    }
+    s->stream = stream;
+    if (w->implicit_tls && net_tls_start(stream, w->env->tls)) {
+        imapd_session_abort(s, NET_CLOSED_TLS);
+        return;
+    }
+    imapd_session_start(s, stream);
+}
+
+struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t session)
+{
+    struct imapd_worker *w = worker;
+    struct imapd_session *s = imapd_session_create(w, session);
+    struct net_stream *stream = net_mem_open(w->loop, peer_text, NET_IN_MAX, &imapd_callbacks, s);
+
+    imapd_session_start(s, stream);
+    return stream;
+}
+
+static void worker_drain(void *worker)
+{
+    struct imapd_worker *w = worker;
+
+    w->draining = true;
+    LIST_FOREACH_SAFE(&w->sessions, node)
+        imapd_session_drain(LIST_ENTRY(node, struct imapd_session, node));
+}
+
+static void worker_close(void *worker)
+{
+    struct imapd_worker *w = worker;
+
+    MS_ASSERT(list_is_empty(&w->sessions));
+    str_fini(&w->out);
+    str_fini(&w->text);
+    ms_free(w);
+}
+
+const struct service_proto imapd_proto = {
+    .name = "imap",
+    .worker_open = worker_open,
+    .session_open = session_open,
+    .worker_drain = worker_drain,
+    .worker_close = worker_close,
+};
