@@ -1,4 +1,4 @@
-/* part_blobrow.c - the row of a blob, parsed; look-ups for sessions. */
+/* part_blobrow.c - the row of a blob, parsed. */
 #include "part_priv.h"
 
 static bool extents_fit(const struct part_blob *b)
@@ -45,47 +45,4 @@ struct part_extent part_blob_extent(const struct part_blob *b, unsigned i)
         return (struct part_extent){0};
     const uint8_t *at = b->extents.ptr + (size_t)i * PART_EXTENT_BYTES;
     return (struct part_extent){.position = ms_get_le64(at), .len = ms_get_le32(at + 8)};
-}
-
-enum ms_err part_snap_begin(struct partition *p, struct part_snap *out)
-{
-    out->p = p;
-    out->txn = NULL;
-    if (!p->db)
-        return MS_EOFFLINE;
-    return db_read_begin(p->db, &out->txn);
-}
-
-void part_snap_end(struct part_snap *snap)
-{
-    db_read_end(&snap->txn);
-}
-
-enum ms_err part_blob_find(struct part_snap *snap, uint64_t id, struct part_blob *out)
-{
-    return part__blob_get(snap->txn, id, out);
-}
-
-enum ms_err part_digest_find(struct part_snap *snap, struct sum128 hash, uint64_t size, uint64_t *id_out)
-{
-    struct db_cur *cur;
-    uint8_t from[24];
-    part__digest_key(hash, 0, from);
-    MS_TRY(db_cur_open(snap->txn, PART_DB_DIGEST, &cur));
-    struct slice key, value;
-    enum ms_err err = db_cur_seek(cur, slice_make(from, 24), &key, &value);
-    for (; !err; err = db_cur_next(cur, &key, &value)) {
-        struct part_blob blob;
-        if (key.len != 24 || memcmp(key.ptr, from, 16) != 0) {
-            err = MS_ENOTFOUND;
-            break;
-        }
-        uint64_t id = ms_get_be64(key.ptr + 16);
-        if (part__blob_get(snap->txn, id, &blob) == MS_OK && blob.size == size) {
-            *id_out = id;
-            break;
-        }
-    }
-    db_cur_close(&cur);
-    return err;
 }

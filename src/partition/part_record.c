@@ -1,9 +1,4 @@
-/*
- * part_record.c - the payload of a record: building it, taking it apart.
- *
- * parse checks everything that does not depend on the kind of op, so apply functions see payloads of the
- * length that the record says and nothing behind them.
- */
+/* part_record.c - building the payload of a record. */
 #include "part_priv.h"
 
 #define PART_REC_KEEP_BYTES 16384 /* a builder gives larger memory back after the post */
@@ -67,36 +62,4 @@ void part__rec_reset(struct part_rec *rec)
     } else {
         str_reset(&rec->meta);
     }
-}
-
-enum ms_err part__record_parse(struct slice meta, size_t payload_bytes, struct part__record *out)
-{
-    struct rd r = rd_make(meta);
-    out->meta_bytes = rd_u32(&r);
-    out->op_count = rd_u16(&r);
-    uint16_t flags = rd_u16(&r);
-    if (r.bad || flags != 0 || out->op_count == 0 || out->meta_bytes > PART_META_MAX ||
-        out->meta_bytes > meta.len || out->meta_bytes < PART_REC_HEADER_BYTES ||
-        out->meta_bytes > payload_bytes)
-        return MS_EDAMAGED;
-    struct slice ops = slice_sub(meta, PART_REC_HEADER_BYTES, out->meta_bytes - PART_REC_HEADER_BYTES);
-    struct rd walk = rd_make(ops);
-    for (unsigned i = 0; i < out->op_count; i++) {
-        (void)rd_u32(&walk);
-        (void)rd_bytes32(&walk);
-    }
-    if (walk.bad || rd_left(&walk) != 0)
-        return MS_EDAMAGED;
-    out->ops = rd_make(ops);
-    return MS_OK;
-}
-
-enum ms_err part__record_next(struct part__record *rec, struct part__op_view *out)
-{
-    if (rd_left(&rec->ops) == 0)
-        return MS_ENOTFOUND;
-    out->kind = rd_u16(&rec->ops);
-    out->version = rd_u16(&rec->ops);
-    out->payload = rd_bytes32(&rec->ops);
-    return MS_OK;
 }
