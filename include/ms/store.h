@@ -257,7 +257,8 @@ size_t store_split(struct part_snap *snap, uint64_t mailbox, const struct store_
                    size_t max, struct store_run *out, size_t out_max);
 
 /* Control thread, from a timer: posts purges of expunged rows older than the window and of deleted mailboxes; first of all
- * what is left of unfinished copies. c is the client of loop. */
+ * what is left of unfinished copies: created before sessions may post, so that those are of the last run. c is the client
+ * of loop. */
 struct store_janitor;
 struct store_janitor *store_janitor_create(struct part_client *c, struct loop *loop, uint64_t keep_ms,
                                            uint64_t interval_ms);

@@ -27,7 +27,8 @@
  * 25 expunge           u64 mailbox, u8 any (0: only messages with \Deleted), runs
  * 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8 move, u64 limit of bytes,
  *                      u64 limit of messages, u64 bytes of all parts, u32 messages of all parts
- *                      (0: this op is all), u64 position of the first part (0: this is it), runs, runs left for later parts
+ *                      (0: this op is all), u64 position of the first part (0: this is it), runs,
+ *                      runs left for later parts
  * 27 purge             u64 mailbox, u64 modseq
  * 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages
  * 29 forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient

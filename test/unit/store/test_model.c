@@ -580,6 +580,11 @@ static void model_start(void)
     }
 }
 
+static void on_problem(void *owner, const char *line)
+{
+    print_message("# problem: %s\n", line);
+}
+
 static void rebuild_is_equal(void)
 {
     struct str before, after;
@@ -592,6 +597,7 @@ static void rebuild_is_equal(void)
     dump_all(&fx, &after);
     assert_true(before.len > 1000);
     assert_string_equal(str_cstr(&before), str_cstr(&after));
+    OK(partition_verify(fx.p, on_problem, NULL, NULL)); /* hashes and reference counts of the blobs too */
     str_fini(&before);
     str_fini(&after);
 }
