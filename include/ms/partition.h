@@ -267,6 +267,8 @@ bool part_body_piece(const struct part_body *b, unsigned piece, struct slice *ou
 /* Appends the source form to the op under construction and hands bytes and stream over to rec. One new blob a record; further
  * ops of the same record emit the same body again and name the same bytes. */
 void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op);
+/* Undoes the hand-over after a post that took nothing (MS_EFULL); what else is in rec is of no use without the bytes. */
+void part_body_take_back(struct part_body *b, struct part_rec *rec);
 /* For the digest look-up: the op will name an existing blob instead; bytes stay with the body, for a second post. */
 struct sum128 part_body_hash(const struct part_body *b);
 void part_body_destroy(struct part_body **b); /* an unfinished stream is given up */

@@ -336,6 +336,23 @@ static void hand_over(struct part_body *b, struct part_rec *rec)
     b->handed_over = true;
 }
 
+void part_body_take_back(struct part_body *b, struct part_rec *rec)
+{
+    MS_ASSERT(b->handed_over);
+    struct mbuf **end = &rec->body;
+    b->tail = NULL;
+    while (*end && ((*end)->next || b->cache.len <= PART_CACHE_ROW_MAX)) {
+        b->tail = *end;
+        end = &(*end)->next;
+    }
+    mbuf_unref_chain(end); /* the cache, when it was put behind; the next emit does that again */
+    b->head = rec->body;
+    b->handed_over = false;
+    rec->body = NULL;
+    rec->stream = 0;
+    rec->stream_client = NULL;
+}
+
 void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op)
 {
     MS_ASSERT(b->state == BODY_DONE && !b->err);

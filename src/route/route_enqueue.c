@@ -71,6 +71,8 @@ enum ms_err route_enqueue(struct route *r, const struct route_mail *mail, struct
     }
     if (!err)
         err = part_post(r->queue_client, &rec, done, owner, request_out);
+    if (err == MS_EFULL)
+        part_body_take_back(mail->body, &rec); /* the caller gives it again */
     part_rec_fini(&rec);
     ms_free(taken);
     ms_free(rcpts);
