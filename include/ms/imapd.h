@@ -4,17 +4,19 @@
  *
  * Wiring, before dispatch starts:
  *
- *   static struct imapd_env env = {.tls = tls, .hostname = "mx.example.org", .conf = conf, .partition_of = fn, ...};
- *   for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop, .accounts = client};
- *   dispatch_register(d, &imapd_proto, &env);
+ *   static struct imapd_env env = {.tls = tls, .hostname = "mx.example.org", .conf = conf, .partition_of =
+ * fn, ...}; for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop,
+ * .accounts = client}; dispatch_register(d, &imapd_proto, &env);
  *
- * A connection becomes a session on its worker's loop. After login the session asks partition_of for the partition of the
- * account; all its mailboxes live there. Part clients of a loop exist before the partition starts (partition.h); imapd is
- * the only user of their change feed (part_feed_set), which it sets when the first session of a loop needs it.
+ * A connection becomes a session on its worker's loop. After login the session asks partition_of for the
+ * partition of the account; all its mailboxes live there. Part clients of a loop exist before the partition
+ * starts (partition.h); imapd is the only user of their change feed (part_feed_set), which it sets when the
+ * first session of a loop needs it.
  *
- * Threads:  the env is filled at wiring and constant afterwards, but for loops[i], which belongs to loop i from then on.
- * Memory:   everything the env points to is borrowed and outlives dispatch. env_fini after the loops have ended.
- * Limits:   section "imap" of the configuration; the others are named in src/imapd/imapd_priv.h.
+ * Threads:  the env is filled at wiring and constant afterwards, but for loops[i], which belongs to loop i
+ * from then on. Memory:   everything the env points to is borrowed and outlives dispatch. env_fini after the
+ * loops have ended. Limits:   section "imap" of the configuration; the others are named in
+ * src/imapd/imapd_priv.h.
  */
 #ifndef MS_IMAPD_H
 #define MS_IMAPD_H
@@ -42,15 +44,17 @@ struct imapd_loop_shared; /* private: what the workers of one loop share */
 struct imapd_recent;      /* private: which messages some session was told of */
 
 struct imapd_loop_env {
-    struct loop *loop;               /* NULL: no such loop */
-    struct account_client *accounts; /* of this loop */
+    struct loop *loop;                /* NULL: no such loop */
+    struct account_client *accounts;  /* of this loop */
     struct imapd_loop_shared *shared; /* private, NULL at the beginning */
 };
 
 struct imapd_env {
     struct imapd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
-    struct net_tls *tls;       /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
-    bool allow_plaintext_auth; /* passwords also without TLS; else LOGINDISABLED until STARTTLS (RFC 3501 6.2.3) */
+    struct net_tls
+        *tls; /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
+    bool allow_plaintext_auth; /* passwords also without TLS; else LOGINDISABLED until STARTTLS (RFC
+                                  3501 6.2.3) */
     const char *hostname;      /* for the greeting */
     const struct conf *conf;   /* holds section "imap" */
     /* The loop's client of a partition; name "" = the default one. NULL: no such partition here. */

@@ -13,15 +13,16 @@ void imapd_box_destroy(struct imapd_box **box)
     *box = NULL;
 }
 
-/* Without holes the map needs no look at rows: as many messages as UIDs. True only when the snapshot agrees with the map up
- * to here. */
+/* Without holes the map needs no look at rows: as many messages as UIDs. True only when the snapshot agrees
+ * with the map up to here. */
 static bool scan_is_dense(const struct imapd_view *v, const struct imapd_box *box, uint32_t uidnext)
 {
     return v->mb.uidnext == uidnext && !v->mb.gone && v->mb.highestmodseq == box->vanish_modseq &&
            (uint64_t)v->mb.exists == (uint64_t)imapd_seqmap_count(&box->seq) + (uidnext - box->uidnext);
 }
 
-enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext, enum imapd_step *step_out)
+enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
+                           enum imapd_step *step_out)
 {
     struct store_message m;
     enum ms_err err;
@@ -54,10 +55,12 @@ void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint
     struct partition *p = imapd_partition(s);
     struct imapd_recent *r = s->w->env->recent;
     /* RFC 3501 6.3.2: EXAMINE takes \Recent from nobody. */
-    uint32_t mark = box->readonly ? imapd_recent_get(r, p, box->id) : imapd_recent_claim(r, p, box->id, box->uidnext);
+    uint32_t mark =
+        box->readonly ? imapd_recent_get(r, p, box->id) : imapd_recent_claim(r, p, box->id, box->uidnext);
     struct store_run piece;
 
-    for (from = MS_MAX(from, mark); imapd_seqmap_piece(&box->seq, from, UINT32_MAX, &piece); from = piece.last + 1)
+    for (from = MS_MAX(from, mark); imapd_seqmap_piece(&box->seq, from, UINT32_MAX, &piece);
+         from = piece.last + 1)
         imapd_seqmap_add(&box->recent, piece.first, piece.last - piece.first + 1);
 }
 
@@ -113,7 +116,8 @@ static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t 
     }
 }
 
-void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid, struct imapd_runs *out)
+void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
+                    struct imapd_runs *out)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         struct imap_range r = set->ranges[i];
@@ -127,13 +131,14 @@ void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, 
 
 /* -- ops */
 /* The next piece; 0: no more. */
-static enum ms_err ops_piece(struct imapd_session *s, struct imapd_ops *ops, struct store_run *out, size_t *count_out)
+static enum ms_err ops_piece(struct imapd_session *s, struct imapd_ops *ops, struct store_run *out,
+                             size_t *count_out)
 {
     struct part_snap snap;
 
     MS_TRY(part_snap_begin(imapd_partition(s), &snap));
-    *count_out = store_split(&snap, s->box->id, ops->runs.items, ops->runs.count, &ops->cursor, STORE_UIDS_MAX, out,
-                             STORE_RUNS_MAX);
+    *count_out = store_split(&snap, s->box->id, ops->runs.items, ops->runs.count, &ops->cursor,
+                             STORE_UIDS_MAX, out, STORE_RUNS_MAX);
     part_snap_end(&snap);
     return MS_OK;
 }
@@ -178,7 +183,8 @@ enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice 
     return err;
 }
 
-enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out, uint32_t *uidvalidity_out)
+enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
+                               uint32_t *uidvalidity_out)
 {
     struct store_mailbox mb;
     struct part_snap snap;

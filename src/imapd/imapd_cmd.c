@@ -5,14 +5,16 @@
 
 #define BOTH IMAPD_UID_BOTH
 #define ROW(name_, states_, flags_, parse_, run_, metric_)                                                   \
-    .name = (name_), .states = (states_), .flags = (flags_), .parse = (parse_), .run = (run_), .metric = (metric_)
+    .name = (name_), .states = (states_), .flags = (flags_), .parse = (parse_), .run = (run_),               \
+    .metric = (metric_)
 
 static const struct imapd_cmd imapd_cmds[] = {
     {ROW("CAPABILITY", IMAPD_IN_ANY, 0, imap_parse_none, imapd_capability_run, MET_IMAPD_CAPABILITY)},
     {ROW("NOOP", IMAPD_IN_ANY, 0, imap_parse_none, imapd_noop_run, MET_IMAPD_NOOP)},
     {ROW("LOGOUT", IMAPD_IN_ANY, IMAPD_C_NO_SYNC, imap_parse_none, imapd_logout_run, MET_IMAPD_LOGOUT)},
     {ROW("ID", IMAPD_IN_ANY, 0, imap_parse_id, imapd_id_run, MET_IMAPD_ID)},
-    {ROW("STARTTLS", IMAPD_IN_NOAUTH, IMAPD_C_BEFORE_TLS, imap_parse_none, imapd_starttls_run, MET_IMAPD_STARTTLS)},
+    {ROW("STARTTLS", IMAPD_IN_NOAUTH, IMAPD_C_BEFORE_TLS, imap_parse_none, imapd_starttls_run,
+         MET_IMAPD_STARTTLS)},
     {ROW("LOGIN", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_login, imapd_login_run, MET_IMAPD_LOGIN)},
     {ROW("AUTHENTICATE", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_authenticate, imapd_authenticate_run,
          MET_IMAPD_AUTHENTICATE),
@@ -33,24 +35,28 @@ static const struct imapd_cmd imapd_cmds[] = {
      .cleanup = imapd_select_cleanup},
     {ROW("APPEND", IMAPD_IN_AUTH, IMAPD_C_LITERAL, imap_parse_append, imapd_append_run, MET_IMAPD_APPEND),
      .cleanup = imapd_append_cleanup},
-    {ROW("IDLE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_idle_run, MET_IMAPD_IDLE), .cleanup = imapd_feed_unwatch},
+    {ROW("IDLE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_idle_run, MET_IMAPD_IDLE),
+     .cleanup = imapd_feed_unwatch},
     {ROW("CHECK", IMAPD_IN_SELECTED, 0, imap_parse_none, imapd_noop_run, MET_IMAPD_CHECK)},
     {ROW("CLOSE", IMAPD_IN_SELECTED, IMAPD_C_NO_SYNC, imap_parse_none, imapd_close_run, MET_IMAPD_CLOSE),
      .cleanup = imapd_expunge_cleanup},
-    {ROW("UNSELECT", IMAPD_IN_SELECTED, IMAPD_C_NO_SYNC, imap_parse_none, imapd_unselect_run, MET_IMAPD_UNSELECT)},
+    {ROW("UNSELECT", IMAPD_IN_SELECTED, IMAPD_C_NO_SYNC, imap_parse_none, imapd_unselect_run,
+         MET_IMAPD_UNSELECT)},
     {ROW("EXPUNGE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_none, imapd_expunge_run, MET_IMAPD_EXPUNGE),
      .cleanup = imapd_expunge_cleanup},
-    {ROW("EXPUNGE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_uid_expunge, imapd_expunge_run, MET_IMAPD_EXPUNGE),
+    {ROW("EXPUNGE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_uid_expunge, imapd_expunge_run,
+         MET_IMAPD_EXPUNGE),
      .uid = IMAPD_UID_ONLY, .cleanup = imapd_expunge_cleanup},
     {ROW("FETCH", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ, imap_parse_fetch, imapd_fetch_run, MET_IMAPD_FETCH),
      .uid = BOTH, .cleanup = imapd_fetch_cleanup},
     {ROW("STORE", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ | IMAPD_C_WRITES, imap_parse_store, imapd_store_run,
          MET_IMAPD_STORE),
      .uid = BOTH, .cleanup = imapd_store_cleanup},
-    {ROW("SEARCH", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ, imap_parse_search, imapd_search_run, MET_IMAPD_SEARCH),
+    {ROW("SEARCH", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ, imap_parse_search, imapd_search_run,
+         MET_IMAPD_SEARCH),
      .uid = BOTH, .cleanup = imapd_search_cleanup},
-    {ROW("COPY", IMAPD_IN_SELECTED, 0, imap_parse_copy, imapd_copy_run, MET_IMAPD_COPY),
-     .uid = BOTH, .cleanup = imapd_copy_cleanup},
+    {ROW("COPY", IMAPD_IN_SELECTED, 0, imap_parse_copy, imapd_copy_run, MET_IMAPD_COPY), .uid = BOTH,
+     .cleanup = imapd_copy_cleanup},
 };
 
 const struct imapd_cmd *imapd_cmd_find(struct slice name, bool uid)
@@ -58,14 +64,16 @@ const struct imapd_cmd *imapd_cmd_find(struct slice name, bool uid)
     for (size_t i = 0; i < MS_ARRAY_LEN(imapd_cmds); i++) {
         const struct imapd_cmd *row = &imapd_cmds[i];
 
-        if (slice_ieq_cstr(name, row->name) && (row->uid == IMAPD_UID_BOTH || uid == (row->uid == IMAPD_UID_ONLY)))
+        if (slice_ieq_cstr(name, row->name) &&
+            (row->uid == IMAPD_UID_BOTH || uid == (row->uid == IMAPD_UID_ONLY)))
             return row;
     }
     return NULL;
 }
 
 /* -- results */
-static enum imapd_step set_result(struct imapd_session *s, const char *status, const char *code, const char *text)
+static enum imapd_step set_result(struct imapd_session *s, const char *status, const char *code,
+                                  const char *text)
 {
     s->cmd.result = (struct imap_status){.status = status, .code = code, .text = text};
     return IMAPD_DONE;
@@ -198,7 +206,7 @@ static bool command_is_allowed(struct imapd_session *s)
     bool tls = net_tls_is_on(s->stream);
 
     if (!(row->states & IMAPD_IN(s->state)))
-        imapd_bad(s, s->state == IMAPD_ST_NOAUTH ? "Log in first"
+        imapd_bad(s, s->state == IMAPD_ST_NOAUTH       ? "Log in first"
                      : (row->states & IMAPD_IN_NOAUTH) ? "You are logged in already"
                                                        : "Select a mailbox first");
     else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
@@ -280,7 +288,8 @@ void imapd_command_bad(struct imapd_session *s, struct slice text)
             s->cmd.cmd.name = slice_make(NULL, 0); /* the tag may have been found */
         s->cmd.row = &no_command;
     }
-    s->cmd.result = (struct imap_status){"BAD", imap_fault_code(s->feed.fault), imap_fault_text(s->feed.fault)};
+    s->cmd.result =
+        (struct imap_status){"BAD", imap_fault_code(s->feed.fault), imap_fault_text(s->feed.fault)};
     s->cmd.next = imapd_finish;
     if (s->feed.discard_bytes > IMAPD_DISCARD_MAX)
         s->cmd.close_after = true; /* RFC 7888 4: better than reading all of it */

@@ -4,7 +4,8 @@
  *   BEGIN --arguments and mailbox are good--> "+", TAKE --bytes--> TAKE ...
  *         --else--> NO; what the client sends all the same is thrown away
  *   TAKE  --the log is behind: the bytes of one run wait--> ROOM --> TAKE
- *   TAKE  --all bytes and CRLF are in--> FINISH --all parts are in the log--> POST --durable and visible--> OK
+ *   TAKE  --all bytes and CRLF are in--> FINISH --all parts are in the log--> POST --durable and visible-->
+ * OK
  *
  * A message that fails while it arrives is read to its end first: the client is in the middle of a literal.
  */
@@ -170,7 +171,8 @@ static enum imapd_step append_posted(struct imapd_session *s)
         return imapd_no(s, "TRYCREATE", "No such mailbox");
     if (err)
         return imapd_fail(s, err);
-    return imapd_ok(s, arena_printf(&s->arena, "APPENDUID %u %u", res.uidvalidity, res.uid), "APPEND completed");
+    return imapd_ok(s, arena_printf(&s->arena, "APPENDUID %u %u", res.uidvalidity, res.uid),
+                    "APPEND completed");
 }
 
 enum imapd_step imapd_append_run(struct imapd_session *s)

@@ -1,7 +1,8 @@
 /*
  * imapd_cmd_authenticate.c - AUTHENTICATE, with initial response. RFC 3501 6.2.2, RFC 4959
  *
- *   start --no initial response--> "+", LINE --line--> sasl_step --> SASL_WANT_CLIENT: "+ challenge", LINE ...
+ *   start --no initial response--> "+", LINE --line--> sasl_step --> SASL_WANT_CLIENT: "+ challenge", LINE
+ * ...
  *                                                                --> SASL_HAVE_PASSWORD: imapd_login_step ...
  */
 #include "ms/base/codec.h"

@@ -1,8 +1,9 @@
 /*
  * imapd_cmd_expunge.c - EXPUNGE, UID EXPUNGE, CLOSE. RFC 3501 6.4.2, 6.4.3, RFC 4315 2.1
  *
- * The messages with \Deleted are looked for in slices, then expunged in ops; the responses come from the change log, as for
- * every other session. The ops look at \Deleted again: a message that has lost it meanwhile stays.
+ * The messages with \Deleted are looked for in slices, then expunged in ops; the responses come from the
+ * change log, as for every other session. The ops look at \Deleted again: a message that has lost it
+ * meanwhile stays.
  */
 #include "imapd_cmds.h"
 

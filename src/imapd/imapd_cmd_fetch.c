@@ -4,8 +4,9 @@
  *   NEXT --snapshot, row--> LOAD --> HEADER --> ITEMS --> SECTIONS --> NEXT ...
  *   NEXT --enough messages wait for \Seen, or the end--> SEEN --visible--> NEXT
  *
- * A step with a snapshot handles as many messages as fit its share; a message whose bytes have to be waited for is finished
- * without one. A message that others have expunged is answered as long as its row is there (storage rule 6.2).
+ * A step with a snapshot handles as many messages as fit its share; a message whose bytes have to be waited
+ * for is finished without one. A message that others have expunged is answered as long as its row is there
+ * (storage rule 6.2).
  */
 #include "imapd_fetch.h"
 
@@ -229,7 +230,8 @@ static enum ms_err fetch_slice(struct imapd_view *v, struct fetch *f, enum imapd
 
 static enum imapd_step seen_post(struct imapd_session *s, struct fetch *f)
 {
-    store_op_flags(&s->post.rec, s->box->id, STORE_FLAGS_ADD, STORE_SEEN, NULL, 0, 0, f->seen.items, f->seen.count);
+    store_op_flags(&s->post.rec, s->box->id, STORE_FLAGS_ADD, STORE_SEEN, NULL, 0, 0, f->seen.items,
+                   f->seen.count);
     f->stage = FETCH_SEEN;
     return imapd_post(s);
 }

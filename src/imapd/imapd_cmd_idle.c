@@ -25,7 +25,8 @@ enum imapd_step imapd_idle_run(struct imapd_session *s)
     }
     s->noted = false;
     if (s->box) {
-        step = imapd_sync(s, true); /* RFC 3501 7.4.1: a command is in progress, and it is not FETCH, STORE or SEARCH */
+        step = imapd_sync(
+            s, true); /* RFC 3501 7.4.1: a command is in progress, and it is not FETCH, STORE or SEARCH */
         if (step != IMAPD_DONE)
             return step;
     }

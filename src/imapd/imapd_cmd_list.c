@@ -1,15 +1,16 @@
 /*
  * imapd_cmd_list.c - LIST and LSUB. RFC 3501 6.3.8, 6.3.9, RFC 3348 (CHILDREN), RFC 6154 (SPECIAL-USE)
  *
- * Names come in the order of their bytes. A level that is no mailbox, but has mailboxes below it, is shown when the pattern
- * ends at it: "a/b" alone gives "a" as \Noselect for "%" (LSUB: for "a" not subscribed). Everything below a level stands
- * together, so such a level is new exactly when the name before does not lie below it.
+ * Names come in the order of their bytes. A level that is no mailbox, but has mailboxes below it, is shown
+ * when the pattern ends at it: "a/b" alone gives "a" as \Noselect for "%" (LSUB: for "a" not subscribed).
+ * Everything below a level stands together, so such a level is new exactly when the name before does not lie
+ * below it.
  */
 #include "imapd_cmds.h"
 
 struct list_run {
     bool lsub;
-    struct slice pattern; /* reference and pattern */
+    struct slice pattern;               /* reference and pattern */
     uint8_t last_bytes[STORE_NAME_MAX]; /* the name before */
     size_t last_len;
 };
@@ -50,7 +51,8 @@ static void emit_line(struct imapd_session *s, const struct list_run *l, const c
     str_add_cstr(out, "\r\n");
 }
 
-static enum ms_err find_mailbox(struct imapd_session *s, struct part_snap *snap, struct slice name, bool *there)
+static enum ms_err find_mailbox(struct imapd_session *s, struct part_snap *snap, struct slice name,
+                                bool *there)
 {
     uint64_t id;
     enum ms_err err = store_mailbox_find(snap, s->user->account, name, &id);
@@ -59,7 +61,8 @@ static enum ms_err find_mailbox(struct imapd_session *s, struct part_snap *snap,
     return err == MS_ENOTFOUND ? MS_OK : err;
 }
 
-static enum ms_err find_subscribed(struct imapd_session *s, struct part_snap *snap, struct slice name, bool *there)
+static enum ms_err find_subscribed(struct imapd_session *s, struct part_snap *snap, struct slice name,
+                                   bool *there)
 {
     uint8_t after[STORE_NAME_MAX + 1];
     struct store_list_entry e;
@@ -146,7 +149,8 @@ static enum imapd_step list_begin(struct imapd_session *s, bool lsub)
         return imapd_bad(s, "Extended LIST is not supported");
     s->cmd.priv = l = arena_new(&s->arena, struct list_run);
     l->lsub = lsub;
-    if (pattern->len == 0) { /* RFC 3501 6.3.8: asks for the delimiter and the root of the reference, which is "" */
+    if (pattern->len ==
+        0) { /* RFC 3501 6.3.8: asks for the delimiter and the root of the reference, which is "" */
         emit_line(s, l, "\\Noselect", 0, slice_make("", 0));
         return imapd_ok(s, NULL, lsub ? "LSUB completed" : "LIST completed");
     }

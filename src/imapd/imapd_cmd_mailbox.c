@@ -6,10 +6,11 @@
 static const struct {
     const char *name;
     uint16_t bit;
-} use_attrs[] = { /* RFC 6154 2 */
-    {"\\All", STORE_ATTR_ALL},     {"\\Archive", STORE_ATTR_ARCHIVE}, {"\\Drafts", STORE_ATTR_DRAFTS},
-    {"\\Flagged", STORE_ATTR_FLAGGED}, {"\\Junk", STORE_ATTR_JUNK},   {"\\Sent", STORE_ATTR_SENT},
-    {"\\Trash", STORE_ATTR_TRASH}, {"\\Important", STORE_ATTR_IMPORTANT}, /* RFC 8457 */
+} use_attrs[] = {
+    /* RFC 6154 2 */
+    {"\\All", STORE_ATTR_ALL},         {"\\Archive", STORE_ATTR_ARCHIVE},     {"\\Drafts", STORE_ATTR_DRAFTS},
+    {"\\Flagged", STORE_ATTR_FLAGGED}, {"\\Junk", STORE_ATTR_JUNK},           {"\\Sent", STORE_ATTR_SENT},
+    {"\\Trash", STORE_ATTR_TRASH},     {"\\Important", STORE_ATTR_IMPORTANT}, /* RFC 8457 */
 };
 
 void imapd_emit_attrs(struct str *out, uint16_t attrs)

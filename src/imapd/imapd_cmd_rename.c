@@ -1,8 +1,9 @@
 /*
  * imapd_cmd_rename.c - RENAME. RFC 3501 6.3.5
  *
- * A mailbox and those below it get other names in one op. INBOX is different: its messages move to a new mailbox, INBOX
- * stays. Without messages that is one op too; with messages the new mailbox is made and then they are moved in parts.
+ * A mailbox and those below it get other names in one op. INBOX is different: its messages move to a new
+ * mailbox, INBOX stays. Without messages that is one op too; with messages the new mailbox is made and then
+ * they are moved in parts.
  */
 #include "imapd_cmds.h"
 

@@ -4,8 +4,8 @@
  *   NEXT --row decides--> NEXT ...
  *   NEXT --structure or header is needed--> LOAD --> HEADER --> NEXT ...
  *
- * Results are written as they are found; the line ends with the search. BODY and TEXT need the text of every message; they
- * are refused (RFC 3501 6.4.4: "NO - search error: can't search that ... criteria").
+ * Results are written as they are found; the line ends with the search. BODY and TEXT need the text of every
+ * message; they are refused (RFC 3501 6.4.4: "NO - search error: can't search that ... criteria").
  */
 #include "imapd_cmds.h"
 #include "imapd_search.h"
@@ -126,7 +126,8 @@ static enum imapd_step search_end(struct imapd_session *s, struct search *x, enu
 }
 
 /* -- one message */
-static enum search_is search_eval(const struct imapd_session *s, struct search *x, const struct store_message *row)
+static enum search_is search_eval(const struct imapd_session *s, struct search *x,
+                                  const struct store_message *row)
 {
     struct search_subject sub = {
         .row = row,

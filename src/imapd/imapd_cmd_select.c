@@ -1,8 +1,8 @@
 /*
  * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 3691
  *
- * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one shows it, and
- * what changed since is found in the change log at the end of the next command.
+ * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one
+ * shows it, and what changed since is found in the change log at the end of the next command.
  */
 #include "imapd_cmds.h"
 
@@ -119,7 +119,8 @@ static enum imapd_step select_tell(struct imapd_view *v, const struct select *se
 
     imapd_box_claim_recent(s, box, 1);
     imapd_view_announce(v, true);
-    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd_seqmap_count(&box->seq), imapd_seqmap_count(&box->recent));
+    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd_seqmap_count(&box->seq),
+             imapd_seqmap_count(&box->recent));
     if (sel->unseen)
         str_addf(out, "* OK [UNSEEN %u] First unseen message\r\n", sel->unseen);
     str_addf(out, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",

@@ -1,8 +1,8 @@
 /*
  * imapd_cmd_starttls.c - STARTTLS. RFC 3501 6.2.1
  *
- * The OK goes out in clear; the handshake begins behind it (command_end). What the client sent behind the command in clear is
- * an attempt at injection, which net refuses.
+ * The OK goes out in clear; the handshake begins behind it (command_end). What the client sent behind the
+ * command in clear is an attempt at injection, which net refuses.
  */
 #include "imapd_cmds.h"
 

@@ -12,7 +12,8 @@ struct status {
 };
 
 #define STATUS_OFFERED                                                                                       \
-    (IMAP_STATUS_MESSAGES | IMAP_STATUS_RECENT | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY | IMAP_STATUS_UNSEEN)
+    (IMAP_STATUS_MESSAGES | IMAP_STATUS_RECENT | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |             \
+     IMAP_STATUS_UNSEEN)
 
 static enum imapd_step status_begin(struct imapd_session *s)
 {
@@ -34,8 +35,8 @@ static enum imapd_step status_begin(struct imapd_session *s)
 }
 
 /* Messages above the mark. */
-static enum ms_err count_recent(struct imapd_session *s, struct part_snap *snap, const struct store_mailbox *mb,
-                                struct status *st, enum imapd_step *step)
+static enum ms_err count_recent(struct imapd_session *s, struct part_snap *snap,
+                                const struct store_mailbox *mb, struct status *st, enum imapd_step *step)
 {
     struct store_cursor *cur;
     struct store_message m;

@@ -1,8 +1,9 @@
 /*
  * imapd_cmd_store.c - STORE and UID STORE. RFC 3501 6.4.6
  *
- * The set becomes ops of at most STORE_UIDS_MAX messages; when all are visible, STORE without .SILENT answers with the flags
- * of every message of the set, changed or not. The changes are the session's own: the change log tells of the others only.
+ * The set becomes ops of at most STORE_UIDS_MAX messages; when all are visible, STORE without .SILENT answers
+ * with the flags of every message of the set, changed or not. The changes are the session's own: the change
+ * log tells of the others only.
  */
 #include "imapd_cmds.h"
 

@@ -17,7 +17,8 @@ static const struct conf_opt imapd_opts[] = {
      .dflt = "30m",
      .min = "1s",
      .max = "24h",
-     .help = "Longest silence of a client that is logged in, also in IDLE. RFC 3501 5.4 asks for 30 minutes at least."},
+     .help = "Longest silence of a client that is logged in, also in IDLE. RFC 3501 5.4 asks for 30 minutes "
+             "at least."},
     {.key = "stall_timeout",
      .type = CONF_DURATION,
      CONF_AT(struct imapd_conf, stall_timeout_ms),

@@ -1,8 +1,8 @@
 /*
  * imapd_feed.c - from a change of a mailbox to the sessions of this loop that idle in it.
  *
- * A loop has one table per partition it has clients of: mailbox -> list of sessions. Only sessions in IDLE are in it and
- * only their mailboxes are watched, so a change that nobody waits for wakes nobody.
+ * A loop has one table per partition it has clients of: mailbox -> list of sessions. Only sessions in IDLE
+ * are in it and only their mailboxes are watched, so a change that nobody waits for wakes nobody.
  */
 #include "ms/base/map.h"
 
@@ -48,7 +48,7 @@ void imapd_shared_destroy(struct imapd_loop_shared **shared)
 static void note_all(struct idlers *idlers)
 {
     LIST_FOREACH(&idlers->sessions, node)
-        imapd_note(LIST_ENTRY(node, struct imapd_session, idle_node));
+    imapd_note(LIST_ENTRY(node, struct imapd_session, idle_node));
 }
 
 static void on_change(void *owner, uint64_t mailbox, uint64_t modseq)

@@ -1,6 +1,6 @@
 /*
- * imapd_fetch.h - FETCH in three files: which messages (imapd_cmd_fetch.c), what of a message stands in the index
- * (imapd_fetch_items.c), and sections with bytes (imapd_fetch_section.c).
+ * imapd_fetch.h - FETCH in three files: which messages (imapd_cmd_fetch.c), what of a message stands in the
+ * index (imapd_fetch_items.c), and sections with bytes (imapd_fetch_section.c).
  */
 #ifndef IMAPD_FETCH_H
 #define IMAPD_FETCH_H
@@ -31,10 +31,10 @@ struct fetch {
     unsigned items;
     unsigned needs; /* IMAPD_NEED_* */
     bool sets_seen;
-    uint32_t range; /* of the set: where it stands */
-    uint32_t at;    /* next number of that range; 0: its first */
-    uint32_t seq;   /* of the message in work */
-    bool marks_seen; /* it gets \Seen */
+    uint32_t range;   /* of the set: where it stands */
+    uint32_t at;      /* next number of that range; 0: its first */
+    uint32_t seq;     /* of the message in work */
+    bool marks_seen;  /* it gets \Seen */
     bool in_response; /* "* n FETCH (" is written */
     bool some_missing, some_damaged;
     struct slice flags; /* FLAGS of the message as text, taken while the snapshot was open; in flag_text */
@@ -42,7 +42,7 @@ struct fetch {
     struct imapd_msg msg;
     struct fetch_section section;
     struct mime_envelope env;
-    struct arena scratch; /* of one message */
+    struct arena scratch;   /* of one message */
     struct imapd_runs seen; /* waiting for \Seen */
     uint32_t seen_count;
     bool at_end; /* no more messages */

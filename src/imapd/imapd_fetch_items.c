@@ -1,6 +1,6 @@
 /*
- * imapd_fetch_items.c - FETCH items that the index answers: UID, FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE, BODY and
- * BODYSTRUCTURE. RFC 3501 7.4.2
+ * imapd_fetch_items.c - FETCH items that the index answers: UID, FLAGS, INTERNALDATE, RFC822.SIZE, ENVELOPE,
+ * BODY and BODYSTRUCTURE. RFC 3501 7.4.2
  */
 #include "imapd_fetch.h"
 
@@ -20,7 +20,8 @@ void imapd_fetch_emit_name(struct imapd_session *s, struct fetch *f, const char 
 static void emit_date(struct imapd_session *s, struct fetch *f)
 {
     imapd_fetch_emit_name(s, f, "INTERNALDATE ");
-    imap_emit_date_time(imapd_out(s), (int64_t)(f->msg.row.internaldate_us / 1000000), f->msg.row.internaldate_zone);
+    imap_emit_date_time(imapd_out(s), (int64_t)(f->msg.row.internaldate_us / 1000000),
+                        f->msg.row.internaldate_zone);
 }
 
 bool imapd_fetch_needs_header(struct fetch *f)
@@ -39,7 +40,8 @@ void imapd_fetch_emit_items(struct imapd_session *s, struct fetch *f)
         imapd_fetch_emit_name(s, f, "UID ");
         str_add_u64(out, f->msg.row.uid);
     }
-    if ((f->items & IMAP_FETCH_FLAGS) || f->marks_seen) { /* RFC 3501 6.4.5: a \Seen that is set should be told */
+    if ((f->items & IMAP_FETCH_FLAGS) ||
+        f->marks_seen) { /* RFC 3501 6.4.5: a \Seen that is set should be told */
         imapd_fetch_emit_name(s, f, "FLAGS ");
         str_add_slice(out, str_slice(&f->flag_text));
     }

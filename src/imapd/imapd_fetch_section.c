@@ -1,9 +1,9 @@
 /*
  * imapd_fetch_section.c - BODY[section]<partial>, RFC822, RFC822.HEADER, RFC822.TEXT. RFC 3501 6.4.5, 7.4.2
  *
- * A range of the message goes from the reader to the stream in pieces and is nowhere whole in memory. The first piece is
- * read before the head of the literal is written: a message that cannot be read is NIL. Damage behind the head ends the
- * connection, for the literal cannot be completed.
+ * A range of the message goes from the reader to the stream in pieces and is nowhere whole in memory. The
+ * first piece is read before the head of the literal is written: a message that cannot be read is NIL. Damage
+ * behind the head ends the connection, for the literal cannot be completed.
  *
  * Header fields come from the index when it has them, else from the header, which is read then (bounded by
  * IMAPD_HEADER_BYTES_MAX: fields behind that are not found).
@@ -148,7 +148,8 @@ static void range_damaged(struct imapd_session *s, struct fetch *f, const struct
     f->section.is_open = false;
 }
 
-static void send_piece(struct imapd_session *s, struct fetch *f, const struct imap_section *sec, struct mbuf *buf)
+static void send_piece(struct imapd_session *s, struct fetch *f, const struct imap_section *sec,
+                       struct mbuf *buf)
 {
     struct fetch_section *fs = &f->section;
 

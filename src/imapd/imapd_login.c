@@ -1,10 +1,12 @@
 /*
- * imapd_login.c - from a name and a password to a user whose mailboxes can be opened; for LOGIN and AUTHENTICATE.
+ * imapd_login.c - from a name and a password to a user whose mailboxes can be opened; for LOGIN and
+ * AUTHENTICATE.
  *
  *   VERIFY --directory--> OPEN --has an INBOX--> done
  *                         OPEN --account_create, visible--> CREATED --> done
  *
- * Every reason for which a login can fail for good has the same answer, so that nobody learns which names exist.
+ * Every reason for which a login can fail for good has the same answer, so that nobody learns which names
+ * exist.
  */
 #include "ms/crypt.h"
 
@@ -41,7 +43,8 @@ static void on_verified(void *owner, uint64_t request, enum ms_err err, const st
 static enum imapd_step login_verify(struct imapd_session *s, struct imapd_login *l)
 {
     l->stage = IMAPD_LOGIN_ANSWER;
-    l->err = account_verify(s->w->accounts, l->user, l->password, &l->entry, on_verified, s, &s->account_request);
+    l->err =
+        account_verify(s->w->accounts, l->user, l->password, &l->entry, on_verified, s, &s->account_request);
     wipe(l->password); /* the directory has its own copy until the check is done */
     return l->err == MS_EMORE ? IMAPD_WAIT : IMAPD_GO;
 }

@@ -1,8 +1,8 @@
 /*
  * imapd_msg.c - one message for FETCH and SEARCH: row, structure, bytes.
  *
- * What a snapshot shows is copied, so the message may take many turns: the row (prefix included), the cache record, and a
- * reader that holds the segments.
+ * What a snapshot shows is copied, so the message may take many turns: the row (prefix included), the cache
+ * record, and a reader that holds the segments.
  *
  *   open --no structure needed, or its record is in the index--> READY
  *        --record is in the log--> CACHE --read--> READY
@@ -67,7 +67,8 @@ static enum ms_err open_structure(struct imapd_view *v, const struct part_blob *
     return open_bytes(v, blob, m);
 }
 
-enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs, struct imapd_msg *m)
+enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
+                           struct imapd_msg *m)
 {
     struct part_blob blob;
     enum ms_err err;
@@ -161,7 +162,8 @@ enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg *m)
     return MS_OK;
 }
 
-enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len, struct str *out)
+enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len,
+                           struct str *out)
 {
     while (out->len < len) {
         struct mbuf *buf = NULL;
@@ -180,7 +182,8 @@ enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_
 }
 
 /* RFC 3501 6.4.5. The prefix of a mailbox entry stands in front of the header of the message itself. */
-enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec, struct mime_range *out)
+enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec,
+                              struct mime_range *out)
 {
     static const enum mime_sect sects[] = {
         [IMAP_TEXT_ALL] = MIME_SECT_BODY,

@@ -101,7 +101,8 @@ static void on_read(void *owner, enum ms_err err, struct mbuf *buf)
     imapd_wake(s);
 }
 
-enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max, struct mbuf **out)
+enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
+                       struct mbuf **out)
 {
     enum ms_err err;
 

@@ -1,10 +1,11 @@
 /*
- * imapd_priv.h - what the files of imapd share: session, command table, selected mailbox, and the tools commands are made
- * of.
+ * imapd_priv.h - what the files of imapd share: session, command table, selected mailbox, and the tools
+ * commands are made of.
  *
- * A command is a row of imapd_cmds (imapd_cmd.c). Its run function is a step: it is called again and again until it says
- * IMAPD_DONE, and keeps what it needs between calls in s->cmd.priv (command arena). Behind the last step comes
- * imapd_finish: the session is brought up to date with the mailbox (imapd_sync.c), then the tagged line is written.
+ * A command is a row of imapd_cmds (imapd_cmd.c). Its run function is a step: it is called again and again
+ * until it says IMAPD_DONE, and keeps what it needs between calls in s->cmd.priv (command arena). Behind the
+ * last step comes imapd_finish: the session is brought up to date with the mailbox (imapd_sync.c), then the
+ * tagged line is written.
  */
 #ifndef IMAPD_PRIV_H
 #define IMAPD_PRIV_H
@@ -16,19 +17,22 @@
 
 #include "imapd_seqmap.h"
 
-#define IMAPD_LOGIN_LINE_MAX    8192             /* a command before login, literals included */
-#define IMAPD_COMMAND_BYTES_MAX ((size_t)1 << 20) /* a whole command behind login, without the message of APPEND */
+#define IMAPD_LOGIN_LINE_MAX 8192 /* a command before login, literals included */
+#define IMAPD_COMMAND_BYTES_MAX                                                                              \
+    ((size_t)1 << 20) /* a whole command behind login, without the message of APPEND */
 #define IMAPD_LITERAL_BYTES_MAX ((size_t)256 << 10)
 #define IMAPD_DISCARD_MAX       ((uint64_t)1 << 20) /* refused bytes that are read and thrown away; more: BYE */
 #define IMAPD_FLUSH_BYTES       16384
 #define IMAPD_READ_BYTES        ((size_t)64 << 10) /* of a message at a time */
-#define IMAPD_HEADER_BYTES_MAX  ((uint64_t)4 << 20) /* of one header that has to be opened for some of its fields */
-#define IMAPD_UNSEEN_ROWS_MAX   65536 /* rows looked at for [UNSEEN] of SELECT; behind them it is left out */
-#define IMAPD_RECENT_SLOTS      65536
+#define IMAPD_HEADER_BYTES_MAX                                                                               \
+    ((uint64_t)4 << 20)             /* of one header that has to be opened for some of its fields */
+#define IMAPD_UNSEEN_ROWS_MAX 65536 /* rows looked at for [UNSEEN] of SELECT; behind them it is left out */
+#define IMAPD_RECENT_SLOTS    65536
 
 struct imapd_session;
 
-/* -- states: RFC 3501 3 ------------------------------------------------------------------------------------------ */
+/* -- states: RFC 3501 3
+ * ------------------------------------------------------------------------------------------ */
 enum imapd_state {
     IMAPD_ST_NOAUTH,   /* user == NULL */
     IMAPD_ST_AUTH,     /* user != NULL, box == NULL */
@@ -65,15 +69,16 @@ enum imapd_step {
 };
 typedef enum imapd_step imapd_step_fn(struct imapd_session *s);
 
-/* -- command table ----------------------------------------------------------------------------------------------- */
+/* -- command table
+ * ----------------------------------------------------------------------------------------------- */
 enum imapd_uid_form { IMAPD_UID_NO, IMAPD_UID_BOTH, IMAPD_UID_ONLY };
 enum imapd_cmd_flag {
-    IMAPD_C_USES_SEQ = 1,   /* without UID: no EXPUNGE is sent before its end (RFC 3501 7.4.1) */
-    IMAPD_C_LITERAL = 2,    /* takes a message literal */
-    IMAPD_C_WRITES = 4,     /* not in a mailbox selected read-only */
-    IMAPD_C_NEEDS_TLS = 8,  /* carries a password (RFC 3501 6.2.3, 11.1) */
+    IMAPD_C_USES_SEQ = 1,    /* without UID: no EXPUNGE is sent before its end (RFC 3501 7.4.1) */
+    IMAPD_C_LITERAL = 2,     /* takes a message literal */
+    IMAPD_C_WRITES = 4,      /* not in a mailbox selected read-only */
+    IMAPD_C_NEEDS_TLS = 8,   /* carries a password (RFC 3501 6.2.3, 11.1) */
     IMAPD_C_BEFORE_TLS = 16, /* STARTTLS */
-    IMAPD_C_NO_SYNC = 32,   /* says nothing of the mailbox at its end */
+    IMAPD_C_NO_SYNC = 32,    /* says nothing of the mailbox at its end */
 };
 struct imapd_cmd {
     const char *name;
@@ -100,12 +105,13 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     bool literal_end; /* the message literal is complete */
     bool literal_sync;
     uint64_t literal_bytes;
-    void *sync; /* struct imapd_sync of imapd_finish or IDLE */
+    void *sync;            /* struct imapd_sync of imapd_finish or IDLE */
     uint64_t *own_modseqs; /* changes of this command's own that need no FETCH FLAGS */
     uint32_t own_count, own_cap;
 };
 
-/* -- user, mailbox ----------------------------------------------------------------------------------------------- */
+/* -- user, mailbox
+ * ----------------------------------------------------------------------------------------------- */
 struct imapd_user {
     uint64_t account;
     uint64_t quota_bytes, quota_messages;
@@ -117,19 +123,20 @@ struct imapd_user {
 struct imapd_box {
     uint64_t id;
     uint32_t uidvalidity;
-    uint32_t uidnext; /* UIDs from here on are not known to the client */
-    uint64_t modseq;  /* flags: all changes up to here were told */
+    uint32_t uidnext;       /* UIDs from here on are not known to the client */
+    uint64_t modseq;        /* flags: all changes up to here were told */
     uint64_t vanish_modseq; /* the same of expunges; behind modseq where they could not be told yet */
     uint16_t keywords;      /* names told */
     bool readonly;
-    bool gone;        /* deleted: an empty mailbox from now on */
+    bool gone; /* deleted: an empty mailbox from now on */
     bool expunges_wait;
     struct imapd_seqmap seq;
     struct imapd_seqmap recent; /* UIDs that are \Recent here */
 };
 void imapd_box_destroy(struct imapd_box **box);
 
-/* -- worker ------------------------------------------------------------------------------------------------------ */
+/* -- worker
+ * ------------------------------------------------------------------------------------------------------ */
 struct imapd_worker {
     struct imapd_env *env;
     struct imapd_loop_shared *shared;
@@ -147,7 +154,8 @@ struct imapd_worker {
     int64_t step_rows;
 };
 
-/* -- session ----------------------------------------------------------------------------------------------------- */
+/* -- session
+ * ----------------------------------------------------------------------------------------------------- */
 struct imapd_post { /* one record on its way to the partition */
     struct part_rec rec;
     struct bus_waiter waiter;
@@ -182,10 +190,10 @@ struct imapd_session {
     struct imapd_read read;
     uint64_t account_request;
     uint32_t errors, login_failures;
-    bool in_data; /* inside on_data: reading goes on there */
-    bool is_broken; /* a step began a literal that it cannot complete: the connection ends */
+    bool in_data;      /* inside on_data: reading goes on there */
+    bool is_broken;    /* a step began a literal that it cannot complete: the connection ends */
     bool tls_starting; /* nothing is read until the handshake is over */
-    bool noted;   /* IDLE: the feed told of a change */
+    bool noted;        /* IDLE: the feed told of a change */
 };
 
 struct imapd_session *imapd_session_create(struct imapd_worker *w, uint64_t id);
@@ -200,7 +208,7 @@ void imapd_enter(struct imapd_session *s, enum imapd_state next);
 void imapd_enter_phase(struct imapd_session *s, enum imapd_phase next);
 void imapd_wake(struct imapd_session *s);
 void imapd_session_soon(struct imapd_session *s); /* the next step in the next turn */
-void imapd_note(struct imapd_session *s); /* the feed: something changed in the mailbox it idles in */
+void imapd_note(struct imapd_session *s);         /* the feed: something changed in the mailbox it idles in */
 
 /* imapd_cmd.c: what on_data found. */
 void imapd_command_begin(struct imapd_session *s, struct slice text, bool has_literal);
@@ -208,13 +216,15 @@ void imapd_command_bad(struct imapd_session *s, struct slice text);
 void imapd_command_run(struct imapd_session *s); /* steps until it has to wait */
 void imapd_command_drop(struct imapd_session *s);
 
-/* -- results: each sets s->cmd.result and gives IMAPD_DONE. code may be NULL; text lives as long as the command. */
+/* -- results: each sets s->cmd.result and gives IMAPD_DONE. code may be NULL; text lives as long as the
+ * command. */
 enum imapd_step imapd_ok(struct imapd_session *s, const char *code, const char *text);
 enum imapd_step imapd_no(struct imapd_session *s, const char *code, const char *text);
 enum imapd_step imapd_bad(struct imapd_session *s, const char *text);
 enum imapd_step imapd_fail(struct imapd_session *s, enum ms_err err);
 
-/* -- output ------------------------------------------------------------------------------------------------------ */
+/* -- output
+ * ------------------------------------------------------------------------------------------------------ */
 static inline struct str *imapd_out(struct imapd_session *s)
 {
     return &s->w->out;
@@ -227,11 +237,13 @@ enum imapd_step imapd_pace(struct imapd_session *s);
 enum imapd_step imapd_post(struct imapd_session *s);
 /* One result per op, in order; transport errors too. */
 MS_MUST_USE enum ms_err imapd_post_result(struct imapd_session *s, struct store_result *out);
-/* The last one: parents of a name come before it, and one that somebody else made meanwhile is as good as ours. */
+/* The last one: parents of a name come before it, and one that somebody else made meanwhile is as good as
+ * ours. */
 MS_MUST_USE enum ms_err imapd_post_last(struct imapd_session *s, struct store_result *out);
 void imapd_post_drop(struct imapd_session *s);
 
-/* -- reading ----------------------------------------------------------------------------------------------------- */
+/* -- reading
+ * ----------------------------------------------------------------------------------------------------- */
 /* MS_EMORE: say IMAPD_WAIT and ask the same again. */
 MS_MUST_USE enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
                                    struct mbuf **out);
@@ -253,11 +265,13 @@ struct imapd_view {
 };
 MS_MUST_USE enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v);
 void imapd_view_close(struct imapd_view *v);
-/* The message, or what it was when it was expunged and the client does not know yet (storage rule 6.2). MS_ENOTFOUND. */
+/* The message, or what it was when it was expunged and the client does not know yet (storage rule 6.2).
+ * MS_ENOTFOUND. */
 MS_MUST_USE enum ms_err imapd_view_message(struct imapd_view *v, uint32_t uid, struct store_message *out);
 /* The first message with a UID of at least uid. MS_ENOTFOUND: none. */
 MS_MUST_USE enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_message *out);
-/* FLAGS and PERMANENTFLAGS when there are names the client was not told of; not in the middle of a response. */
+/* FLAGS and PERMANENTFLAGS when there are names the client was not told of; not in the middle of a response.
+ */
 void imapd_view_announce(struct imapd_view *v, bool always);
 void imapd_view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra);
 /* "* 5 FETCH (UID 7 FLAGS (...))" */
@@ -267,19 +281,21 @@ uint16_t imapd_store_flags(unsigned wire);
 unsigned imapd_wire_flags(uint16_t flags);
 bool imapd_flags_are_good(const struct imap_flags *f); /* named maxima of the store */
 
-/* -- sync -------------------------------------------------------------------------------------------------------- */
+/* -- sync
+ * -------------------------------------------------------------------------------------------------------- */
 /* Brings the client up to date. Called until IMAPD_DONE; with_expunge: EXPUNGE is allowed now. */
 enum imapd_step imapd_sync(struct imapd_session *s, bool with_expunge);
 /* This command made the change `modseq` and has told, or need not tell, of it. */
 void imapd_sync_own(struct imapd_session *s, uint64_t modseq);
-/* Messages below uidnext that are new enter the map, and box->uidnext moves along: IMAPD_GO when complete, else AGAIN: call
- * again with another view. */
+/* Messages below uidnext that are new enter the map, and box->uidnext moves along: IMAPD_GO when complete,
+ * else AGAIN: call again with another view. */
 MS_MUST_USE enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
                                        enum imapd_step *step_out);
 /* Those from `from` on become \Recent here unless another session was told of them. */
 void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from);
 
-/* -- sets of messages -------------------------------------------------------------------------------------------- */
+/* -- sets of messages
+ * -------------------------------------------------------------------------------------------- */
 struct imapd_runs { /* ascending, disjoint, not touching */
     struct store_run *items;
     size_t count, cap;
@@ -289,7 +305,8 @@ void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last); /* fir
 /* Resolves the set against what the client knows. false: BAD (RFC 3501 9: a number above EXISTS). */
 bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid);
 /* UIDs of the known messages in a resolved set. */
-void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid, struct imapd_runs *out);
+void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
+                    struct imapd_runs *out);
 /* Posts one op after another over runs, at most STORE_UIDS_MAX messages each. */
 typedef void imapd_ops_emit_fn(struct imapd_session *s, const struct store_run *runs, size_t n);
 struct imapd_ops {
@@ -319,7 +336,8 @@ void imapd_transfer_fini(struct imapd_transfer *t);
 /* IMAPD_GO: all are visible, or *err_out. Else: say it. */
 enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
 
-/* -- mailbox names ----------------------------------------------------------------------------------------------- */
+/* -- mailbox names
+ * ----------------------------------------------------------------------------------------------- */
 /* Canonical form in the command arena; MS_EINVAL, MS_ELIMIT. */
 MS_MUST_USE enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice *out);
 /* Puts ops for the levels above name that are missing into the record. */
@@ -328,7 +346,8 @@ MS_MUST_USE enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice
                                            uint32_t *uidvalidity_out);
 void imapd_emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
 
-/* -- login ------------------------------------------------------------------------------------------------------- */
+/* -- login
+ * ------------------------------------------------------------------------------------------------------- */
 enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };
 struct imapd_login {
     enum imapd_login_stage stage;
@@ -340,7 +359,8 @@ struct imapd_login {
 enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l);
 void imapd_emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
 
-/* -- feed: sessions of a loop that idle -------------------------------------------------------------------------- */
+/* -- feed: sessions of a loop that idle
+ * -------------------------------------------------------------------------- */
 struct imapd_loop_shared *imapd_shared_get(struct imapd_loop_env *env);
 void imapd_shared_destroy(struct imapd_loop_shared **shared);
 void imapd_feed_watch(struct imapd_session *s);
@@ -351,9 +371,11 @@ struct imapd_recent *imapd_recent_create(void);
 void imapd_recent_destroy(struct imapd_recent **r);
 uint32_t imapd_recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox);
 /* Moves it up to uidnext; gives what it was. */
-uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox, uint32_t uidnext);
+uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
+                            uint32_t uidnext);
 
-/* -- messages for FETCH and SEARCH ------------------------------------------------------------------------------- */
+/* -- messages for FETCH and SEARCH
+ * ------------------------------------------------------------------------------- */
 enum imapd_need { IMAPD_NEED_MIME = 1, IMAPD_NEED_BYTES = 2 };
 enum imapd_msg_stage { IMAPD_MSG_EMPTY, IMAPD_MSG_CACHE, IMAPD_MSG_PARSE, IMAPD_MSG_READY };
 struct imapd_msg { /* one message, independent of the snapshot it was found in */
@@ -376,9 +398,10 @@ MS_MUST_USE enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg
 void imapd_msg_close(struct imapd_msg *m); /* keeps some memory for the next one */
 /* Opens the reader when the message was opened without one. */
 MS_MUST_USE enum ms_err imapd_msg_bytes(struct imapd_session *s, struct imapd_msg *m);
-/* Bytes [off, off + len); out begins empty, and holds what was read so far when it goes on behind MS_EMORE. */
-MS_MUST_USE enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len,
-                                       struct str *out);
+/* Bytes [off, off + len); out begins empty, and holds what was read so far when it goes on behind MS_EMORE.
+ */
+MS_MUST_USE enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off,
+                                       uint64_t len, struct str *out);
 /* Where a section lies, in bytes of prefix and blob. MS_ENOTFOUND. */
 MS_MUST_USE enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec,
                                           struct mime_range *out);

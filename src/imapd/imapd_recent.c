@@ -1,10 +1,11 @@
 /*
  * imapd_recent.c - \Recent: which messages some session of this process was told of.
  *
- * RFC 3501 2.3.2: a message is recent to the first session that was notified of it; where that cannot be known it should be
- * taken as recent. One mark per mailbox, kept for the life of the process: UIDs below it have been told. Marks are in a table
- * of slots that are taken once and never given back, so all loops share it with two atomic words a slot. When the table is
- * full, further mailboxes have no mark: their messages are always recent.
+ * RFC 3501 2.3.2: a message is recent to the first session that was notified of it; where that cannot be
+ * known it should be taken as recent. One mark per mailbox, kept for the life of the process: UIDs below it
+ * have been told. Marks are in a table of slots that are taken once and never given back, so all loops share
+ * it with two atomic words a slot. When the table is full, further mailboxes have no mark: their messages are
+ * always recent.
  */
 #include <stdatomic.h>
 
@@ -52,7 +53,8 @@ static struct recent_slot *recent_slot(struct imapd_recent *r, uint64_t key, boo
 
         if (there == 0 && !take)
             return NULL;
-        if (there == key || (there == 0 && atomic_compare_exchange_strong(&slot->key, &there, key)) || there == key)
+        if (there == key || (there == 0 && atomic_compare_exchange_strong(&slot->key, &there, key)) ||
+            there == key)
             return slot;
     }
     return NULL;
@@ -65,7 +67,8 @@ uint32_t imapd_recent_get(struct imapd_recent *r, const struct partition *p, uin
     return slot ? atomic_load(&slot->mark) : 0;
 }
 
-uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox, uint32_t uidnext)
+uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
+                            uint32_t uidnext)
 {
     struct recent_slot *slot = recent_slot(r, recent_key(p, mailbox), true);
     uint32_t was = slot ? atomic_load(&slot->mark) : 0;

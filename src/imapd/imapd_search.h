@@ -1,8 +1,9 @@
 /*
  * imapd_search.h - evaluation of a SEARCH tree for one message, in three values.
  *
- * First it is asked with the row alone; a result that depends on the structure record or on the header is UNKNOWN, and is
- * asked for again when these have been read. So a message is opened only when flags, dates and sizes do not decide.
+ * First it is asked with the row alone; a result that depends on the structure record or on the header is
+ * UNKNOWN, and is asked for again when these have been read. So a message is opened only when flags, dates
+ * and sizes do not decide.
  */
 #ifndef IMAPD_SEARCH_H
 #define IMAPD_SEARCH_H

@@ -1,8 +1,9 @@
 /*
  * imapd_search_eval.c - does a message match? RFC 3501 6.4.4. Pure.
  *
- * Text keys compare octets of the decoded field (RFC 2047) with the search string, ASCII letters in any case. KEYWORD keys
- * carry the bit of the keyword in `number` (>= STORE_KEYWORDS_MAX: the mailbox has no such keyword), sets are resolved.
+ * Text keys compare octets of the decoded field (RFC 2047) with the search string, ASCII letters in any case.
+ * KEYWORD keys carry the bit of the keyword in `number` (>= STORE_KEYWORDS_MAX: the mailbox has no such
+ * keyword), sets are resolved.
  */
 #include "imapd_search.h"
 
@@ -175,7 +176,8 @@ enum search_is imapd_search_eval(const struct imap_search_key *key, const struct
     case IMAP_SEARCH_BEFORE:
     case IMAP_SEARCH_ON:
     case IMAP_SEARCH_SINCE:
-        return eval_date(key->op, day_of((int64_t)sub->row->internaldate_us, sub->row->internaldate_zone), key->days);
+        return eval_date(key->op, day_of((int64_t)sub->row->internaldate_us, sub->row->internaldate_zone),
+                         key->days);
     case IMAP_SEARCH_SENTBEFORE:
     case IMAP_SEARCH_SENTON:
     case IMAP_SEARCH_SENTSINCE:

@@ -1,6 +1,7 @@
 /*
  * imapd_seqmap.h - message sequence numbers of one session, as runs of consecutive UIDs.
- * A mailbox without holes is one run of 12 bytes, whatever its size. Sequence numbers are from 1, 0 means none.
+ * A mailbox without holes is one run of 12 bytes, whatever its size. Sequence numbers are from 1, 0 means
+ * none.
  */
 #ifndef IMAPD_SEQMAP_H
 #define IMAPD_SEQMAP_H
@@ -29,9 +30,9 @@ uint32_t imapd_seqmap_seq(const struct imapd_seqmap *m, uint32_t uid);
 bool imapd_seqmap_piece(const struct imapd_seqmap *m, uint32_t first, uint32_t last, struct store_run *out);
 /* New messages: first is above every UID so far. */
 void imapd_seqmap_add(struct imapd_seqmap *m, uint32_t first, uint32_t count);
-/* They go, in one pass. runs as in a change record: ascending, disjoint; UIDs that are not in the map are passed over. gone
- * (may be NULL) hears of each piece: `count` messages that follow each other, the first of them numbered seq at the moment
- * when all pieces before it have gone. */
+/* They go, in one pass. runs as in a change record: ascending, disjoint; UIDs that are not in the map are
+ * passed over. gone (may be NULL) hears of each piece: `count` messages that follow each other, the first of
+ * them numbered seq at the moment when all pieces before it have gone. */
 typedef void imapd_gone_fn(void *owner, uint32_t seq, uint32_t count);
 void imapd_seqmap_remove(struct imapd_seqmap *m, struct slice runs, imapd_gone_fn *gone, void *owner);
 

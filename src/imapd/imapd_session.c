@@ -10,9 +10,10 @@
  *                             RUN --> LITERAL --message is in--> RUN ...    APPEND
  *           any --> CLOSE
  *
- * Invariants: (1) cmd.row != NULL in every phase but READ and CLOSE; (2) input is read in READ, LINE and LITERAL only, so
- * commands are executed one after another in the order of their tags; (3) when a callback returns to the loop, w->out is
- * empty; (4) in CLOSE nothing is outstanding: no request, reader, hook or timer.
+ * Invariants: (1) cmd.row != NULL in every phase but READ and CLOSE; (2) input is read in READ, LINE and
+ * LITERAL only, so commands are executed one after another in the order of their tags; (3) when a callback
+ * returns to the loop, w->out is empty; (4) in CLOSE nothing is outstanding: no request, reader, hook or
+ * timer.
  */
 #include "imapd_priv.h"
 
@@ -335,7 +336,8 @@ static void on_closed(void *owner, enum net_close_why why)
         session_let_go(s);
         imapd_enter_phase(s, IMAPD_PH_CLOSE);
     }
-    OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""), OBS_C("why", names[why]));
+    OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""),
+              OBS_C("why", names[why]));
     imapd_session_discard(s);
     if (handle)
         dispatch_session_closed(handle); /* may end the worker */

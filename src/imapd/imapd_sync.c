@@ -1,19 +1,20 @@
 /*
  * imapd_sync.c - brings a client up to date with its mailbox (storage rule 6.1).
  *
- * The change log is read from where the session stands; each record is told completely before the session counts it as
- * known, so the work can be cut between records, with a new snapshot for each slice. When the log has been read to its end,
- * messages with UIDs that are new to the session enter its map and EXISTS is sent.
+ * The change log is read from where the session stands; each record is told completely before the session
+ * counts it as known, so the work can be cut between records, with a new snapshot for each slice. When the
+ * log has been read to its end, messages with UIDs that are new to the session enter its map and EXISTS is
+ * sent.
  *
  *   box->modseq          all FLAGS records up to here were told
  *   box->vanish_modseq   all VANISHED records up to here were told; stays behind while EXPUNGE is not allowed
  *                        (RFC 3501 7.4.1: not at the end of FETCH, STORE, SEARCH)
  *
- * A FLAGS record tells of messages whose last change it is; the others come with a later record. Messages that the session
- * does not know yet are left out: the client asks for them when it has heard EXISTS.
+ * A FLAGS record tells of messages whose last change it is; the others come with a later record. Messages
+ * that the session does not know yet are left out: the client asks for them when it has heard EXISTS.
  *
- * Below the floor of the log everything is compared: what is in the map but not in the mailbox has gone, flags of messages
- * changed since are sent.
+ * Below the floor of the log everything is compared: what is in the map but not in the mailbox has gone,
+ * flags of messages changed since are sent.
  */
 #include "imapd_priv.h"
 
@@ -65,7 +66,8 @@ static void on_gone(void *owner, uint32_t seq, uint32_t count)
 {
     struct imapd_session *s = owner;
 
-    /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one number. */
+    /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one
+     * number. */
     while (count--)
         str_addf(imapd_out(s), "* %u EXPUNGE\r\n", seq);
     imapd_flush(s);

@@ -4,8 +4,9 @@
  *   count (in slices): messages and bytes of all parts, for the check of quota with the first
  *   post part, wait until it is visible, next part ... until no messages are left
  *
- * What is left is named with each part, for the start after a crash: at most STORE_RUNS_MAX runs. Of a longer rest the first
- * ones are named, so after a crash in the middle of such a COPY its end may be missing; the client has had no OK for it.
+ * What is left is named with each part, for the start after a crash: at most STORE_RUNS_MAX runs. Of a longer
+ * rest the first ones are named, so after a crash in the middle of such a COPY its end may be missing; the
+ * client has had no OK for it.
  */
 #include "imapd_priv.h"
 

@@ -31,7 +31,8 @@ void imapd_view_close(struct imapd_view *v)
     part_snap_end(&v->snap);
 }
 
-/* Rows are asked for in ascending order as a rule, so the cursor mostly stands where it is wanted, or one before. */
+/* Rows are asked for in ascending order as a rule, so the cursor mostly stands where it is wanted, or one
+ * before. */
 enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_message *out)
 {
     enum ms_err err = MS_OK;

@@ -104,7 +104,7 @@ static void worker_drain(void *worker)
 
     w->draining = true;
     LIST_FOREACH_SAFE(&w->sessions, node)
-        imapd_session_drain(LIST_ENTRY(node, struct imapd_session, node));
+    imapd_session_drain(LIST_ENTRY(node, struct imapd_session, node));
 }
 
 static void worker_close(void *worker)

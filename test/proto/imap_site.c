@@ -1,0 +1,316 @@
+#include "imap_site.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define OK(expr)   assert_int_equal((expr), MS_OK)
+#define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
+
+static const struct conf_table *const tables[] = {&imapd_table};
+
+static void load_conf(struct isite *site, const char *yaml)
+{
+    struct conf_report report;
+    struct str errors;
+
+    str_init(&errors, 0);
+    conf_report_init(&report);
+    if (conf_parse_bytes(tables, 1, slice_cstr(yaml), "test.yaml", &report, &site->conf)) {
+        conf_report_emit(&report, &errors);
+        fail_msg("%s", str_cstr(&errors));
+    }
+    conf_report_fini(&report);
+    str_fini(&errors);
+}
+
+static void add_user(struct isite *site, const char *login, const char *partition, uint64_t quota_messages)
+{
+    struct ms_errinfo why;
+    const struct account_new user = {.login = slice_cstr(login),
+                                     .password = SLICE_LIT("secret"),
+                                     .partition = slice_cstr(partition),
+                                     .quota_messages = quota_messages};
+
+    if (account_dir_add(site->directory, &user, &why))
+        fail_msg("%s: %s", login, why.text);
+}
+
+static void open_directory(struct isite *site)
+{
+    char path[96];
+    struct ms_errinfo why;
+
+    snprintf(path, sizeof path, "%s/directory.mdb", site->dir);
+    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1};
+    if (account_open(&conf, "example.org", true, &site->directory, &why))
+        fail_msg("%s", why.text);
+    add_user(site, "alice@example.org", "", 0);
+    add_user(site, "bob@example.org", "main", 3);
+    add_user(site, "lost@example.org", "elsewhere", 0);
+    site->accounts = account_client_create(site->directory, site->loop);
+}
+
+static void open_partition(struct isite *site)
+{
+    char dir[96];
+    struct ms_errinfo why;
+    struct part_report report = {0};
+
+    snprintf(dir, sizeof dir, "%s/main", site->dir);
+    const struct partition_conf conf = {.name = "main",
+                                        .dir = dir,
+                                        .segment_bytes = JOURNAL_SEGMENT_MIN,
+                                        .map_bytes = (uint64_t)1 << 30,
+                                        .ballast_bytes = 1 << 20,
+                                        .flush = false}; /* nothing is cut off here */
+    if (partition_open(&conf, true, &site->partition, &why))
+        fail_msg("%s", why.text);
+    store_register(site->partition);
+    str_init(&report.text, 0);
+    if (partition_recover(site->partition, PART_RECOVER_NORMAL, &report, &why))
+        fail_msg("%s", why.text);
+    str_fini(&report.text);
+    site->client = part_client_create(site->partition, site->loop);
+}
+
+static struct part_client *partition_of(void *owner, struct loop *loop, const char *name)
+{
+    struct isite *site = owner;
+
+    assert_ptr_equal(loop, site->loop);
+    return strcmp(name, "") == 0 || strcmp(name, "main") == 0 ? site->client : NULL;
+}
+
+static void load_tls(struct isite *site)
+{
+    char cert[96], key[96];
+    struct ms_errinfo why;
+
+    snprintf(cert, sizeof cert, "%s/cert.pem", site->dir);
+    snprintf(key, sizeof key, "%s/key.pem", site->dir);
+    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) ||
+        net_tls_load(cert, key, &site->tls, &why))
+        fail_msg("%s", why.text);
+}
+
+void isite_open(struct isite *site, const char *yaml)
+{
+    struct ms_errinfo why;
+
+    *site = (struct isite){.posted = 0};
+    if (!getenv("TEST_IMAP_LOG"))
+        obs_set_level(OBS_ERROR, OBS_LOGFMT);
+    snprintf(site->dir, sizeof site->dir, "%s", "/tmp/test_imap.XXXXXX");
+    assert_non_null(mkdtemp(site->dir));
+    load_conf(site, yaml);
+    site->bus = bus_create();
+    site->loop = loop_create_virtual(1, "loop1", 1000000);
+    bus_ep_create(site->bus, "loop1", site->loop);
+    site->pool = loop_pool_create("cold", 1, 64);
+    open_directory(site);
+    open_partition(site);
+    load_tls(site);
+    site->env = (struct imapd_env){.tls = site->tls,
+                                   .allow_plaintext_auth = true,
+                                   .hostname = "mx.example.org",
+                                   .conf = site->conf,
+                                   .partition_of = partition_of,
+                                   .partition_owner = site};
+    site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop, .accounts = site->accounts};
+    imapd_env_init(&site->env);
+    if (partition_start(site->partition, site->bus, site->pool, &why))
+        fail_msg("%s", why.text);
+}
+
+void isite_close(struct isite *site)
+{
+    char cmd[128];
+
+    partition_stop(site->partition);
+    isite_turn(site);
+    imapd_env_fini(&site->env);
+    account_client_destroy(&site->accounts);
+    account_close(&site->directory);
+    loop_pool_destroy(&site->pool);
+    partition_close(&site->partition);
+    net_tls_unref(&site->tls);
+    loop_destroy(&site->loop);
+    bus_destroy(&site->bus);
+    conf_unref(&site->conf);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", site->dir);
+    assert_int_equal(system(cmd), 0);
+}
+
+void isite_turn(struct isite *site)
+{
+    const struct timespec moment = {.tv_nsec = 500000};
+
+    if (!loop_turn(site->loop))
+        nanosleep(&moment, NULL);
+}
+
+/* -- the store behind the sessions' backs */
+uint64_t isite_account(struct isite *site, const char *login)
+{
+    struct account_entry entry;
+    uint64_t request;
+
+    OK(account_find(site->accounts, slice_cstr(login), &entry, NULL, NULL, NULL, &request));
+    return entry.id;
+}
+
+uint64_t isite_mailbox(struct isite *site, const char *login, const char *name)
+{
+    struct part_snap snap;
+    uint64_t id;
+
+    OK(part_snap_begin(site->partition, &snap));
+    OK(store_mailbox_find(&snap, isite_account(site, login), slice_cstr(name), &id));
+    part_snap_end(&snap);
+    return id;
+}
+
+static void on_posted(void *owner, uint64_t request, const struct part_reply *reply)
+{
+    struct isite *site = owner;
+    struct rd r = rd_make(reply->result);
+    struct store_result res;
+
+    OK(reply->err);
+    OK(store_result_next(&r, &res));
+    OK(res.err);
+    site->posted++;
+}
+
+void isite_post(struct isite *site, struct part_rec *rec)
+{
+    uint64_t request;
+
+    OK(part_post(site->client, rec, on_posted, site, &request));
+    site->posted_want++;
+    for (unsigned i = 0; i < WAIT_TURNS && site->posted < site->posted_want; i++)
+        isite_turn(site);
+    assert_int_equal(site->posted, site->posted_want);
+}
+
+void isite_deliver(struct isite *site, const char *login, const char *prefix, struct slice message)
+{
+    struct part_body *body = part_body_create(site->client, 1 << 20, NULL, NULL);
+    struct store_target target = {.account = isite_account(site, login),
+                                  .mailbox = isite_mailbox(site, login, "INBOX"),
+                                  .owner = slice_cstr(login),
+                                  .name = SLICE_LIT("INBOX"),
+                                  .prefix = slice_cstr(prefix)};
+    struct store_delivery d = {.internaldate_us = 1700000000000000};
+    struct mime_message m;
+    struct part_rec rec;
+    struct str cache;
+
+    mime_message_init(&m);
+    str_init(&cache, 0);
+    part_rec_init(&rec);
+    mime_message_parse(&message, 1, &m);
+    OK(mime_cache_emit(&m, &cache));
+    OK(part_body_add(body, message));
+    OK(part_body_finish(body, str_slice(&cache), false));
+    OK(store_op_deliver(&rec, body, 0, &d, &target, 1));
+    isite_post(site, &rec);
+    part_body_destroy(&body);
+    part_rec_fini(&rec);
+    str_fini(&cache);
+    mime_message_fini(&m);
+}
+
+/* -- sessions */
+void isession_open(struct isession *s, struct isite *site, enum dispatch_tls tls)
+{
+    static uint64_t number = 0x100;
+    const struct dispatch_service_conf conf = {.tls = tls};
+
+    *s = (struct isession){.site = site};
+    s->worker = imapd_proto.worker_open(&site->env, NULL, site->loop, &conf, "test");
+    s->stream = imapd_mem_open(s->worker, "192.0.2.7", ++number);
+    str_init(&s->sink.output, 0);
+    net_mem_attach(s->stream, &s->sink);
+}
+
+void isession_close(struct isession *s)
+{
+    if (!s->sink.closed)
+        net_abort(s->stream, NET_CLOSED_BY_US);
+    assert_true(isession_wait_closed(s));
+    imapd_proto.worker_close(s->worker);
+    str_fini(&s->sink.output);
+}
+
+void isession_feed(struct isession *s, struct slice bytes, bool by_bytes)
+{
+    size_t step = by_bytes ? 1 : MS_MAX(bytes.len, 1);
+
+    for (size_t i = 0; i < bytes.len && !s->sink.closed; i += step) {
+        net_mem_feed(s->stream, slice_sub(bytes, i, step));
+        loop_turn(s->site->loop);
+    }
+}
+
+bool isession_line(struct isession *s, struct slice *line_out)
+{
+    for (unsigned i = 0; i < WAIT_TURNS; i++) {
+        struct slice rest = slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX);
+        ssize_t end = slice_find(rest, SLICE_LIT("\r\n"));
+
+        if (end >= 0) {
+            *line_out = slice_sub(rest, 0, (size_t)end);
+            s->seen += (size_t)end + 2;
+            return true;
+        }
+        if (s->sink.closed)
+            return false;
+        isite_turn(s->site);
+    }
+    return false;
+}
+
+bool isession_wait_closed(struct isession *s)
+{
+    for (unsigned i = 0; i < WAIT_TURNS && !s->sink.closed; i++)
+        isite_turn(s->site);
+    return s->sink.closed;
+}
+
+void isession_quiet(struct isite *site)
+{
+    for (unsigned i = 0; i < 40; i++)
+        isite_turn(site);
+}
+
+static bool matches(const char *pattern, const uint8_t *text, const uint8_t *end)
+{
+    for (; *pattern; pattern++, text++) {
+        if (strncmp(pattern, "{*}", 3) == 0) {
+            for (const uint8_t *from = text; from <= end; from++)
+                if (matches(pattern + 3, from, end))
+                    return true;
+            return false;
+        }
+        if (strncmp(pattern, "{#}", 3) == 0) {
+            if (text == end || !ms_ascii_is_digit(*text))
+                return false;
+            while (text < end && ms_ascii_is_digit(*text))
+                text++;
+            pattern += 2;
+            text--;
+            continue;
+        }
+        if (text == end || (uint8_t)*pattern != *text)
+            return false;
+    }
+    return text == end;
+}
+
+bool ipattern_matches(const char *pattern, struct slice text)
+{
+    return matches(pattern, text.ptr, text.ptr + text.len);
+}

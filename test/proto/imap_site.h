@@ -1,0 +1,64 @@
+/*
+ * imap_site.h - a small mail site for protocol tests of imapd: a directory, one partition that really runs,
+ * and a virtual loop with sessions over the memory transport.
+ */
+#ifndef TEST_IMAP_SITE_H
+#define TEST_IMAP_SITE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "ms/imapd.h"
+#include "ms/obs.h"
+#include "ms/store.h"
+
+struct isite {
+    char dir[64];
+    struct conf *conf;
+    struct account *directory;
+    struct account_client *accounts;
+    struct bus *bus;
+    struct loop *loop;
+    struct loop_pool *pool;
+    struct partition *partition;
+    struct part_client *client;
+    struct net_tls *tls;
+    struct imapd_env env;
+    uint64_t posted; /* answers of isite_post */
+    uint64_t posted_want;
+};
+
+/* alice, bob (3 messages at most) and lost (a partition that is not here); password "secret". yaml: section
+ * imap. */
+void isite_open(struct isite *site, const char *yaml);
+void isite_close(struct isite *site);
+void isite_turn(struct isite *site); /* the loop, and a moment for the threads */
+/* Delivers to the INBOX of a user who has logged in before: prefix and message. */
+void isite_deliver(struct isite *site, const char *login, const char *prefix, struct slice message);
+/* Posts what is in rec and waits until it is visible. */
+void isite_post(struct isite *site, struct part_rec *rec);
+uint64_t isite_account(struct isite *site, const char *login);
+uint64_t isite_mailbox(struct isite *site, const char *login, const char *name);
+
+struct isession {
+    struct isite *site;
+    void *worker;
+    struct net_stream *stream;
+    struct net_mem_sink sink;
+    size_t seen; /* output matched so far */
+};
+void isession_open(struct isession *s, struct isite *site, enum dispatch_tls tls);
+void isession_close(struct isession *s);
+void isession_feed(struct isession *s, struct slice bytes, bool by_bytes);
+/* Waits for a line that is not yet seen, without CRLF. false: closed, or none came. */
+bool isession_line(struct isession *s, struct slice *line_out);
+bool isession_wait_closed(struct isession *s);
+void isession_quiet(struct isite *site); /* turns until nothing more can come */
+
+/* {*} any text, {#} digits; all else as it stands. */
+bool ipattern_matches(const char *pattern, struct slice text);
+
+#endif

@@ -1,0 +1,370 @@
+/*
+ * proto_imap.c - plays scripts against real IMAP sessions: over the memory transport, on a virtual loop, with
+ * a partition that really runs. Each script is played twice: with whole lines, and one byte in each turn.
+ *
+ *   # comment
+ *   ! tls none|starttls|implicit     (before the first other line; default none)
+ *   ! plaintext off                  passwords need TLS
+ *   ! conf KEY: VALUE                of section imap
+ *   ! lines only                     not byte by byte (large inputs)
+ *   C: text                          the client sends a line
+ *   C< text                          without CRLF; \r \n \t \0 \xHH \R<count>{text}
+ *   S: pattern                       the next line; {*} any text, {#} digits
+ *   S- pattern                       lines are passed over up to one that matches
+ *   B: count pattern                 so many of the next bytes begin with pattern and are taken (large
+ * literals) W: ms                            time passes E:                               the session ends,
+ * nothing more comes Q:                               nothing more came D:                               the
+ * worker is told to drain P: prefix | message              delivered to alice's INBOX, escapes as above F:
+ * mailbox count                 alice's session 1 appends so many small messages
+ *
+ * A digit behind the letter (C2:) names another session; the default is 1.
+ */
+#include "imap_site.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SESSIONS_MAX 4
+
+struct play {
+    const char *path;
+    unsigned line_number;
+    bool by_bytes, lines_only, is_open;
+    enum dispatch_tls tls;
+    bool no_plaintext;
+    struct isite site;
+    struct isession s[SESSIONS_MAX];
+    bool has[SESSIONS_MAX];
+    struct str conf, text;
+};
+
+static void play_fail(const struct play *p, const char *what, struct slice got)
+{
+    fail_msg("%s:%u (%s): %s: \"" SLICE_FMT "\"", p->path, p->line_number, p->by_bytes ? "bytes" : "lines",
+             what, SLICE_ARG(slice_sub(got, 0, 2000)));
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
+}
+
+static void unescape(const char *in, size_t len, struct str *out);
+
+/* \R<count>{text} */
+static size_t repeat(const char *in, struct str *out)
+{
+    char *open;
+    unsigned long n = strtoul(in, &open, 10);
+    const char *end = strchr(open, '}');
+
+    assert_true(*open == '{' && end);
+    while (n-- > 0)
+        unescape(open + 1, (size_t)(end - open - 1), out);
+    return (size_t)(end + 1 - in);
+}
+
+static void unescape(const char *in, size_t len, struct str *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (in[i] != '\\') {
+            str_add_byte(out, (uint8_t)in[i]);
+            continue;
+        }
+        switch (in[++i]) {
+        case 'r':
+            str_add_byte(out, '\r');
+            break;
+        case 'n':
+            str_add_byte(out, '\n');
+            break;
+        case 't':
+            str_add_byte(out, '\t');
+            break;
+        case '0':
+            str_add_byte(out, 0);
+            break;
+        case 'x':
+            str_add_byte(out, (uint8_t)(hex_digit(in[i + 1]) << 4 | hex_digit(in[i + 2])));
+            i += 2;
+            break;
+        case 'R':
+            i += repeat(in + i + 1, out);
+            break;
+        default:
+            str_add_byte(out, (uint8_t)in[i]);
+        }
+    }
+}
+
+static void setting(struct play *p, const char *text)
+{
+    static const char *const tls[] = {"none", "starttls", "implicit"};
+
+    assert_false(p->is_open);
+    if (strncmp(text, "conf ", 5) == 0) {
+        if (p->conf.len == 0)
+            str_add_cstr(&p->conf, "imap:\n");
+        str_addf(&p->conf, "  %s\n", text + 5);
+    } else if (strcmp(text, "plaintext off") == 0) {
+        p->no_plaintext = true;
+    } else if (strcmp(text, "lines only") == 0) {
+        p->lines_only = true;
+    } else if (strncmp(text, "tls ", 4) == 0) {
+        for (unsigned i = 0; i < 3; i++)
+            p->tls = strcmp(text + 4, tls[i]) == 0 ? (enum dispatch_tls)i : p->tls;
+    } else {
+        play_fail(p, "unknown setting", slice_cstr(text));
+    }
+}
+
+static struct isession *session(struct play *p, unsigned n)
+{
+    if (!p->is_open) {
+        p->is_open = true;
+        isite_open(&p->site, str_cstr(&p->conf));
+        p->site.env.allow_plaintext_auth = !p->no_plaintext;
+    }
+    assert_true(n < SESSIONS_MAX);
+    if (!p->has[n]) {
+        p->has[n] = true;
+        isession_open(&p->s[n], &p->site, p->tls);
+    }
+    return &p->s[n];
+}
+
+static void expect_line(struct play *p, struct isession *s, const char *pattern, bool pass_over)
+{
+    struct slice line;
+
+    do {
+        if (!isession_line(s, &line))
+            play_fail(p, s->sink.closed ? "closed instead of an answer" : "no answer", slice_cstr(pattern));
+        if (ipattern_matches(pattern, line))
+            return;
+    } while (pass_over);
+    play_fail(p, "wrong answer", line);
+}
+
+static void expect_bytes(struct play *p, struct isession *s, const char *text)
+{
+    char *rest;
+    unsigned long count = strtoul(text, &rest, 10);
+
+    str_reset(&p->text);
+    unescape(rest + 1, strlen(rest + 1), &p->text);
+    for (unsigned i = 0; i < 20000 && s->sink.output.len - s->seen < count && !s->sink.closed; i++)
+        isite_turn(&p->site);
+    if (s->sink.output.len - s->seen < count)
+        play_fail(p, "too few bytes", slice_sub(str_slice(&s->sink.output), s->seen, 200));
+    if (!slice_has_prefix(slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX), str_slice(&p->text)))
+        play_fail(p, "wrong bytes", slice_sub(str_slice(&s->sink.output), s->seen, 200));
+    s->seen += count;
+}
+
+static void expect_nothing(struct play *p, struct isession *s)
+{
+    if (s->seen != s->sink.output.len)
+        play_fail(p, "unexpected output", slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX));
+}
+
+static void fill(struct play *p, struct isession *s, const char *text)
+{
+    char mailbox[64], pattern[32];
+    unsigned count;
+
+    assert_int_equal(sscanf(text, "%63s %u", mailbox, &count), 2);
+    for (unsigned i = 1; i <= count; i++) {
+        char message[96];
+
+        snprintf(message, sizeof message, "Subject: message %u\r\n\r\ntext %u\r\n", i, i);
+        str_reset(&p->text);
+        str_addf(&p->text, "fill%u APPEND %s {%zu+}\r\n%s\r\n", i, mailbox, strlen(message), message);
+        isession_feed(s, str_slice(&p->text), false);
+    }
+    snprintf(pattern, sizeof pattern, "fill%u OK {*}", count);
+    expect_line(p, s, pattern, true);
+}
+
+static void deliver(struct play *p, char *text)
+{
+    char *bar = strchr(text, '|');
+    struct str prefix;
+
+    assert_non_null(bar);
+    str_init(&prefix, 0);
+    str_reset(&p->text);
+    unescape(text, (size_t)(bar - text), &prefix);
+    unescape(bar + 1, strlen(bar + 1), &p->text);
+    isite_deliver(&p->site, "alice@example.org", str_cstr(&prefix), str_slice(&p->text));
+    str_fini(&prefix);
+}
+
+static void send(struct play *p, struct isession *s, const char *text, bool line)
+{
+    str_reset(&p->text);
+    if (line)
+        str_addf(&p->text, "%s\r\n", text);
+    else
+        unescape(text, strlen(text), &p->text);
+    isession_feed(s, str_slice(&p->text), p->by_bytes);
+}
+
+static void wait_end(struct play *p, struct isession *s)
+{
+    if (!isession_wait_closed(s))
+        play_fail(p, "still open", slice_cstr(""));
+    expect_nothing(p, s);
+}
+
+static void play_do(struct play *p, struct isession *s, char what, char mark, char *rest)
+{
+    switch (what) {
+    case 'C':
+        send(p, s, rest, mark == ':');
+        break;
+    case 'S':
+        expect_line(p, s, rest, mark == '-');
+        break;
+    case 'B':
+        expect_bytes(p, s, rest);
+        break;
+    case 'W':
+        isession_quiet(&p->site);
+        loop_advance(p->site.loop, strtoul(rest, NULL, 10));
+        break;
+    case 'E':
+        wait_end(p, s);
+        break;
+    case 'Q':
+        isession_quiet(&p->site);
+        expect_nothing(p, s);
+        break;
+    case 'D':
+        imapd_proto.worker_drain(s->worker);
+        break;
+    case 'P':
+        deliver(p, rest);
+        break;
+    case 'F':
+        fill(p, s, rest);
+        break;
+    default:
+        play_fail(p, "unknown line", slice_make(&what, 1));
+    }
+}
+
+static void play_line(struct play *p, char *line)
+{
+    unsigned n = 1;
+    char *at = line;
+
+    if (line[0] == '\0' || line[0] == '#')
+        return;
+    if (line[0] == '!') {
+        setting(p, line + 2);
+        return;
+    }
+    at++;
+    if (ms_ascii_is_digit((uint8_t)*at))
+        n = (unsigned)(*at++ - '0');
+    if (*at != ':' && *at != '<' && *at != '-')
+        play_fail(p, "unknown line", slice_cstr(line));
+    play_do(p, session(p, n), line[0], *at, at[1] == ' ' ? at + 2 : at + 1);
+}
+
+static void on_problem(void *owner, const char *line)
+{
+    fail_msg("%s: %s", (const char *)owner, line);
+}
+
+static void play_end(struct play *p)
+{
+    struct ms_errinfo why;
+
+    isession_quiet(&p->site);
+    for (unsigned i = 0; i < SESSIONS_MAX; i++)
+        if (p->has[i]) {
+            expect_nothing(p, &p->s[i]);
+            isession_close(&p->s[i]);
+        }
+    assert_int_equal(partition_verify(p->site.partition, on_problem, (void *)(uintptr_t)p->path, &why),
+                     MS_OK);
+    isite_close(&p->site);
+}
+
+static void play_script(const char *path, bool by_bytes)
+{
+    struct play p = {.path = path, .by_bytes = by_bytes};
+    char line[8192];
+    FILE *f = fopen(path, "r");
+
+    assert_non_null(f);
+    str_init(&p.conf, 0);
+    str_init(&p.text, 0);
+    while (fgets(line, sizeof line, f) && !(p.lines_only && by_bytes)) {
+        line[strcspn(line, "\n")] = '\0';
+        p.line_number++;
+        play_line(&p, line);
+    }
+    fclose(f);
+    assert_true(p.is_open || (p.lines_only && by_bytes));
+    if (p.is_open)
+        play_end(&p);
+    str_fini(&p.conf);
+    str_fini(&p.text);
+}
+
+static void in_lines(void **state)
+{
+    play_script(*state, false);
+}
+
+static void in_bytes(void **state)
+{
+    play_script(*state, true);
+}
+
+static bool is_script(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 7 && strcmp(name + len - 7, ".script") == 0;
+}
+
+enum { TESTS_MAX = 400 };
+
+static size_t add_script(struct CMUnitTest *tests, size_t n, char *path)
+{
+    assert_true(n + 2 <= TESTS_MAX);
+    tests[n] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
+    tests[n + 1] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
+    return n + 2;
+}
+
+int main(int argc, char **argv)
+{
+    static struct CMUnitTest tests[TESTS_MAX];
+    size_t n = 0;
+
+    for (int i = 1; i < argc; i++) {
+        struct dirent **names;
+        int count = is_script(argv[i]) ? 0 : scandir(argv[i], &names, NULL, alphasort);
+
+        if (is_script(argv[i]))
+            n = add_script(tests, n, argv[i]);
+        for (int j = 0; j < count; j++) {
+            size_t bytes = strlen(argv[i]) + strlen(names[j]->d_name) + 2;
+            char *path = ms_alloc(bytes);
+
+            snprintf(path, bytes, "%s/%s", argv[i], names[j]->d_name);
+            if (is_script(path))
+                n = add_script(tests, n, path);
+        }
+    }
+    if (n == 0)
+        return 1;
+    return _cmocka_run_group_tests("imap", tests, n, NULL, NULL);
+}
