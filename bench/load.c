@@ -27,13 +27,14 @@ void load_error(struct load_conn *c, const char *what, const char *detail, size_
 /* A message is its own header, unlike any other, and the tail that all share: SIZE octets together. In DATA
  * the tail ends with the dot, in a literal with the end of the command line. */
 static const char header_form[] =
-    "From: Load <%s>\r\nTo: Readers <readers@example.org>\r\nSubject: Message %010llu of connection %05u\r\n"
+    "From: Load <load@example.org>\r\nTo: Readers <readers@example.org>\r\nSubject: Message %010llu of "
+    "connection %05u\r\n"
     "Date: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%020llu.%010ld.%05u@load.invalid>\r\n"
     "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n";
 
 void load_message_header(struct load_conn *c)
 {
-    load_text_addf(&c->text, header_form, c->load->opts.from, (unsigned long long)c->operation, c->number,
+    load_text_addf(&c->text, header_form, (unsigned long long)c->operation, c->number,
                    (unsigned long long)c->operation, (long)getpid(), c->number);
 }
 
@@ -71,10 +72,19 @@ static void next_operation(struct load_conn *c)
     load->proto->begin(c);
 }
 
+static void look_at_server(struct load *load, struct load_proc *out)
+{
+    if (load->opts.pid && !load_proc_read(load->opts.pid, out)) {
+        fprintf(stderr, "load: --pid: process %llu cannot be read\n", (unsigned long long)load->opts.pid);
+        exit(66);
+    }
+}
+
 /* Everybody who is still there is ready: the clock starts. */
 static void start(struct load *load)
 {
     load->phase = LOAD_RUN;
+    look_at_server(load, &load->stat.before);
     load->stat.begun_ns = load->stat.ended_ns = load_now_ns();
     load->stop_ns = load->stat.begun_ns + load->opts.seconds * 1000000000;
     for (uint64_t i = 0; i < load->opts.connections; i++) {
@@ -186,6 +196,7 @@ int main(int argc, char **argv)
     if (!prepare(&load))
         return 71;
     run(&load);
+    look_at_server(&load, &load.stat.after);
     load_stat_print(&load.stat, &load.opts);
     for (uint64_t i = 0; i < load.opts.connections; i++) {
         load_text_free(&load.conns[i].text);

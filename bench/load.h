@@ -48,6 +48,7 @@ struct load_opts {
     uint64_t window;
     uint64_t idle_ms;
     uint64_t timeout; /* seconds without a reply */
+    uint64_t pid;     /* of the server, 0: not looked at */
     const char *from, *rcpt_format, *user, *password, *mailbox;
     bool pipeline, allow_errors, json;
 };
@@ -55,22 +56,28 @@ struct load_opts {
 bool load_opts_parse(struct load_opts *o, int argc, char **argv);
 const char *load_proto_name(const struct load_opts *o); /* "lmtp", "imap fetch-flags" */
 
-/* -- sums
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- sums ---- */
+struct load_proc { /* what another process has used up so far */
+    uint64_t cpu_us;
+    uint64_t wakeups; /* voluntary context switches of all threads */
+    uint64_t threads;
+};
+bool load_proc_read(uint64_t pid, struct load_proc *out);
+
 struct load_stat {
     uint64_t begun_ns, ended_ns;
     uint64_t done, failed; /* operations */
     uint64_t errors;       /* replies that were not the hoped for, and lost connections */
     uint64_t recipients, items;
-    uint32_t *us; /* a latency per operation done */
+    struct load_proc before, after; /* of the server */
+    uint32_t *us;                   /* a latency per operation done */
     size_t us_size;
 };
 uint64_t load_now_ns(void);
 void load_stat_add(struct load_stat *s, uint64_t latency_ns);
 void load_stat_print(struct load_stat *s, const struct load_opts *o);
 
-/* -- text
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- text ---- */
 struct load_text {
     char *p;
     size_t len, size;
@@ -82,8 +89,7 @@ void load_text_format(struct load_text *t, const char *format, uint64_t number);
 void load_text_free(struct load_text *t);
 void load_text_base64(struct load_text *t, const void *bytes, size_t len);
 
-/* -- connections and run
- * --------------------------------------------------------------------------------------- */
+/* ---- connections and run ---- */
 struct load;
 struct load_conn;
 

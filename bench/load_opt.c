@@ -14,7 +14,7 @@ static const char usage[] =
     "  --connections N           default 1\n"
     "  --messages M, --seconds S what ends the run, whichever comes first; default 1000 messages\n"
     "  --size OCTETS             of a message, default 4096\n"
-    "  --from ADDRESS            envelope sender, default load@example.org\n"
+    "  --from FORMAT             envelope sender, default load@example.org; %d as in --user\n"
     "  --rcpts N                 recipients a message, default 1\n"
     "  --rcpt-format FORMAT      default user%d@example.org; %d runs from 1 to --users\n"
     "  --users N                 default 1\n"
@@ -25,6 +25,7 @@ static const char usage[] =
     "  --window N                imap: messages one fetch asks for; default 1, for fetch-flags all\n"
     "  --idle-ms N               imap: how long an IDLE is held, default 0\n"
     "  --timeout S               longest wait for a reply, default 60\n"
+    "  --pid N                   process of the server: report its CPU time and wake-ups\n"
     "  --allow-errors            exit 0 in spite of errors\n"
     "  -o json                   one line of JSON\n";
 
@@ -69,6 +70,7 @@ static const struct number {
     {"users", offsetof(struct load_opts, users), 1, 10000000},
     {"window", offsetof(struct load_opts, window), 1, 1000000},
     {"idle-ms", offsetof(struct load_opts, idle_ms), 0, 60000},
+    {"pid", offsetof(struct load_opts, pid), 1, INT32_MAX},
     {"timeout", offsetof(struct load_opts, timeout), 1, LOAD_SECONDS_MAX},
 };
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
@@ -146,7 +148,7 @@ static bool set_other(struct load_opts *o, int opt, const char *value)
             fprintf(stderr, "load: -o: only json\n");
         return o->json;
     default:
-        fputs(usage, stderr);
+        fputs("load: called without arguments it lists its options\n", stderr);
         return false;
     }
 }

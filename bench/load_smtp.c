@@ -67,7 +67,9 @@ static void smtp_begin(struct load_conn *c)
     s->rcpt_sent = s->rcpt_seen = s->rcpt_ok = 0;
     s->state = ST_MAIL;
     c->text.len = 0;
-    load_text_addf(&c->text, "MAIL FROM:<%s>\r\n", o->from);
+    load_text_addf(&c->text, "MAIL FROM:<");
+    load_text_format(&c->text, o->from, c->number % o->users + 1);
+    load_text_addf(&c->text, ">\r\n");
     if (o->pipeline) {
         while (s->rcpt_sent < o->rcpts)
             add_rcpt(c);
