@@ -3,9 +3,9 @@
  *
  * Only blocks that were written once make fdatasync of the log a plain flush of data; reserved ones would be
  * converted, with a commit of the file system's own journal, under every batch. The zeros go out in pieces of
- * 256 KiB, flushed each MiB, with pauses while the lane has a spare besides the reserve: a flush of the lane never waits
- * behind a mountain of dirty pages. The pool's lock is held while a piece is written and dropped for the
- * flush (`syncing`), so the lane can take over a half-zeroed file between two pieces.
+ * 256 KiB, flushed each MiB, with pauses while the lane has a spare besides the reserve: a flush of the lane
+ * never waits behind a mountain of dirty pages. The pool's lock is held while a piece is written and dropped
+ * for the flush (`syncing`), so the lane can take over a half-zeroed file between two pieces.
  */
 #include "journal_priv.h"
 

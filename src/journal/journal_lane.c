@@ -1,20 +1,16 @@
 /*
- * journal_lane.c - the lane: takes requests from its endpoint, writes batches, answers, hands over to the
- * applier.
+ * journal_lane.c - the lane: takes requests from its endpoint, writes batches, answers, hands over.
  *
- *   rings --bus_poll--> waiting FIFO --gather--> batch --pwritev--> parts answered --fdatasync--> durable
- * answered
- *                                                                                            --> on_batch
- * (applier)
+ *   rings --bus_poll--> waiting FIFO --gather--> batch
+ *   batch --pwritev--> parts answered --fdatasync--> durable ones answered --> on_batch (applier)
  *
- *   1. A batch is given out whole, after its flush, in order; at most JOURNAL_BATCHES are out.
- *   2. While the applier is behind (rule 1.8) nothing is taken from the rings and nothing is gathered;
- * requests wait in the rings, whose bound is the sender's.
- *   3. The waiting FIFO is polled into only while a whole bus_poll fits: the lane allocates nothing per
- * request.
- *   4. A request is answered exactly once: by the lane (refusal, part, durable) or by the applier (visible).
- *   5. Bodies are released by the applier's thread in journal_batch_done, which then sets the batch's bit in
- * `returned`.
+ * - A batch is given out whole, after its flush, in order; at most JOURNAL_BATCHES are out.
+ * - While the applier is behind (rule 1.8) nothing is taken from the rings and nothing is gathered; requests
+ *   wait in the rings, whose bound is the sender's.
+ * - The waiting FIFO is polled into only while a whole bus_poll fits: nothing is allocated per request.
+ * - A request is answered exactly once: by the lane (refusal, part, durable) or by the applier (visible).
+ * - Bodies are released by the applier's thread in journal_batch_done, which then sets the batch's bit in
+ *   `returned`.
  */
 #include "journal_priv.h"
 
@@ -53,8 +49,7 @@ struct journal_lane {
     atomic_bool lagging;
 };
 
-/* -- answers
- * ----------------------------------------------------------------------------------------------------- */
+/* -- answers ---------------------------------------------------------------------------------- */
 
 static void answer(struct journal_lane *l, unsigned to, uint64_t id, enum ms_err err, uint64_t position)
 {
@@ -93,8 +88,7 @@ static void on_abort(void *owner, const struct bus_msg *msg)
     mbuf_unref_chain(&body);
 }
 
-/* -- what comes back from the applier
- * ---------------------------------------------------------------------------- */
+/* -- what comes back from the applier --------------------------------------------------------- */
 
 static void collect(struct journal_lane *l)
 {
@@ -153,8 +147,7 @@ void journal_batch_done(struct journal *j, struct journal_batch *batch)
         bus_wake(l->ep);
 }
 
-/* -- gathering
- * --------------------------------------------------------------------------------------------------- */
+/* -- gathering -------------------------------------------------------------------------------- */
 
 static enum ms_err check_part(struct journal_lane *l, const struct bus_msg *msg)
 {
@@ -234,8 +227,7 @@ static struct journal_batch *gather(struct journal_lane *l)
     return b->count > 0 ? b : NULL;
 }
 
-/* -- one batch
- * --------------------------------------------------------------------------------------------------- */
+/* -- one batch -------------------------------------------------------------------------------- */
 
 static void answer_all(struct journal_lane *l, struct journal_batch *b, uint16_t flag, enum ms_err err)
 {
@@ -282,8 +274,7 @@ static void run_batch(struct journal_lane *l, struct journal_batch *b)
     l->on_batch(l->owner, b);
 }
 
-/* -- the thread
- * -------------------------------------------------------------------------------------------------- */
+/* -- the thread ------------------------------------------------------------------------------- */
 
 static void refuse_waiting(struct journal_lane *l, enum ms_err err)
 {

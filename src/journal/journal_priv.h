@@ -1,12 +1,5 @@
 /*
- * journal_priv.h - what the files of the journal share. Not for other modules (tests and the fuzz target
- * excepted).
- *
- *   journal_head.c     the header of a segment            journal_scan.c     records of one segment, damage,
- * torn tail journal_open.c     the files of a folder, the chain   journal_recover.c  end of the log,
- * rewritten tail journal_segment.c  counted descriptors, removal       journal_write.c    building and
- * writing a batch journal_spare.c    segments made ahead                journal_keeper.c   the thread that
- * makes them journal_lane.c     the lane thread                    journal_stream.c   unfinished streams
+ * journal_priv.h - what the files of the journal share. Only for them, their tests and the fuzz target.
  */
 #ifndef MS_JOURNAL_PRIV_H
 #define MS_JOURNAL_PRIV_H
@@ -17,8 +10,7 @@
 
 #include "ms/journal.h"
 
-/* -- the system calls that change a disk: one table, so that tests can fail the n-th of them or play power
- * loss --- */
+/* -- the system calls that change a disk, in one table: tests fail the n-th or play power loss ---- */
 struct journal_io {
     ssize_t (*pwritev)(int fd, const struct iovec *iov, int count, off_t offset);
     int (*fdatasync)(int fd);
@@ -40,8 +32,7 @@ extern const uint8_t journal__zeros[4096];
 void journal__name(char out[JOURNAL_NAME_MAX], uint64_t number);
 bool journal__name_parse(const char *name, uint64_t *number_out);
 
-/* -- header
- * ------------------------------------------------------------------------------------------------------ */
+/* -- header ----------------------------------------------------------------------------------- */
 #define JOURNAL_HEAD_VERSION     1
 #define JOURNAL_HEAD_COPY_OFFSET 4096
 #define JOURNAL_SEG_RECOVERY     0x0001
@@ -73,8 +64,7 @@ MS_MUST_USE enum ms_err journal__head_find(const uint8_t *area, struct journal_h
 /* The seed of every hdr_crc in the segment. */
 uint32_t journal__head_seed(const struct journal_head *head);
 
-/* -- records
- * ----------------------------------------------------------------------------------------------------- */
+/* -- records ---------------------------------------------------------------------------------- */
 static inline uint64_t journal__space(uint64_t record_bytes)
 {
     return (record_bytes + JOURNAL_ALIGN - 1) & ~(uint64_t)(JOURNAL_ALIGN - 1);
@@ -137,8 +127,7 @@ enum journal_found journal__scan_next(struct journal_scan *s, struct journal_rec
  * batch? */
 bool journal__scan_is_complete(const struct journal_head *head, struct journal_src src);
 
-/* -- files and segments
- * ------------------------------------------------------------------------------------------ */
+/* -- files and segments ----------------------------------------------------------------------- */
 enum journal_file_kind {
     JOURNAL_FILE_SEGMENT,
     JOURNAL_FILE_ZERO,        /* header area is zero: prepared, or its activation never reached the disk */
@@ -146,11 +135,14 @@ enum journal_file_kind {
     JOURNAL_FILE_INTERRUPTED, /* opened by a recovery that did not finish */
 };
 
+enum journal_fate { JOURNAL_FATE_STAYS, JOURNAL_FATE_UNLINK, JOURNAL_FATE_UNLINK_LATER, JOURNAL_FATE_ASIDE };
+
 struct journal_file {
     uint64_t number;
     uint64_t bytes;
     enum journal_file_kind kind;
     bool in_chain;
+    enum journal_fate fate;
     struct journal_head head;
 };
 
@@ -199,8 +191,7 @@ struct journal_pool { /* everything under `lock` but `ready_count` */
     uint64_t number_max; /* greatest ever seen or given */
 };
 
-/* -- batch under construction
- * ------------------------------------------------------------------------------------ */
+/* -- batch under construction ----------------------------------------------------------------- */
 #define JOURNAL_IOVS (4 + 2 * JOURNAL_BATCH_OPS + 1 + JOURNAL_PIECES_MAX)
 
 struct journal_slot {
@@ -223,8 +214,7 @@ struct journal_out {
     bool begun;
 };
 
-/* -- streams
- * ----------------------------------------------------------------------------------------------------- */
+/* -- streams ---------------------------------------------------------------------------------- */
 #define JOURNAL_STREAM_BUCKETS 8192
 #define JOURNAL_TOMBS          256
 
@@ -256,8 +246,7 @@ void journal__stream_set_ending(struct journal_streams *t, uint64_t id);
 void journal__stream_applied(struct journal_streams *t, uint64_t id);
 void journal__stream_abort(struct journal_streams *t, uint64_t id);
 
-/* -- the journal
- * ------------------------------------------------------------------------------------------------- */
+/* -- the journal ------------------------------------------------------------------------------ */
 struct journal_last { /* the last record of the log */
     uint64_t end;
     uint64_t epoch;
@@ -285,7 +274,7 @@ struct journal {
     uint64_t damaged;
     uint64_t torn_bytes;
 
-    struct journal_file *files; /* as found by open; used up by recover */
+    struct journal_file *files; /* as found by open */
     size_t file_count;
 
     pthread_mutex_t seg_lock; /* segs, seg_count, fds_open, fd of each */
@@ -323,6 +312,10 @@ void journal__segs_fini(struct journal *j);
 /* journal_open.c */
 bool journal__read_area(int fd, uint64_t offset, uint8_t *into,
                         size_t len); /* what cannot be read is zeros */
+
+/* journal_leftover.c: before the recovery writes; after it has flushed */
+void journal__leftovers_discard(struct journal *j);
+void journal__leftovers_discard_superseded(struct journal *j);
 
 /* journal_spare.c */
 void journal__pool_init(struct journal_pool *p);

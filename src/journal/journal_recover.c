@@ -1,16 +1,17 @@
 /*
- * journal_recover.c - rules 4.1 and 4.2: the end of the log is found, its tail rewritten, before anything is
- * applied.
+ * journal_recover.c - rules 4.1 and 4.2: the end of the log is found and its tail rewritten.
  *
- *   1. leftovers go: spares, interrupted recoveries (they free the room that the new segment needs)
- *   2. the newest segment is scanned: end E, begin of its last batch B
- *   3. S = the greatest of B and known_durable; everything from S on is rewritten with its positions into a
- * new segment of a higher number and epoch, as one batch ended by a RECOVERED record; flushed
- *   4. only now the old segment is cut at S and what the new one supersedes is unlinked
+ * 1. What never was part of the log goes: spares, interrupted recoveries. The new segment needs their room.
+ * 2. The newest segment is scanned: end E, begin of its last batch B.
+ * 3. S = the greatest of B and known_durable. Everything from S on is rewritten with its positions into a new
+ *    segment of a higher number and epoch, as one batch ended by a RECOVERED record, and flushed.
+ * 4. Only now the old segment is cut at S, and what the new one supersedes is unlinked.
  *
  * A crash before the end of 3 leaves the old segment as it was and a segment flagged RECOVERY without a whole
  * batch, which the next open ignores. A segment of which nothing is kept (S is its start) is skipped in the
- * chain: its header may exist in the page cache only.
+ * chain: its header may exist in the page cache only. The same goes for all that was read here: a killed
+ * process leaves pages behind that look written and are not, so nothing may be unlinked before step 3 because
+ * of what was read in step 2.
  */
 #include "journal_priv.h"
 
@@ -22,9 +23,6 @@
 #include "ms/base/clock.h"
 #include "ms/base/sum.h"
 #include "ms/obs.h"
-
-#define PROBE_BYTES       ((size_t)64 << 10)
-#define FIRST_BATCH_BYTES ((uint64_t)4 << 20) /* more than the first batch of a segment can have */
 
 struct recovery {
     struct journal *j;
@@ -49,74 +47,7 @@ struct recovery {
     size_t tail_bytes;
 };
 
-/* -- leftovers
- * --------------------------------------------------------------------------------------------------- */
-
-static bool is_named_as_previous(const struct journal *j, uint64_t number)
-{
-    for (size_t i = 0; i < j->file_count; i++) {
-        const struct journal_file *f = &j->files[i];
-        if (f->kind == JOURNAL_FILE_SEGMENT && f->in_chain && f->head.prev_number == number)
-            return true;
-    }
-    return false;
-}
-
-/* A file without a good header: could it have held flushed records? A prepared file is zeros, a torn
- * activation has nothing behind its first batch. */
-static bool may_hold_data(const struct journal *j, const struct journal_file *f, uint64_t newest)
-{
-    char name[JOURNAL_NAME_MAX];
-    uint64_t offset = JOURNAL_DATA_OFFSET + (f->number > newest ? FIRST_BATCH_BYTES : 0);
-    bool found = f->kind == JOURNAL_FILE_GARBAGE && f->number < newest;
-    journal__name(name, f->number);
-    int fd = openat(j->dirfd, name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return true;
-    uint8_t *probe = ms_alloc(PROBE_BYTES);
-    journal__read_area(fd, offset, probe, PROBE_BYTES);
-    for (size_t i = 0; i < PROBE_BYTES && !found; i++)
-        found = probe[i] != 0;
-    ms_free(probe);
-    close(fd);
-    return found;
-}
-
-static void put_aside(struct journal *j, const char *name)
-{
-    char aside[JOURNAL_NAME_MAX];
-    memcpy(aside, name, JOURNAL_NAME_MAX);
-    memcpy(aside + 16, ".bad", 5);
-    if (journal__io->rename(j->dirfd, name, aside) == 0)
-        OBS_EVENT(OBS_JOURNAL_ASIDE, 0, OBS_C("dir", j->dir), OBS_C("file", aside));
-}
-
-static void discard_leftovers(struct journal *j)
-{
-    uint64_t newest = j->seg_count > 0 ? j->segs[j->seg_count - 1]->head.number : 0;
-    char name[JOURNAL_NAME_MAX];
-    for (size_t i = 0; i < j->file_count; i++) {
-        const struct journal_file *f = &j->files[i];
-        if (f->in_chain)
-            continue;
-        journal__name(name, f->number);
-        if (f->kind == JOURNAL_FILE_ZERO || f->kind == JOURNAL_FILE_GARBAGE) {
-            if (is_named_as_previous(j, f->number))
-                continue; /* part of the log whose header is damaged: stays for salvage */
-            if (may_hold_data(j, f, newest)) {
-                put_aside(j, name);
-                continue;
-            }
-        }
-        journal__io->unlink(j->dirfd, name); /* left behind, it is found again at the next start */
-    }
-    ms_free(j->files);
-    j->files = NULL;
-    j->file_count = 0;
-}
-
-/* -- the end of the log
- * ------------------------------------------------------------------------------------------ */
+/* -- the end of the log ----------------------------------------------------------------------- */
 
 static void on_damage(struct recovery *r, uint64_t from, uint64_t to, const char *what)
 {
@@ -135,14 +66,23 @@ static enum ms_err find_end(struct recovery *r, struct ms_errinfo *why_out)
     struct journal_record rec;
     MS_TRY(journal__seg_open(r->j, r->old, &src, why_out));
     journal__scan_init(&s, &r->old->head, src, UINT64_MAX, r->known_durable);
-    while (journal__scan_next(&s, &rec) != JOURNAL_FOUND_END)
-        continue;
+    uint64_t recovered_at = 0;
+    enum journal_found found;
+    while ((found = journal__scan_next(&s, &rec)) != JOURNAL_FOUND_END) {
+        if (found == JOURNAL_FOUND_RECORD && rec.kind == JOURNAL_REC_RECOVERED &&
+            rec.batch == r->old->head.start)
+            recovered_at = rec.position;
+    }
     r->end = s.at;
     r->torn_bytes = s.dirty_end > s.at ? s.dirty_end - s.at : 0;
     r->target = r->end;
     if (s.has_batch && s.last_batch < r->end)
         r->target = s.last_batch;
     r->target = MS_MIN(MS_MAX(r->target, r->known_durable), r->end);
+    /* The newest batch is that of a recovery: positions in it were known durable from the place they were
+     * copied from. Only its own last record, new there, shows that this copy was flushed. */
+    if (recovered_at != 0 && s.last_batch == r->old->head.start && r->known_durable <= recovered_at)
+        r->target = s.last_batch;
     journal__scan_fini(&s);
     return MS_OK;
 }
@@ -256,8 +196,7 @@ static enum ms_err collect_tail(struct recovery *r, struct ms_errinfo *why_out)
     return MS_OK;
 }
 
-/* -- the new segment
- * --------------------------------------------------------------------------------------------- */
+/* -- the new segment -------------------------------------------------------------------------- */
 
 static enum ms_err fill_head(struct recovery *r, uint64_t number, struct ms_errinfo *why_out)
 {
@@ -355,6 +294,7 @@ static void adopt(struct recovery *r, const struct journal_spare *spare, uint64_
     if (r->old != NULL && r->old->head.number != r->head.prev_number)
         gap = gap || r->old->gap_before;
     retire_old(r);
+    journal__leftovers_discard_superseded(j);
     struct journal_seg *seg = journal__seg_create(&r->head, end);
     seg->gap_before = gap;
     journal__seg_append(j, seg);
@@ -415,7 +355,7 @@ static enum ms_err recover(struct recovery *r, struct ms_errinfo *why_out)
 {
     struct journal *j = r->j;
     struct journal_spare spare = {.fd = -1};
-    discard_leftovers(j);
+    journal__leftovers_discard(j);
     MS_TRY(find_tail(r, why_out));
     enum ms_err err = make_room(r, &spare, why_out);
     if (err == MS_OK)

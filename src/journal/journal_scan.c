@@ -2,9 +2,10 @@
  * journal_scan.c - the records of one segment, in order: good ones, damage, and the end.
  *
  * Two facts decide what a bad record means (storage rules 1.3 and 4.1):
- *   - only one batch is ever in flight, so every batch but the last of the log was durable;
- *   - a record names the position where its batch begins (field `batch`), so any record with an intact header
- * proves which bytes before it belong to an earlier batch, even when nothing of that batch can be read.
+ * - Only one batch is ever in flight, so every batch but the last of the log was durable.
+ * - A record names the position where its batch begins (field `batch`), so any record with an intact header
+ *   proves which bytes before it belong to an earlier batch, even when nothing of that batch can be read.
+ *
  * Hence, in a segment whose end is not known: let B be the greatest batch named by any intact header. A bad
  * place before B is damage (skipped, reported). A bad place at or behind B is a torn tail: the log ends
  * there, and what the disk kept of the same batch behind it is dropped, unless something outside the log

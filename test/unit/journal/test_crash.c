@@ -1,9 +1,10 @@
 /*
- * Power loss at any point. All that changes the disk is recorded; a crash image is what had been flushed plus
- * any subset of 512-byte sectors of what had not, any subset of names not yet synced. The image is recovered
- * (with crashes in the recovery itself, several in a row), and the log must hold: every flushed record at its
- * position, of the batch in flight a prefix and nothing else, no damage, no hole, times that never go back.
- * JOURNAL_SEED=n repeats one run.
+ * Power loss and kill -9 at any point. All that changes the disk is recorded; a crash image is what had been
+ * flushed plus any subset of 512-byte sectors of what had not, any subset of names not yet synced. The image
+ * is recovered (with crashes in the recovery itself, several in a row), and the log must hold: every flushed
+ * record at its position, of the batch in flight a prefix and nothing else, no damage, no hole, times that
+ * never go back. After a kill the next start sees all writes, flushed or not, and the power may go later.
+ * JOURNAL_SEED=n repeats one run, JOURNAL_RUNS=n makes n of them.
  */
 #include "journal_fixture.h"
 
@@ -16,7 +17,6 @@
 struct disk_file {
     uint64_t number;
     bool exists;    /* durable name */
-    bool named;     /* name as of the last recorded operation */
     uint8_t *bytes; /* durable content; what is behind it up to size is zeros */
     size_t cap;
     size_t size;
@@ -42,8 +42,7 @@ static struct disk {
 static struct fx_rng rng;
 static uint64_t seed_now;
 
-/* -- recording
- * --------------------------------------------------------------------------------------------------- */
+/* -- recording -------------------------------------------------------------------------------- */
 
 static unsigned file_of_number(uint64_t number)
 {
@@ -146,8 +145,7 @@ static const struct journal_io recorder = {
     .rename = rec_rename,
 };
 
-/* -- the disk after a crash
- * -------------------------------------------------------------------------------------- */
+/* -- the disk after a crash ------------------------------------------------------------------- */
 
 static void put(struct disk_file *f, uint64_t offset, const uint8_t *data, size_t len)
 {
@@ -214,7 +212,15 @@ static bool is_flushed(unsigned i, unsigned n)
     return false;
 }
 
-/* The first n operations were issued; the recording starts anew from what the disk holds then. */
+static void forget_ops(unsigned from)
+{
+    for (unsigned i = from; i < disk.op_count; i++)
+        ms_free(disk.ops[i].data);
+    disk.op_count = from;
+}
+
+/* Power loss when the first n operations were issued; the recording starts anew from what the disk holds
+ * then. */
 static void crash(unsigned n)
 {
     static const unsigned percents[] = {0, 3, 50, 50, 90, 98, 100};
@@ -228,9 +234,7 @@ static void crash(unsigned n)
         else
             apply_partly(op, percent);
     }
-    for (unsigned i = 0; i < disk.op_count; i++)
-        ms_free(disk.ops[i].data);
-    disk.op_count = 0;
+    forget_ops(0);
 }
 
 static void disk_to_dir(const char *dir)
@@ -253,17 +257,51 @@ static void disk_to_dir(const char *dir)
     }
 }
 
+/* kill -9 after n operations: the page cache shows all of them, the disk may have none that was not flushed.
+ */
+static void kill_process(const char *dir, unsigned n)
+{
+    static struct disk_file saved[FILES_MAX];
+    forget_ops(n);
+    for (unsigned i = 0; i < disk.file_count; i++) {
+        struct disk_file *f = &disk.files[i];
+        saved[i] = *f;
+        f->bytes = f->cap > 0 ? ms_memdup(f->bytes, f->cap) : NULL;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (disk.ops[i].kind != OP_SYNC && disk.ops[i].kind != OP_DIRSYNC)
+            apply(&disk.ops[i]);
+    }
+    disk_to_dir(dir);
+    for (unsigned i = 0; i < disk.file_count; i++) {
+        ms_free(disk.files[i].bytes);
+        disk.files[i] = saved[i];
+    }
+}
+
+/* The folder as the next start finds it. */
+static void end_life(const char *dir, struct journal **j, unsigned n)
+{
+    unsigned issued = disk.op_count;
+    journal_close(j);
+    forget_ops(issued);
+    if (fx_below(&rng, 3) == 0) {
+        kill_process(dir, n);
+    } else {
+        crash(n);
+        disk_to_dir(dir);
+    }
+}
+
 static void disk_reset(void)
 {
-    for (unsigned i = 0; i < disk.op_count; i++)
-        ms_free(disk.ops[i].data);
+    forget_ops(0);
     for (unsigned i = 0; i < disk.file_count; i++)
         ms_free(disk.files[i].bytes);
     memset(&disk, 0, sizeof(disk));
 }
 
-/* -- the log as it must be
- * --------------------------------------------------------------------------------------- */
+/* -- the log as it must be -------------------------------------------------------------------- */
 
 static struct fx_log wrote;  /* all user records of the log, the last batch perhaps not flushed */
 static size_t durable;       /* how many of them are */
@@ -314,8 +352,8 @@ static size_t random_batch(size_t *lens)
     return count;
 }
 
-/* Some batches; a crash in the middle of it all. */
-static void write_and_crash(struct journal *j)
+/* Some batches, and a moment in the middle of it all at which the process ends. */
+static unsigned write_and_choose(struct journal *j)
 {
     struct {
         unsigned ops;
@@ -344,7 +382,7 @@ static void write_and_crash(struct journal *j)
     durable = acked[last].count;
     durable_end = acked[last].end;
     wrote.count = acked[MS_MIN(last + 1, n - 1)].count; /* at most the next batch had begun */
-    crash(at);
+    return at;
 }
 
 static uint64_t random_known(void)
@@ -363,21 +401,15 @@ static void one_run(const char *dir, uint64_t seed)
     durable_end = 0;
     next_id = 1;
     for (unsigned life = 0; life < 6; life++) {
-        /* Some recoveries do not come to their end. */
-        disk_to_dir(dir);
+        /* Some recoveries do not come to their end. What closing does comes after the end of the process. */
         for (unsigned tries = (unsigned)fx_below(&rng, 4); tries > 0; tries--) {
+            unsigned before = disk.op_count;
             struct journal *j = fx_recovered(dir, random_known());
-            journal_close(&j);
-            crash((unsigned)fx_below(&rng, disk.op_count + 1));
-            disk_to_dir(dir);
+            end_life(dir, &j, before + (unsigned)fx_below(&rng, disk.op_count - before + 1));
         }
         struct journal *j = fx_recovered(dir, random_known());
         check_log(j);
-        write_and_crash(j);
-        journal_close(&j);
-        for (unsigned i = 0; i < disk.op_count; i++) /* closing came after the power had gone */
-            ms_free(disk.ops[i].data);
-        disk.op_count = 0;
+        end_life(dir, &j, write_and_choose(j));
     }
     disk_reset();
 }
@@ -386,7 +418,7 @@ static void crash_anywhere(void **state)
 {
     const char *only = getenv("JOURNAL_SEED");
     const char *runs = getenv("JOURNAL_RUNS");
-    uint64_t count = runs ? strtoull(runs, NULL, 10) : 60;
+    uint64_t count = runs ? strtoull(runs, NULL, 10) : 100;
     journal__io = &recorder;
     for (uint64_t i = 0; i < (only ? 1 : count); i++) {
         char *dir = fx_dir();

@@ -105,8 +105,7 @@ static const struct journal_io faulty = {
     .unlink = f_unlink,
 };
 
-/* -- one sender on this thread, an applier that returns at once
- * ---------------------------------------------------- */
+/* -- one sender on this thread, an applier that returns at once ------------------------------- */
 
 #define SENT_MAX 400
 

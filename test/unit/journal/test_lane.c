@@ -56,8 +56,7 @@ struct rig {
     uint64_t seen;
 };
 
-/* -- applier
- * ----------------------------------------------------------------------------------------------------- */
+/* -- applier ---------------------------------------------------------------------------------- */
 
 static void on_batch(void *owner, struct journal_batch *batch)
 {
@@ -127,8 +126,7 @@ static void set_hold(struct rig *rig, bool hold)
     pthread_mutex_unlock(&rig->lock);
 }
 
-/* -- producers
- * --------------------------------------------------------------------------------------------------- */
+/* -- producers -------------------------------------------------------------------------------- */
 
 static void on_answer(void *owner, const struct bus_msg *msg)
 {
@@ -256,8 +254,7 @@ static void rig_fini(struct rig *rig)
 static struct rig rig;
 static struct fx_log seen;
 
-/* -- cases
- * ------------------------------------------------------------------------------------------------------- */
+/* -- cases ------------------------------------------------------------------------------------ */
 
 static enum ms_err count_record(void *owner, const struct journal_record *rec)
 {
@@ -289,6 +286,11 @@ static void all_answered_once(void **state)
     journal_stats(rig.j, &stats);
     assert_int_equal(stats.records, PRODUCERS * REQUESTS);
     assert_true(stats.batches < stats.records);
+    static struct journal_seg_info segs[256]; /* no batch goes over the end of its segment */
+    size_t segments = journal_segments(rig.j, segs, MS_ARRAY_LEN(segs));
+    assert_true(segments > 2 && segments <= MS_ARRAY_LEN(segs));
+    for (size_t i = 0; i < segments; i++)
+        assert_true(segs[i].file_bytes <= JOURNAL_SEGMENT_MIN);
     journal_close(&rig.j);
     rig.j = fx_recovered(rig.dir, 0);
     uint64_t count = 0;
