@@ -19,11 +19,14 @@ static const char *const format_names[] = {"logfmt", "json", NULL};
 static const struct conf_opt server_opts[] = {
     {.key = "hostname", .type = CONF_STRING, CONF_AT(struct server_conf, hostname), .flags = CONF_REQUIRED,
      .example = "mail.example.org", .help = "Name of this server in greetings and Received fields."},
-    {.key = "default_domain", .type = CONF_STRING, CONF_AT(struct server_conf, default_domain), .flags = CONF_REQUIRED,
-     .example = "example.org", .help = "Domain of login names and of postmaster without a domain."},
+    {.key = "default_domain", .type = CONF_STRING, CONF_AT(struct server_conf, default_domain),
+     .flags = CONF_REQUIRED,
+     .example = "example.org",
+     .help = "Domain of login names and of postmaster without a domain."},
     {.key = "loops", .type = CONF_INT, CONF_AT(struct server_conf, loops), .dflt = "auto", .min = "1", .max = "64",
      .flags = CONF_CAN_BE_AUTO, .help = "Worker event loops. auto: one per core."},
-    {.key = "work_threads", .type = CONF_INT, CONF_AT(struct server_conf, work_threads), .dflt = "2", .min = "1", .max = "64",
+    {.key = "work_threads", .type = CONF_INT, CONF_AT(struct server_conf, work_threads), .dflt = "2", .min = "1",
+     .max = "64",
      .help = "Threads for reads that are not in memory."},
     {.key = "stop_timeout", .type = CONF_DURATION, CONF_AT(struct server_conf, stop_ms), .dflt = "30s", .min = "0s",
      .max = "10m", .help = "How long a stop waits for sessions and deliveries to end."},
@@ -39,14 +42,16 @@ static const struct conf_opt log_opts[] = {
 static const struct conf_opt tls_opts[] = {
     {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .example = "tls/cert.pem",
      .help = "Certificate chain (PEM). Needed by services with tls: starttls or implicit."},
-    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .example = "tls/key.pem", .help = "Private key (PEM)."},
+    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .example = "tls/key.pem",
+     .help = "Private key (PEM)."},
 };
 static const struct conf_opt auth_opts[] = {
     {.key = "allow_plaintext", .type = CONF_BOOL, CONF_AT(struct auth_conf, allow_plaintext), .dflt = "no",
      .help = "Passwords are accepted without TLS. For tests on one machine only."},
 };
 static const struct conf_opt store_opts[] = {
-    {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h", .min = "1s",
+    {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h",
+     .min = "1s",
      .max = "30d", .help = "How long expunged messages stay readable for sessions that have not been told yet."},
     {.key = "purge_interval", .type = CONF_DURATION, CONF_AT(struct store_conf, purge_interval_ms), .dflt = "1m",
      .min = "100ms", .max = "1d", .help = "Time between two looks for expunged messages to purge."},

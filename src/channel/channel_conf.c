@@ -4,26 +4,28 @@
 #include "ms/channel.h"
 
 /* clang-format off */
-#define CHANNEL_COMMON_ROWS                                                                                              \
-    {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT",                          \
-     .help = "Pool of job slots (job_controller.pools) that the channel's jobs use."},                                  \
-    {.key = "maxjobs", .type = CONF_INT, CONF_AT(struct channel_conf, maxjobs), .dflt = "100", .min = "1",               \
-     .max = "1000", .help = "Most jobs of the channel at a time; the pool's job_limit bounds it too."},                 \
-    {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", .min = "0",         \
-     .max = "1000000", .help = "Queue entries wanted for each further job. 0: one job, unless threaddepth asks for more."}, \
-    {.key = "threaddepth", .type = CONF_INT, CONF_AT(struct channel_conf, threaddepth), .dflt = "10", .min = "1",        \
-     .max = "1000000", .help = "Entries one thread of delivery carries before another one is used."},                   \
-    {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10",      \
-     .min = "1", .max = "1000", .help = "Entries one job works on at a time."},                                         \
-    {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff),                                      \
-     .dflt = "PT1H PT2H PT2H PT4H PT4H PT4H PT8H", .min = "1s", .max = "30d", .list_max = 16,                           \
+#define CHANNEL_COMMON_ROWS \
+    {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT", \
+     .help = "Pool of job slots (job_controller.pools) that the channel's jobs use."}, \
+    {.key = "maxjobs", .type = CONF_INT, CONF_AT(struct channel_conf, maxjobs), .dflt = "100", .min = "1", \
+     .max = "1000", .help = "Most jobs of the channel at a time; the pool's job_limit bounds it too."}, \
+    {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", .min = "0", \
+     .max = "1000000", \
+     .help = "Queue entries wanted for each further job. 0: one job, unless threaddepth asks for more."}, \
+    {.key = "threaddepth", .type = CONF_INT, CONF_AT(struct channel_conf, threaddepth), .dflt = "10", .min = "1", \
+     .max = "1000000", .help = "Entries one thread of delivery carries before another one is used."}, \
+    {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
+     .min = "1", .max = "1000", .help = "Entries one job works on at a time."}, \
+    {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff), \
+     .dflt = "PT1H PT2H PT2H PT4H PT4H PT4H PT8H", .min = "1s", .max = "30d", .list_max = 16, \
      .help = "Waits after failed attempts, one after the other; the last one repeats."}
 
 static const struct conf_opt channel_defaults_opts[] = {
     CHANNEL_COMMON_ROWS,
 };
 static const struct conf_opt channel_opts[] = {
-    {.key = "driver", .type = CONF_STRING, CONF_AT(struct channel_conf, driver), .flags = CONF_REQUIRED, .example = "store",
+    {.key = "driver", .type = CONF_STRING, CONF_AT(struct channel_conf, driver), .flags = CONF_REQUIRED,
+     .example = "store",
      .help = "How the channel delivers: store puts messages into local mailboxes."},
     CHANNEL_COMMON_ROWS,
 };

@@ -6,39 +6,39 @@
 const char *const dispatch_protocol_names[] = {"smtp", "submission", "lmtp", "imap", NULL};
 static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
 
-#define DISPATCH_LIMIT_ROWS                                                                                  \
-    {.key = "min_procs",                                                                                     \
-     .type = CONF_INT,                                                                                       \
-     CONF_AT(struct dispatch_service_conf, min_procs),                                                       \
-     .dflt = "1",                                                                                            \
-     .min = "0",                                                                                             \
-     .max = "64",                                                                                            \
-     .help = "Workers that always exist."},                                                                  \
-        {.key = "max_procs",                                                                                 \
-         .type = CONF_INT,                                                                                   \
-         CONF_AT(struct dispatch_service_conf, max_procs),                                                   \
-         .dflt = "8",                                                                                        \
-         .min = "1",                                                                                         \
-         .max = "64",                                                                                        \
-         .help = "Most workers of a service."},                                                              \
-        {.key = "min_conns",                                                                                 \
-         .type = CONF_INT,                                                                                   \
-         CONF_AT(struct dispatch_service_conf, min_conns),                                                   \
-         .dflt = "50",                                                                                       \
-         .min = "1",                                                                                         \
-         .max = "1000000",                                                                                   \
-         .help = "A worker with this many connections is busy enough: when all are, another is made."},      \
-        {.key = "max_conns",                                                                                 \
-         .type = CONF_INT,                                                                                   \
-         CONF_AT(struct dispatch_service_conf, max_conns),                                                   \
-         .dflt = "5000",                                                                                     \
-         .min = "1",                                                                                         \
-         .max = "1000000",                                                                                   \
-         .help = "Most connections of one worker."},                                                         \
-    {                                                                                                        \
-        .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
-        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \
-        .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns."     \
+#define DISPATCH_LIMIT_ROWS \
+    {.key = "min_procs", \
+     .type = CONF_INT, \
+     CONF_AT(struct dispatch_service_conf, min_procs), \
+     .dflt = "1", \
+     .min = "0", \
+     .max = "64", \
+     .help = "Workers that always exist."}, \
+        {.key = "max_procs", \
+         .type = CONF_INT, \
+         CONF_AT(struct dispatch_service_conf, max_procs), \
+         .dflt = "8", \
+         .min = "1", \
+         .max = "64", \
+         .help = "Most workers of a service."}, \
+        {.key = "min_conns", \
+         .type = CONF_INT, \
+         CONF_AT(struct dispatch_service_conf, min_conns), \
+         .dflt = "50", \
+         .min = "1", \
+         .max = "1000000", \
+         .help = "A worker with this many connections is busy enough: when all are, another is made."}, \
+        {.key = "max_conns", \
+         .type = CONF_INT, \
+         CONF_AT(struct dispatch_service_conf, max_conns), \
+         .dflt = "5000", \
+         .min = "1", \
+         .max = "1000000", \
+         .help = "Most connections of one worker."}, \
+    { \
+        .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto", \
+        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO, \
+        .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns." \
     }
 
 /* clang-format off */
@@ -49,7 +49,8 @@ static const struct conf_opt dispatch_service_opts[] = {
     {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen), .flags = CONF_REQUIRED,
      .list_max = DISPATCH_LISTEN_MAX, .example = "127.0.0.1:25 [::1]:25",
      .help = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT or unix:PATH."},
-    {.key = "protocol", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, protocol), .names = dispatch_protocol_names,
+    {.key = "protocol", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, protocol),
+     .names = dispatch_protocol_names,
      .flags = CONF_REQUIRED, .example = "smtp", .help = "What is spoken there."},
     {.key = "tls", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, tls), .names = tls_names, .dflt = "none",
      .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
