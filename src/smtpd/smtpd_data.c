@@ -68,8 +68,9 @@ static void write_missing(struct smtpd_session *s)
     str_reset(out);
     if (!tx->header.has_date)
         mime_header_emit(out, "Date", slice_make(text, clock_emit_rfc5322(clock_wall_us(), text)));
-    if (!tx->header.has_message_id)
-        str_addf(out, "Message-ID: <%s@%s>\r\n", tx->id, s->worker->env->hostname);
+    if (!tx->header.has_message_id) /* the id alone begins anew with a new store */
+        str_addf(out, "Message-ID: <%llx.%s@%s>\r\n", (unsigned long long)clock_wall_us(), tx->id,
+                 s->worker->env->hostname);
     write_bytes(tx, str_slice(out));
 }
 

@@ -18,8 +18,9 @@
 #define SMTPD_INBOXES   4096  /* slots of the cache; a power of two */
 #define SMTPD_TRACE_MAX 16384 /* room for our own header fields in a body */
 #define SMTPD_ID_MAX    QUEUE_ID_TEXT_MAX
-#define SMTPD_TX_BYTES  ((size_t)8 << 20) /* accepted recipients: bounded by path length and recipients_max  \
-                                           */
+#define SMTPD_TX_BYTES                                                                                       \
+    ((size_t)8 << 20) /* accepted recipients: bounded by path length and recipients_max                      \
+                       */
 #define SMTPD_RUNS       16
 #define SMTPD_PIECES_MAX 8 /* of a body that is inline */
 #define SMTPD_HELD_MAX   (NET_IN_MAX + SMTPD_TRACE_MAX)

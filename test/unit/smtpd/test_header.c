@@ -30,7 +30,7 @@ static const struct row rows[] = {
     {"X: a\r\n Date: fold\r\nMessage-ID:<1@a>\r\n\r\n", true, false, true, 0, 37},
     {"message-id: <1@a>\r\nDate: y\r\n\r\nReceived: z\r\n\r\n", true, true, true, 0, 28},
     {"Received: a\r\nRECEIVED: b\r\n c\r\nreceived : d\r\nReceived-SPF: no\r\n\r\n", true, false, false, 3,
-     61},
+     62},
     {"Message-IDs: x\r\nMessage-ID-x: y\r\n\r\n", true, false, false, 0, 33},
     {"A-very-long-field-name-that-is-none-of-ours: Date: x\r\n\r\n", true, false, false, 0, 54},
     {"no end\r\nDate: x\r\n", false, true, false, 0, 17},
