@@ -66,11 +66,13 @@ static void copy_text(char *out, size_t out_max, const char *text)
 }
 
 /* The result for an account that was found, or the refusal. */
-static void conclude(struct route *r, struct route_result *out, enum ms_err err)
+static void conclude(struct route *r, struct route_result *out, enum ms_err err, bool postmaster)
 {
     out->err = err;
     if (err)
         return;
+    if (postmaster) /* nobody has this name: the entry goes to the one who answers for it */
+        copy_text(out->address, QUEUE_ADDRESS_MAX, out->account.login);
     copy_text(out->channel, CHANNEL_NAME_MAX, r->conf->local_channel);
     out->host[0] = '\0'; /* local delivery has no host */
 }
@@ -94,7 +96,7 @@ static enum ms_err find_postmaster(struct route *r, struct account_entry *out, a
 
 static void request_finish(struct route_request *req, enum ms_err err)
 {
-    conclude(req->route, &req->result, err);
+    conclude(req->route, &req->result, err, req->postmaster);
     if (idtab_remove(&req->route->pending, req->id))
         req->done(req->owner, req->id, &req->result);
     ms_free(req);
@@ -161,8 +163,9 @@ enum ms_err route_recipient(struct route *r, struct slice address, struct route_
             return err;
         req = NULL;
     }
+    bool postmaster = req && req->postmaster;
     ms_free(req);
-    conclude(r, out, err);
+    conclude(r, out, err, postmaster);
     return MS_OK;
 }
 
