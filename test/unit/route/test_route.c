@@ -155,7 +155,9 @@ static void test_recipients(void **state)
             continue;
         assert_string_equal(r.account.login, rows[i].login);
         assert_string_equal(r.channel, "other");
-        assert_string_equal(r.address, rows[i].address);
+        /* Nobody is called postmaster: the queue entry names who answers for it. */
+        bool postmaster = slice_has_iprefix(slice_cstr(rows[i].address), SLICE_LIT("postmaster"));
+        assert_string_equal(r.address, postmaster ? rows[i].login : rows[i].address);
     }
     site_close(&s);
     site_open(&s, CHANNELS "route: {postmaster: bert@example.net}\n", true);
