@@ -218,7 +218,8 @@ void partition_housekeep(struct partition *p);
 MS_MUST_USE enum ms_err partition_checkpoint_now(struct partition *p, struct ms_errinfo *why_out); /* waits; tools, tests */
 
 /* -- posting (loop) -------------------------------------------------------------------------------------------- */
-/* Before partition_start, one per loop; the loop has a bus endpoint by then. Lives as long as the partition is open. */
+/* Before partition_start, one per loop; the loop has a bus endpoint by then. Lives as long as the partition is open, and
+ * the loop as long as that: close partitions before loops are destroyed. */
 struct part_client *part_client_create(struct partition *p, struct loop *loop);
 struct part_client *part_client_of(struct partition *p, const struct loop *loop);
 struct partition *part_client_partition(struct part_client *c);

@@ -46,6 +46,8 @@ struct partition *part_client_partition(struct part_client *c)
 void part__client_destroy(struct part_client *c)
 {
     part__hub_leave(c);
+    if (loop_is_home(c->loop)) /* else it does not run any more */
+        loop_timer_stop(c->loop, &c->retry);
     part__bodies_free(c);
     ms_free(c->watched);
     ms_free(c->aborts);

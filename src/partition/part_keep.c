@@ -116,9 +116,9 @@ static void *keep_main(void *arg)
     struct part__keep *k = &p->keep;
     pthread_mutex_lock(&k->lock);
     for (;;) {
-        while (!k->poked && !k->stopping)
+        while (!k->poked && !atomic_load(&k->stopping))
             pthread_cond_wait(&k->wake, &k->lock);
-        if (k->stopping)
+        if (atomic_load(&k->stopping))
             break;
         k->poked = false;
         pthread_mutex_unlock(&k->lock);
@@ -159,7 +159,8 @@ static void tell(struct part__keep *k, bool stop)
 {
     pthread_mutex_lock(&k->lock);
     k->poked = true;
-    k->stopping |= stop;
+    if (stop)
+        atomic_store(&k->stopping, true);
     pthread_cond_signal(&k->wake);
     pthread_mutex_unlock(&k->lock);
 }

@@ -265,7 +265,8 @@ struct part__keep {
     bool started;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stopping, poked;
+    atomic_bool stopping;
+    bool poked;
     pthread_mutex_t checkpoint_lock; /* one at a time */
     uint64_t checkpoint_ms;          /* when the newest was tried, monotonic */
     atomic_uint_fast64_t newest, older;

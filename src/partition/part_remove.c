@@ -66,7 +66,7 @@ static enum ms_err wait_for_turns(struct partition *p)
         turns[i] = loop_turns(p->clients[i]->loop);
         loop_nudge(p->clients[i]->loop);
     }
-    for (unsigned waited = 0; waited < TURN_WAIT_MS; waited++) {
+    for (unsigned waited = 0; waited < TURN_WAIT_MS && !atomic_load(&p->keep.stopping); waited++) {
         if (all_turned(p, turns))
             return MS_OK;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

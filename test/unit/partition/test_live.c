@@ -709,6 +709,115 @@ static void segments_go(void **state)
     fixture_stop(&f);
 }
 
+static void pin_begin(struct live *l, unsigned loop, void *arg)
+{
+    struct part_body **b = arg;
+    static uint8_t bytes[300000];
+    *b = part_body_create(l->clients[loop], 1 << 30, NULL, NULL);
+    OK(part_body_add(*b, slice_make(bytes, sizeof(bytes))));
+}
+
+static void pin_end(struct live *l, unsigned loop, void *arg)
+{
+    part_body_destroy(arg);
+}
+
+static void keep_some_times(struct fixture *f)
+{
+    for (unsigned i = 0; i < 10; i++) {
+        partition_housekeep(f->p);
+        usleep(10000);
+    }
+}
+
+/* Checkpoints by themselves: after so much log, or after a time when anything changed. */
+static void checkpoints_when_due(void **state)
+{
+    static const struct {
+        uint64_t bytes, ms;
+        bool change, made;
+    } rows[] = {{1 << 20, 0, true, true},
+                {1 << 20, 0, false, false},
+                {0, 1, true, true},
+                {0, 1, false, false},
+                {(uint64_t)1 << 40, 3600000, true, false}};
+    for (unsigned i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        struct fixture f;
+        struct live l;
+        struct str bytes;
+        struct answer a;
+        struct part_stats st;
+        fixture_start(&f);
+        OK(partition_checkpoint_now(f.p, NULL));
+        partition_stats(f.p, &st);
+        uint64_t first = st.checkpoint_newest;
+        f.p->conf.checkpoint_bytes = rows[i].bytes;
+        f.p->conf.checkpoint_ms = rows[i].ms;
+        live_start(&l, &f);
+        str_init(&bytes, 0);
+        pattern(&bytes, 2 << 20, 1);
+        if (rows[i].change) {
+            live_put(&l, 0, 1, str_slice(&bytes), SLICE_LIT(""), 1 << 20, &a);
+            OK(a.err);
+        }
+        keep_some_times(&f);
+        for (unsigned n = 0; n < (rows[i].made ? 300 : 3); n++) {
+            partition_stats(f.p, &st);
+            if (st.checkpoint_newest != first)
+                break;
+            usleep(10000);
+        }
+        assert_int_equal(st.checkpoint_newest != first, rows[i].made);
+        str_fini(&bytes);
+        live_stop(&l);
+        fixture_stop(&f);
+    }
+}
+
+/* An unfinished message keeps the log from its first part on; a loop that does not turn keeps all of it. */
+static void segments_stay(void **state)
+{
+    struct fixture f;
+    struct live l;
+    struct part_rec rec;
+    struct part_body *b;
+    struct str bytes;
+    struct answer a;
+    sem_t go;
+    fixture_start(&f);
+    live_start(&l, &f);
+    part_rec_init(&rec);
+    str_init(&bytes, 0);
+    sem_init(&go, 0, 0);
+    live_run(&l, 0, pin_begin, &b);
+    pattern(&bytes, 1 << 20, 1);
+    for (unsigned i = 0; i < 10; i++) { /* the same slot: what it held is let go */
+        live_put(&l, 1, 1, str_slice(&bytes), SLICE_LIT(""), 1 << 20, &a);
+        OK(a.err);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        OK(partition_checkpoint_now(f.p, NULL));
+        op_make(&rec, i);
+        OK(live_one(&l, 0, &rec).err);
+    }
+    keep_some_times(&f);
+    assert_int_equal(first_position(&f), 0);
+    live_run(&l, 0, pin_end, &b);
+    live_send(&l, 0, block_fn, &go);
+    for (unsigned i = 0; i < 1000 && journal_stream_floor(f.p->journal) != UINT64_MAX; i++)
+        usleep(1000);
+    assert_int_equal(journal_stream_floor(f.p->journal), UINT64_MAX);
+    keep_some_times(&f);
+    assert_int_equal(first_position(&f), 0);
+    sem_post(&go);
+    keep_and_wait(&f, 1);
+    assert_true(first_position(&f) > 0);
+    str_fini(&bytes);
+    part_rec_fini(&rec);
+    live_stop(&l);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -723,6 +832,8 @@ int main(void)
         cmocka_unit_test(feed),
         cmocka_unit_test(feed_overflow),
         cmocka_unit_test(segments_go),
+        cmocka_unit_test(segments_stay),
+        cmocka_unit_test(checkpoints_when_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -274,6 +274,9 @@ static void crash_twice(void **state)
     fixture_recover(&f, PART_RECOVER_NORMAL);
     assert_int_equal(counter_get(f.p, 1), 2);
     fixture_close(&f);
+    fixture_sh(&f, "rm index.mdb");
+    assert_int_equal(recover_in_child(&f, true), 99); /* much later: the first time again */
+    assert_int_equal(recover_in_child(&f, false), 0);
 
     assert_int_equal(append_crash_in_child(&f), 99);
     assert_int_equal(recover_in_child(&f, true), 99);

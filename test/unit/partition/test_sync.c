@@ -125,7 +125,15 @@ static void references(void **state)
     assert_int_equal(part_digest_find(&snap, sum128_of(SLICE_LIT("hello")), 6, &found), MS_ENOTFOUND);
     assert_int_equal(part_digest_find(&snap, sum128_of(SLICE_LIT("hullo")), 5, &found), MS_ENOTFOUND);
     part_snap_end(&snap);
+    op_put_existing(&rec, 4, id); /* several ops of one record */
+    op_put_existing(&rec, 5, id);
+    op_drop(&rec, 4);
+    op_put_existing(&rec, 4, id);
+    OK(apply_now(&f, &rec, NULL).err);
+    OK(verify(f.p, &out));
     op_drop(&rec, 1);
+    op_drop(&rec, 4);
+    op_drop(&rec, 5);
     OK(apply_now(&f, &rec, NULL).err);
     OK(verify(f.p, &out));
     op_drop(&rec, 2);
