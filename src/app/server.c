@@ -63,6 +63,7 @@ struct server {
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
     bool stopping, dispatch_idle;
+    bool cut_off; /* the stop did not wait for sessions and deliveries */
     char ctl_path[512], pid_path[512];
 };
 
@@ -96,6 +97,7 @@ static void on_deadline(struct loop_timer *timer)
 {
     struct server *s = MS_CONTAINER_OF(timer, struct server, deadline);
     OBS_EVENT0(OBS_APP_STOP_DEADLINE, 0);
+    s->cut_off = true;
     end_now(s);
 }
 
@@ -113,8 +115,10 @@ static void on_sessions_gone(void *owner)
 void server_stop(struct server *s, bool at_once)
 {
     if (at_once || s->stopping) {
-        if (at_once)
+        if (at_once) {
+            s->cut_off = true;
             end_now(s);
+        }
         return;
     }
     s->stopping = true;
@@ -393,15 +397,9 @@ static void stop_threads(struct server *s)
         partition_stop(s->partition);
 }
 
-static void server_free(struct server *s)
+/* What threads no longer use. */
+static void objects_free(struct server *s)
 {
-    if (s->control.loop) {
-        loop_timer_stop(s->control.loop, &s->housekeeper);
-        loop_timer_stop(s->control.loop, &s->deadline);
-    }
-    store_janitor_destroy(&s->janitor);
-    ctl_server_close(&s->ctl);
-    stop_threads(s);
     dispatch_destroy(&s->dispatch);
     jobctl_destroy(&s->jobctl);
     channel_registry_destroy(&s->registry);
@@ -421,11 +419,26 @@ static void server_free(struct server *s)
         loop_destroy(&s->loops[i].loop);
     loop_destroy(&s->control.loop);
     net_tls_unref(&s->tls);
+}
+
+static void server_free(struct server *s)
+{
+    if (s->control.loop) {
+        loop_timer_stop(s->control.loop, &s->housekeeper);
+        loop_timer_stop(s->control.loop, &s->deadline);
+    }
+    store_janitor_destroy(&s->janitor);
+    ctl_server_close(&s->ctl);
+    stop_threads(s);
+    if (!s->cut_off)
+        objects_free(s); /* else sessions are left, and what they point to goes with the process */
     if (s->ctl_path[0])
         unlink(s->ctl_path);
     if (s->pid_path[0])
         unlink(s->pid_path);
     obs_stop();
+    if (s->cut_off)
+        return;
     conf_unref(&s->conf);
     ms_free(s);
 }
