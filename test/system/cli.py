@@ -111,6 +111,12 @@ def check_store_running(site):
         expect(site.command(*command.split()), EX_TEMPFAIL, "in use|locked")
 
 
+def rows(site):
+    """The index as text, without the place where it was applied: each start adds a record to the log."""
+    text = expect(site.command("store", "dump", "--index"), EX_OK).stdout
+    return "".join(line for line in text.splitlines(True) if not line.startswith("meta "))
+
+
 def check_store_stopped(site):
     client = site.imap("anna")
     before = client.select("INBOX")[1][0]
@@ -118,10 +124,10 @@ def check_store_stopped(site):
     client.logout()
     site.stop()
     expect(site.command("store", "verify"), EX_OK, "^no problems")
-    dump = expect(site.command("store", "dump"), EX_OK).stdout
     log = expect(site.command("store", "dump", "--log"), EX_OK).stdout
-    index = expect(site.command("store", "dump", "--index"), EX_OK).stdout
-    if not log or not index or dump != log + index:
+    dump = expect(site.command("store", "dump"), EX_OK).stdout
+    index = rows(site)
+    if not log or not index or not dump.startswith(log) or index not in dump:
         raise RuntimeError(f"dump: {len(dump)} is not log {len(log)} + index {len(index)}")
     if "deliver" not in log or "anna@example.org" not in log + index:
         raise RuntimeError("dump does not name the delivery")
@@ -132,10 +138,10 @@ def check_store_stopped(site):
     if int(re.search(r"replayed=(\d+)", rebuilt.stdout)[1]) < 1:
         raise RuntimeError(rebuilt.stdout)
     expect(site.command("store", "verify"), EX_OK, "^no problems")
-    if expect(site.command("store", "dump", "--index"), EX_OK).stdout != index:
+    if rows(site) != index:
         raise RuntimeError("the rebuilt index is another one")
     done = site.command("store", "skip-op")  # nothing crashed: there is nothing to skip
-    if done.returncode in (EX_OK, EX_USAGE) or not done.stderr.startswith("mailserverd: "):
+    if done.returncode != EX_NOINPUT or "mailserverd: no op" not in done.stderr:
         raise RuntimeError(f"skip-op: exit {done.returncode}, {done.stderr}")
     expect(site.command("store", "skip-op", "--position", "x"), EX_USAGE)
     expect(site.command("store", "dump", "--from", "x"), EX_USAGE)

@@ -28,7 +28,7 @@ log:
 #        ^ debug
   level: loud
 auth:
-#                  ^ yes
+#                  ^ boolean true
   allow_plaintext: perhaps
 directory:
 #               ^ range
@@ -47,7 +47,7 @@ job_controller:
   pools:
     STORE: {job_limit: 2}
 channels:
-#                         ^ pool
+#                              ^ pool
   store: {driver: store, pool: SOTRE}
 store:
   partitions:
@@ -102,12 +102,12 @@ def check_ten(site, command):
             raise RuntimeError(f"{report[0]}: nothing about {missing}")
 
 
-def check_one(site, text, *patterns):
+def check_one(site, text, *patterns, reports=1):
     """A file of one mistake: one line, exit 78."""
     bad = site.folder / "one.yaml"
     bad.write_text(text)
     done = site.run("config", "check", "-c", bad, check=False)
-    if done.returncode != EX_CONFIG or len(done.stderr.splitlines()) != 1:
+    if done.returncode != EX_CONFIG or len(done.stderr.splitlines()) != reports:
         raise RuntimeError(f"exit {done.returncode}: {done.stderr}")
     for pattern in patterns:
         if not re.search(pattern, done.stderr):
@@ -121,9 +121,15 @@ def check_good(site):
 
 
 def check_sample(site):
-    """The sample file, as printed, is a good configuration."""
+    """The sample, with one channel, its pool and one partition named, is a good configuration."""
+    text = site.run("config", "sample").stdout
+    for place, entry in (("channels", "  store: {driver: store}"), ("  pools", "    DEFAULT: {job_limit: 10}"),
+                         ("  partitions", "    primary: {path: store/primary}")):
+        if text.count(f"\n{place}:\n") != 1:
+            raise RuntimeError(f"the sample has no {place}")
+        text = text.replace(f"\n{place}:\n", f"\n{place}:\n{entry}\n")
     sample = site.folder / "sample.yaml"
-    sample.write_text(site.run("config", "sample").stdout)
+    sample.write_text(text)
     done = site.run("config", "check", "-c", sample, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
@@ -159,8 +165,9 @@ def main():
         tap.run("a key with a neighbour", check_one, site, good.replace("hostname:", "hostnam:", 1), r"hostnam", r"did you mean hostname")
         tap.run("a tab", check_one, site, good + "\n\tlog:\n", r":\d+:\d+: error: ")
         tap.run("a required key is missing", check_one, site, re.sub(r"(?m)^ *default_domain:.*\n", "", good), r"default_domain")
-        tap.run("a service wants TLS without a certificate", check_one, site,
-                re.sub(r"(?ms)^tls:\n(?: .*?\n)+", "", good), r"certificate")
+        without_tls = re.sub(r"(?ms)^tls:\n(?: .*?\n)+", "", good)
+        tap.run("five services want TLS without a certificate", lambda: check_one(
+            site, without_tls, r"service imaps wants TLS \(tls.certificate", reports=5))
         tap.run("files that cannot be read", check_unreadable, site)
     tap.run("init --set", check_set, binary)
     return tap.end()

@@ -9,6 +9,7 @@ usage: faults.py BINARY SHIM [--spread N] [--seed N]      N values of n for each
 """
 import argparse
 import errno
+import imaplib
 import os
 import pathlib
 import random
@@ -101,8 +102,10 @@ class Round:
         try:
             client = self.site.imap("u1")
             status, _ = client.append("INBOX", None, None, message(self.load.next_id("u1", "append")))
-        except Exception as e:  # BYE, or no login any more
-            status = "BYE" if "bye" in str(e).lower() or isinstance(e, OSError) else str(e)
+        except OSError:
+            status = "BYE"
+        except imaplib.IMAP4.error as e:  # also: no login any more
+            status = "NO" if "UNAVAILABLE" in str(e) or "bye" in str(e).lower() else str(e)
         if status not in ("NO", "BYE"):
             raise RuntimeError(f"APPEND was answered {status} after the log had failed")
 
@@ -123,6 +126,8 @@ class Round:
             raise RuntimeError("; ".join(wrong[:5]))
 
     def run(self, kind, errno_value, match, at, times, follows):
+        if match == "ballast":  # that is made at the start
+            self.shm.arm(kind, errno_value, match, 1, times)
         self.site.start(self.env)
         try:
             self.load.run(GOOD_SECONDS)
@@ -130,7 +135,8 @@ class Round:
             if not before:
                 raise RuntimeError("no load: " + "; ".join(self.load.problems[:3]))
             refused = len(self.load.refused)
-            self.shm.arm(kind, errno_value, match, at, times)
+            if match != "ballast":
+                self.shm.arm(kind, errno_value, match, at, times)
             self.load.run(FAULT_SECONDS)
             hits = self.shm.hits()
             self.shm.disarm()

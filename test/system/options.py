@@ -186,10 +186,10 @@ def login_cpu(site):
 
 
 def check_directory(binary):
-    sets = ("directory.path=people/all.mdb", "directory.hash_threads=3", "directory.proven_time=1h")
+    sets = ("directory.path=directory/all.mdb", "directory.hash_threads=3", "directory.proven_time=1h")
     with running(binary, sets, start=False) as site:
         # effect: directory.path
-        need((site.folder / "people/all.mdb").stat().st_size > 0, "the directory's file")
+        need((site.folder / "directory/all.mdb").stat().st_size > 0, "the directory's file")
         need(not (site.folder / "directory/directory.mdb").exists(), "a second directory")
         site.start()
         few = threads_named(site, "")

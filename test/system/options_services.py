@@ -9,6 +9,7 @@ import select
 import socket
 import ssl
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import free_port_base, running, wait_for  # noqa: E402
@@ -32,7 +33,8 @@ def workers(site, service):
 def connect(port):
     """A connection that was greeted."""
     s = socket.create_connection(("127.0.0.1", port), timeout=10)
-    need(s.recv(100).startswith((b"220", b"* OK")), "greeting")
+    got = s.recv(100)
+    need(got.startswith((b"220", b"* OK")), f"greeting: {got!r}")
     return s
 
 
@@ -48,8 +50,13 @@ def greeted(sockets, seconds):
 
 
 def check_listen(binary):
+    with tempfile.TemporaryDirectory(prefix="socket-") as work:
+        check_addresses(binary, f"{work}/lmtp.sock")
+
+
+def check_addresses(binary, sock):
     port = free_port_base() + 25
-    sets = (SERVICES + f'extra.listen=["127.0.0.1:{port}", "[::1]:{port}", "unix:run/lmtp.sock"]',
+    sets = (SERVICES + f'extra.listen=["127.0.0.1:{port}", "[::1]:{port}", "unix:{sock}"]',
             SERVICES + "extra.protocol=lmtp", SERVICES + "other.protocol=imap", SERVICES + "other.tls=none",
             SERVICES + f'other.listen=["127.0.0.1:{port + 1}"]')
     if not has_ipv6():
@@ -63,8 +70,10 @@ def check_listen(binary):
                 need(b"LMTP" in s.recv(200), "greeting over IPv6")
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
-            s.connect(str(site.folder / "run/lmtp.sock"))
+            s.connect(sock)
             need(b"LMTP" in s.recv(200), "greeting on the unix socket")
+        site.kill()
+        site.start()  # the socket that was left behind is no obstacle
         # effect: dispatcher.services.*.protocol
         with socket.create_connection(("127.0.0.1", port + 1), timeout=10) as s:
             need(s.recv(200).startswith(b"* OK"), "greeting of imap")

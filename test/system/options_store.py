@@ -32,7 +32,8 @@ def deliver(site, test_id="m", size=100):
 def expunge_all(site):
     client = site.imap("anna")
     client.select("INBOX")
-    client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+    status, data = client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+    need(status == "OK", f"STORE: {data}")
     status, data = client.expunge()
     client.logout()
     need(status == "OK", f"EXPUNGE: {data}")
@@ -73,12 +74,12 @@ def index_mapping(site):
 
 
 def check_sizes(binary):
-    sets = (PARTITION + "path=elsewhere/p", PARTITION + "segment_size=8MiB", PARTITION + "map_size=32MiB", PARTITION + "ballast=3MiB",
+    sets = (PARTITION + "path=store/elsewhere", PARTITION + "segment_size=8MiB", PARTITION + "map_size=32MiB", PARTITION + "ballast=3MiB",
             PARTITION + "min_free=0")
     with running(binary, sets, start=False) as site:
         site.start()
         need(deliver(site)[0] == 250, "delivery")
-        folder = site.folder / "elsewhere/p"
+        folder = site.folder / "store/elsewhere"
         # effect: store.partitions.*.path
         need((folder / "index.mdb").exists() and not site.partition.exists(), "folder of the partition")
         # effect: store.partitions.*.segment_size
