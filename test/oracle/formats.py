@@ -12,6 +12,7 @@ import struct
 import lmdb
 
 HEADER_BYTES, DATA_OFFSET, RECORD_BYTES, PAYLOAD_MAX = 512, 8192, 48, 3 << 20
+PIECE = 1 << 20
 RECOVERED, FILLER, PART, SKIP, OPS = 1, 2, 3, 4, 16
 RECOVERY = 1  # flag of a segment
 
@@ -110,10 +111,15 @@ class Segment:
     def find_header(self, at, limit):
         """The next good header at or behind `at`: its place, or limit."""
         offset = DATA_OFFSET + at - self.start
-        while (offset := self.map.find(b"MSJL", offset)) >= 0 and (at := offset - DATA_OFFSET + self.start) < limit:
-            if at % 8 == 0 and self.header(at, limit):
-                return at
-            offset += 1
+        while offset < len(self.map):  # in pieces: mmap.find of some Pythons reads behind the end
+            piece, hit = self.map[offset:offset + PIECE], -1
+            while (hit := piece.find(b"MSJL", hit + 1)) >= 0:
+                at = offset + hit - DATA_OFFSET + self.start
+                if at >= limit:
+                    return limit
+                if at % 8 == 0 and self.header(at, limit):
+                    return at
+            offset += PIECE  # a header lies on a multiple of 8, so none is cut
         return limit
 
     def greatest_batch(self, at, limit, batch):
