@@ -87,8 +87,10 @@ static inline struct journal *fx_recovered(const char *dir, uint64_t known_durab
 static inline void fx_payload(uint8_t *into, size_t len, uint64_t id)
 {
     struct fx_rng r = {id * 0x9E3779B97F4A7C15u + 1};
-    for (size_t i = 0; i < len; i++)
-        into[i] = i < 8 ? (uint8_t)(id >> 8 * i) : (uint8_t)fx_next(&r);
+    for (size_t i = 0; i < len; i += 8) {
+        uint64_t word = i == 0 ? id : fx_next(&r);
+        memcpy(into + i, &word, MS_MIN(len - i, (size_t)8));
+    }
 }
 
 static inline struct mbuf *fx_body(size_t len, uint64_t id, uint32_t *crc_out)
