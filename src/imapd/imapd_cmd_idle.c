@@ -23,12 +23,13 @@ enum imapd_step imapd_idle_run(struct imapd_session *s)
         return slice_ieq_cstr(s->cmd.line, "DONE") ? imapd_ok(s, NULL, "IDLE completed")
                                                    : imapd_bad(s, "DONE expected");
     }
-    s->noted = false;
+    if (!s->cmd.sync)
+        s->noted = false;
     if (s->box) {
         step = imapd_sync(
             s, true); /* RFC 3501 7.4.1: a command is in progress, and it is not FETCH, STORE or SEARCH */
         if (step != IMAPD_DONE)
             return step;
     }
-    return IMAPD_LINE;
+    return s->noted ? IMAPD_GO : IMAPD_LINE; /* noted: something came while a long look was under way */
 }

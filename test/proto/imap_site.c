@@ -1,5 +1,6 @@
 #include "imap_site.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,44 @@ void isite_deliver(struct isite *site, const char *login, const char *prefix, st
     part_rec_fini(&rec);
     str_fini(&cache);
     mime_message_fini(&m);
+}
+
+static unsigned overwrite_file(const char *path, const char *text, const char *other)
+{
+    static char bytes[4 << 20];
+    FILE *f = fopen(path, "r+");
+    size_t len;
+    unsigned n = 0;
+
+    assert_non_null(f);
+    len = fread(bytes, 1, sizeof bytes, f);
+    for (char *at = bytes; (at = memmem(at, len - (size_t)(at - bytes), text, strlen(text))); at++, n++) {
+        assert_int_equal(fseek(f, at - bytes, SEEK_SET), 0);
+        assert_int_equal(fwrite(other, 1, strlen(other), f), strlen(other));
+    }
+    assert_int_equal(fclose(f), 0);
+    return n;
+}
+
+unsigned isite_overwrite(struct isite *site, const char *text, const char *other)
+{
+    char dir[96], path[512];
+    struct dirent **names;
+    unsigned n = 0;
+    int count;
+
+    assert_int_equal(strlen(text), strlen(other));
+    snprintf(dir, sizeof dir, "%s/main/journal", site->dir);
+    count = scandir(dir, &names, NULL, alphasort);
+    assert_true(count > 0);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]->d_name);
+        if (strstr(path, ".seg"))
+            n += overwrite_file(path, text, other);
+        free(names[i]);
+    }
+    free(names);
+    return n;
 }
 
 /* -- sessions */

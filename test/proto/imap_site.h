@@ -40,6 +40,8 @@ void isite_turn(struct isite *site); /* the loop, and a moment for the threads *
 void isite_deliver(struct isite *site, const char *login, const char *prefix, struct slice message);
 /* Posts what is in rec and waits until it is visible. */
 void isite_post(struct isite *site, struct part_rec *rec);
+/* In the segments of the log, as a failing disk would. Number of places. */
+unsigned isite_overwrite(struct isite *site, const char *text, const char *other);
 uint64_t isite_account(struct isite *site, const char *login);
 uint64_t isite_mailbox(struct isite *site, const char *login, const char *name);
 

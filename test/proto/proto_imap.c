@@ -188,6 +188,31 @@ static void fill(struct play *p, struct isession *s, const char *text)
     expect_line(p, s, pattern, true);
 }
 
+static void purge(struct play *p, const char *mailbox)
+{
+    uint64_t id = isite_mailbox(&p->site, "alice@example.org", mailbox);
+    struct store_mailbox m;
+    struct part_snap snap;
+    struct part_rec rec;
+
+    assert_int_equal(part_snap_begin(p->site.partition, &snap), MS_OK);
+    assert_int_equal(store_mailbox_get(&snap, id, &m), MS_OK);
+    part_snap_end(&snap);
+    part_rec_init(&rec);
+    store_op_purge(&rec, id, m.highestmodseq);
+    isite_post(&p->site, &rec);
+    part_rec_fini(&rec);
+}
+
+static void damage(struct play *p, char *text)
+{
+    char *bar = strchr(text, '|');
+
+    assert_non_null(bar);
+    *bar = '\0';
+    assert_true(isite_overwrite(&p->site, text, bar + 1) > 0);
+}
+
 static void deliver(struct play *p, char *text)
 {
     char *bar = strchr(text, '|');
@@ -250,6 +275,12 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
         break;
     case 'F':
         fill(p, s, rest);
+        break;
+    case 'G':
+        purge(p, rest);
+        break;
+    case 'K':
+        damage(p, rest);
         break;
     default:
         play_fail(p, "unknown line", slice_make(&what, 1));
@@ -336,11 +367,16 @@ static bool is_script(const char *name)
 
 enum { TESTS_MAX = 400 };
 
-static size_t add_script(struct CMUnitTest *tests, size_t n, char *path)
+static size_t add_script(struct CMUnitTest *tests, size_t n, const char *folder, const char *name)
 {
+    static char paths[TESTS_MAX][512];
+
     assert_true(n + 2 <= TESTS_MAX);
-    tests[n] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
-    tests[n + 1] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
+    snprintf(paths[n], sizeof paths[n], "%s%s%s", folder, *folder ? "/" : "", name);
+    if (!is_script(paths[n]))
+        return n;
+    tests[n] = (struct CMUnitTest){paths[n], in_lines, NULL, NULL, paths[n]};
+    tests[n + 1] = (struct CMUnitTest){paths[n], in_bytes, NULL, NULL, paths[n]};
     return n + 2;
 }
 
@@ -351,18 +387,19 @@ int main(int argc, char **argv)
 
     for (int i = 1; i < argc; i++) {
         struct dirent **names;
-        int count = is_script(argv[i]) ? 0 : scandir(argv[i], &names, NULL, alphasort);
+        int count;
 
-        if (is_script(argv[i]))
-            n = add_script(tests, n, argv[i]);
-        for (int j = 0; j < count; j++) {
-            size_t bytes = strlen(argv[i]) + strlen(names[j]->d_name) + 2;
-            char *path = ms_alloc(bytes);
-
-            snprintf(path, bytes, "%s/%s", argv[i], names[j]->d_name);
-            if (is_script(path))
-                n = add_script(tests, n, path);
+        if (is_script(argv[i])) {
+            n = add_script(tests, n, "", argv[i]);
+            continue;
         }
+        count = scandir(argv[i], &names, NULL, alphasort);
+        for (int j = 0; j < count; j++) {
+            n = add_script(tests, n, argv[i], names[j]->d_name);
+            free(names[j]);
+        }
+        if (count >= 0)
+            free(names);
     }
     if (n == 0)
         return 1;
