@@ -96,7 +96,7 @@ static void write_submitted(struct smtpd_session *s, struct slice run)
     write_bytes(tx, slice_sub(run, n, run.len));
 }
 
-static void write_run(struct smtpd_session *s, struct slice run)
+static void write_begun(struct smtpd_session *s, struct slice run)
 {
     struct smtpd_tx *tx = s->tx;
     if (s->worker->kind == SMTPD_SUBMISSION) {
@@ -106,6 +106,39 @@ static void write_run(struct smtpd_session *s, struct slice run)
     if (!tx->header.ended)
         (void)smtpd_header_scan(&tx->header, run);
     write_bytes(tx, run);
+}
+
+/* A message without a header gets the empty line that keeps its text out of ours. */
+static void begin(struct smtpd_session *s, enum smtpd_header_first first)
+{
+    struct smtpd_tx *tx = s->tx;
+    tx->has_begun = true;
+    if (first == SMTPD_FIRST_BODY) {
+        tx->header.ended = true;
+        if (s->worker->kind == SMTPD_SUBMISSION)
+            write_missing(s);
+        write_bytes(tx, SLICE_LIT("\r\n"));
+    }
+    write_begun(s, slice_make(tx->first, tx->first_len));
+}
+
+static void write_run(struct smtpd_session *s, struct slice run)
+{
+    struct smtpd_tx *tx = s->tx;
+    if (!tx->has_begun && tx->first_len == 0) {
+        enum smtpd_header_first first = smtpd_header_first(run);
+        if (first != SMTPD_FIRST_MORE)
+            begin(s, first); /* as a rule the first run tells */
+    }
+    while (!tx->has_begun && run.len > 0) {
+        tx->first[tx->first_len++] = run.ptr[0];
+        run = slice_sub(run, 1, run.len);
+        enum smtpd_header_first first = smtpd_header_first(slice_make(tx->first, tx->first_len));
+        if (first != SMTPD_FIRST_MORE)
+            begin(s, first);
+    }
+    if (run.len > 0)
+        write_begun(s, run);
 }
 
 /* -- begin */

@@ -75,3 +75,24 @@ size_t smtpd_header_scan(struct smtpd_header *h, struct slice in)
     }
     return h->at == SMTPD_HEADER_CR && i > 0 ? i - 1 : i;
 }
+
+enum smtpd_header_first smtpd_header_first(struct slice begin)
+{
+    static const struct slice mbox = SLICE_LIT("From ");
+    bool has_blank = false;
+    if (begin.len > 0 && slice_has_prefix(mbox, slice_sub(begin, 0, mbox.len)))
+        return begin.len < mbox.len ? SMTPD_FIRST_MORE : SMTPD_FIRST_HEADER;
+    for (size_t i = 0; i < begin.len && i < SMTPD_HEADER_FIRST_MAX; i++) {
+        uint8_t c = begin.ptr[i];
+        bool is_blank = c == ' ' || c == '\t';
+        if (c == ':')
+            return i > 0 ? SMTPD_FIRST_HEADER : SMTPD_FIRST_BODY;
+        if (c == '\r' && i == 0)
+            return SMTPD_FIRST_HEADER;
+        /* RFC 5322 2.2, 4.5: printable ASCII, then blanks, then the colon */
+        if (is_blank ? i == 0 : has_blank || c < 33 || c > 126)
+            return SMTPD_FIRST_BODY;
+        has_blank = is_blank;
+    }
+    return begin.len < SMTPD_HEADER_FIRST_MAX ? SMTPD_FIRST_MORE : SMTPD_FIRST_BODY;
+}

@@ -26,4 +26,10 @@ struct smtpd_header {
  * becomes true with 0 and at was SMTPD_HEADER_CR, the empty line began with that CR. */
 size_t smtpd_header_scan(struct smtpd_header *h, struct slice in);
 
+/* Whether a message begins with a header. MORE: not known yet; never for SMTPD_HEADER_FIRST_MAX bytes. An
+ * empty line or an mbox "From " line counts as one: nothing is to be put in front of it. */
+#define SMTPD_HEADER_FIRST_MAX 256
+enum smtpd_header_first { SMTPD_FIRST_MORE, SMTPD_FIRST_HEADER, SMTPD_FIRST_BODY };
+enum smtpd_header_first smtpd_header_first(struct slice begin);
+
 #endif

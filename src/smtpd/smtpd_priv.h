@@ -136,6 +136,9 @@ struct smtpd_tx {
     struct queue_id queue_id;
     struct smtp_data data;
     struct smtpd_header header;
+    bool has_begun; /* it is known whether the message has a header */
+    uint16_t first_len;
+    uint8_t first[SMTPD_HEADER_FIRST_MAX]; /* until then */
     enum ms_err refused;        /* the message as a whole; the rest of it is read and thrown away */
     struct mime_parser *parser; /* only for messages that do not stay in memory */
     struct mime_message *message;

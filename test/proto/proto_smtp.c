@@ -22,7 +22,7 @@
  */
 #include "smtp_site.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,35 +268,26 @@ static void in_bytes(void **state)
     play_script(*state, true);
 }
 
-static bool is_script(const char *name)
-{
-    size_t len = strlen(name);
-    return len > 7 && strcmp(name + len - 7, ".script") == 0;
-}
-
 int main(int argc, char **argv)
 {
-    enum { TESTS_MAX = 400 };
-    static struct CMUnitTest tests[TESTS_MAX];
-    size_t n = 0;
+    glob_t found = {0};
     for (int i = 1; i < argc; i++) {
-        struct dirent **names;
-        int count = is_script(argv[i]) ? 0 : scandir(argv[i], &names, NULL, alphasort);
-        for (int j = 0; j < count && n + 2 <= TESTS_MAX; j++) {
-            char *path = ms_alloc(strlen(argv[i]) + strlen(names[j]->d_name) + 16);
-            snprintf(path, strlen(argv[i]) + strlen(names[j]->d_name) + 16, "%s/%s", argv[i],
-                     names[j]->d_name);
-            if (is_script(path)) {
-                tests[n++] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
-                tests[n++] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
-            }
-        }
-        if (is_script(argv[i])) {
-            tests[n++] = (struct CMUnitTest){argv[i], in_lines, NULL, NULL, argv[i]};
-            tests[n++] = (struct CMUnitTest){argv[i], in_bytes, NULL, NULL, argv[i]};
-        }
+        char pattern[512];
+        bool is_file = strstr(argv[i], ".script") != NULL;
+        snprintf(pattern, sizeof pattern, "%s%s", argv[i], is_file ? "" : "/*.script");
+        if (glob(pattern, i > 1 ? GLOB_APPEND : 0, NULL, &found) != 0)
+            return 1;
     }
-    if (n == 0)
+    if (found.gl_pathc == 0)
         return 1;
-    return _cmocka_run_group_tests("scripts", tests, n, NULL, NULL);
+    struct CMUnitTest *tests = ms_alloc_array(2 * found.gl_pathc, sizeof *tests);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char *path = found.gl_pathv[i];
+        tests[2 * i] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
+        tests[2 * i + 1] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
+    }
+    int failed = _cmocka_run_group_tests("scripts", tests, 2 * found.gl_pathc, NULL, NULL);
+    ms_free(tests);
+    globfree(&found);
+    return failed;
 }

@@ -211,6 +211,55 @@ static void half_close(void **state)
     site_close(&site);
 }
 
+/* A partition that does not serve costs its users a 451, the others nothing. */
+static void partition_away(void **state)
+{
+    struct site site;
+    struct site_session s;
+    site_open(&site, "");
+    partition_stop(site.partitions[1]);
+    session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
+    hello(&s, true);
+    feed(&s,
+         "MAIL FROM:<>\r\nRCPT TO:<carol@example.org>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n");
+    expect(&s, "250 *");
+    expect(&s, "451 4.3.0 *");
+    expect(&s, "250 2.1.5 *");
+    expect(&s, "354 *");
+    expect(&s, "250 2.1.5 Delivered");
+    session_close(&s);
+    partition_stop(site.partitions[0]); /* the queue's */
+    session_open(&s, &site, "smtp", DISPATCH_TLS_NONE);
+    hello(&s, false);
+    feed(&s, "MAIL FROM:<>\r\nNOOP\r\n");
+    expect(&s, "451 4.3.0 *");
+    expect(&s, "250 *");
+    session_close(&s);
+    site_close(&site);
+}
+
+/* It goes while a message is on its way: refused for now, not lost without a word. */
+static void partition_goes(void **state)
+{
+    struct site site;
+    struct site_session s;
+    site_open(&site, "");
+    session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
+    hello(&s, true);
+    feed(&s, "MAIL FROM:<>\r\nRCPT TO:<carol@example.org>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n");
+    expect(&s, "250 *");
+    expect(&s, "250 2.1.5 *");
+    expect(&s, "250 2.1.5 *");
+    expect(&s, "354 *");
+    partition_stop(site.partitions[1]);
+    feed(&s, ".\r\nNOOP\r\n");
+    expect(&s, "451 4.3.0 *");
+    expect(&s, "250 2.1.5 Delivered");
+    expect(&s, "250 2.0.0 *");
+    session_close(&s);
+    site_close(&site);
+}
+
 /* -- rows of the configuration */
 
 static void conf_rows(void **state)
@@ -229,6 +278,7 @@ int main(void)
         cmocka_unit_test(no_second_message),  cmocka_unit_test(crowd_of_lmtp),
         cmocka_unit_test(crowd_of_smtp),      cmocka_unit_test(crowd_of_large),
         cmocka_unit_test(gone_at_every_byte), cmocka_unit_test(half_close),
+        cmocka_unit_test(partition_away),     cmocka_unit_test(partition_goes),
         cmocka_unit_test(conf_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,8 +81,43 @@ static void empty_input(void **state)
     assert_true(h.ended);
 }
 
+static void first_line(void **state)
+{
+    static const struct {
+        const char *text;
+        enum smtpd_header_first first;
+    } firsts[] = {
+        {"Subject: x\r\n", SMTPD_FIRST_HEADER},
+        {"a:", SMTPD_FIRST_HEADER},
+        {"a \t:", SMTPD_FIRST_HEADER},
+        {"\r\nx", SMTPD_FIRST_HEADER},
+        {"From a@b", SMTPD_FIRST_HEADER},
+        {"From: a", SMTPD_FIRST_HEADER},
+        {"", SMTPD_FIRST_MORE},
+        {"Fro", SMTPD_FIRST_MORE},
+        {"From", SMTPD_FIRST_MORE},
+        {"Subject", SMTPD_FIRST_MORE},
+        {"Subject ", SMTPD_FIRST_MORE},
+        {"hello\r\n", SMTPD_FIRST_BODY},
+        {"hello world: x", SMTPD_FIRST_BODY},
+        {":", SMTPD_FIRST_BODY},
+        {" a: b", SMTPD_FIRST_BODY},
+        {"\ta: b", SMTPD_FIRST_BODY},
+        {"Fromage x", SMTPD_FIRST_BODY},
+        {"\xc3\xa4: x", SMTPD_FIRST_BODY},
+    };
+    char name[SMTPD_HEADER_FIRST_MAX];
+    for (size_t i = 0; i < MS_ARRAY_LEN(firsts); i++)
+        if (smtpd_header_first(slice_cstr(firsts[i].text)) != firsts[i].first)
+            fail_msg("row %zu", i);
+    memset(name, 'x', sizeof name);
+    assert_int_equal(smtpd_header_first(slice_make(name, sizeof name - 1)), SMTPD_FIRST_MORE);
+    assert_int_equal(smtpd_header_first(slice_make(name, sizeof name)), SMTPD_FIRST_BODY);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut), cmocka_unit_test(empty_input)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut), cmocka_unit_test(first_line),
+                                       cmocka_unit_test(empty_input)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
