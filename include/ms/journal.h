@@ -81,6 +81,7 @@ enum journal_rec {
     JOURNAL_REC_SKIP = 4,      /* u64 position: the op there is not applied, by an operator's order */
     JOURNAL_REC_USER = 16,     /* the layer above */
 };
+#define JOURNAL_FILLER_OLD_END 1 /* version of a FILLER: stands for a RECOVERED record, nothing is missing */
 #define JOURNAL_PART_PREFIX 12 /* bytes before the message bytes in a part's payload */
 
 /* A record as visitors and the applier see it. */

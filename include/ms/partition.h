@@ -11,12 +11,15 @@
  *
  * Folder of a partition (flock'ed while open):
  *   journal/%016x.seg   index.mdb (+ -lock)   index.new while rebuilding   checkpoints/%016x.mdb   ballast   crashmark
+ * A checkpoint is named by its position; behind the LMDB file stand 32 bytes: "MSCKPT01", u64 bytes of the file before them,
+ * u64 lo, u64 hi of its XXH3-128.
  *
  * Record payload (kind JOURNAL_REC_USER, version 1), little-endian:
  *   u32 meta_bytes   this header and the ops; what follows in the payload is message bytes
  *   u16 op_count     >= 1
  *   u16 flags        0
  *   ops              u16 kind, u16 version, u32 length, payload; one behind the other
+ * Op 1 (partition's own, "hole"): (u64 from, u64 to)*: what of the log could not be read when it was replayed up to here.
  * A blob is named in an op by the blob source form (part_blob_source_*):
  *   u8 how           1 = existing: u64 blob id
  *                    2 = inline: u32 offset of its bytes behind meta_bytes, then the description
@@ -27,7 +30,8 @@
  *
  * Index, named databases (keys big-endian, values little-endian; each row begins with its version byte):
  *   meta        text key -> u8 version 1, value: "format" u32; "applied" u64 position, u64 epoch, u32 crc (mark);
- *               "partition" 16 bytes; "timeline" u64; "hole" (part_hole.c); others belong to store and queue
+ *               "partition" 16 bytes; "timeline" u64; "hole" only while a recovery is behind damage: u8 state,
+ *               u64 until, (u64 from, u64 to)*; others belong to store and queue
  *   blob        be64 id -> u8 version 1, u8 flags (1: in the digest index, 2: moved, the bytes at id are dead), u16 number of
  *               extents, u32 references, u64 size, u64 hash lo, u64 hash hi, u64 cache position, u32 cache length (0: in the
  *               row), then per extent u64 position, u32 length, then the cache. A blob of many parts makes a long row, which

@@ -127,7 +127,7 @@ static void place_record(struct recovery *r, const struct journal_record *rec)
     struct journal_record_header h = {
         .bytes = (uint32_t)(JOURNAL_RECORD_BYTES + rec->payload_bytes),
         .kind = is_old_end ? JOURNAL_REC_FILLER : rec->kind,
-        .version = is_old_end ? 0 : rec->version,
+        .version = is_old_end ? JOURNAL_FILLER_OLD_END : rec->version,
         .position = rec->position,
         .time_us = rec->time_us,
     };

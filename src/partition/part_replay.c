@@ -76,6 +76,12 @@ static void on_filler(struct run *run, const struct journal_record *rec)
                       (unsigned long long)rec->position);
 }
 
+static void streams_reset(struct run *run)
+{
+    part__streams_fini(&run->streams);
+    part__streams_init(&run->streams);
+}
+
 /* Here the server that wrote what follows was through with the hole. */
 static enum ms_err hole_end(struct run *run)
 {
@@ -83,8 +89,7 @@ static enum ms_err hole_end(struct run *run)
     run->holes_changed = true;
     run->tx.salvage = true;
     enum ms_err err = part__streams_orphans(&run->streams, &run->tx, run->why);
-    part__streams_fini(&run->streams);
-    part__streams_init(&run->streams);
+    streams_reset(run);
     return err;
 }
 
@@ -129,10 +134,15 @@ static enum ms_err visit_one(struct run *run, const struct journal_record *rec)
 {
     switch (rec->kind) {
     case JOURNAL_REC_FILLER:
-        on_filler(run, rec);
+        if (rec->version != JOURNAL_FILLER_OLD_END)
+            on_filler(run, rec);
         return MS_OK;
     case JOURNAL_REC_RECOVERED:
-        return run->holes.state == PART_HOLE_TAIL ? hole_end(run) : MS_OK;
+        if (run->holes.state == PART_HOLE_TAIL)
+            return hole_end(run);
+        if (run->holes.state == PART_HOLE_NONE)
+            streams_reset(run); /* a stream does not outlive the start that wrote it */
+        return MS_OK;
     case JOURNAL_REC_PART:
         part__streams_part(&run->streams, rec);
         return MS_OK;
