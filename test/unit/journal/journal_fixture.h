@@ -112,6 +112,7 @@ struct fx_record {
     size_t bytes;
     uint32_t crc;
     uint16_t kind;
+    uint16_t version;
     bool sound; /* the payload is what its id says */
 };
 
@@ -170,7 +171,8 @@ static inline enum ms_err fx_on_record(void *owner, const struct journal_record 
                             .batch = rec->batch,
                             .bytes = rec->payload_bytes,
                             .crc = rec->crc,
-                            .kind = rec->kind};
+                            .kind = rec->kind,
+                            .version = rec->version};
     if (rec->kind >= JOURNAL_REC_USER) {
         uint8_t *expect = ms_alloc(rec->payload_bytes + 1);
         r->id = rec->payload_bytes >= 8 ? ms_get_le64(rec->payload.ptr) : 0;
