@@ -39,8 +39,7 @@ void bus__check_thread(struct bus_ep *ep)
         MS_ASSERT(owner == self);
 }
 
-/* -- waking
- * ----------------------------------------------------------------------------------------------------- */
+/* -- waking */
 
 static void ep_wake(struct bus_ep *ep)
 {
@@ -77,8 +76,7 @@ void bus_wake(struct bus_ep *ep)
     ep_wake(ep);
 }
 
-/* -- draining
- * --------------------------------------------------------------------------------------------------- */
+/* -- draining */
 
 static const struct bus_handler *handler_get(const struct bus_ep *ep, uint32_t kind)
 {
@@ -174,8 +172,7 @@ static unsigned ep_drain(struct bus_ep *ep, unsigned budget)
     return handled;
 }
 
-/* -- loops
- * ------------------------------------------------------------------------------------------------------ */
+/* -- loops */
 
 static void on_turn_end(struct loop_hook *hook)
 {
@@ -206,8 +203,7 @@ void bus__on_loop_wake(void *owner)
     loop_hook_arm(ep->loop, &ep->hook, on_turn_end);
 }
 
-/* -- plain threads
- * ---------------------------------------------------------------------------------------------- */
+/* -- plain threads */
 
 unsigned bus_poll(struct bus_ep *ep)
 {

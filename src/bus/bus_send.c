@@ -7,8 +7,7 @@
  */
 #include "bus_priv.h"
 
-/* -- calls
- * ------------------------------------------------------------------------------------------------------ */
+/* -- calls */
 
 static struct bus_link *link_get(const struct bus_ep *from, const struct bus_ep *to)
 {
@@ -59,8 +58,7 @@ void bus_reply(struct bus_ep *answerer, struct bus_ep *via, unsigned to_index, s
     MS_UNREACHABLE(); /* bus_link_reply was forgotten */
 }
 
-/* -- notes
- * ------------------------------------------------------------------------------------------------------ */
+/* -- notes */
 
 bool bus_note(struct bus_ep *from, struct bus_ep *to, struct bus_msg *msg)
 {
@@ -79,8 +77,7 @@ bool bus_note(struct bus_ep *from, struct bus_ep *to, struct bus_msg *msg)
     return pushed;
 }
 
-/* -- waiting for a credit
- * --------------------------------------------------------------------------------------- */
+/* -- waiting for a credit */
 
 void bus_wait_space(struct bus_ep *from, struct bus_ep *to, struct bus_waiter *waiter)
 {

@@ -205,8 +205,7 @@ static void bind_rest(struct apply *ap)
     }
 }
 
-/* -- convert
- * -------------------------------------------------------------------------------------------------------- */
+/* -- convert */
 
 /* The slot of the same option in the defaults section, or NULL; *row_out gets its row. */
 static const struct conf__slot *inherited_slot(const struct conf__tab *tab, const char *key,

@@ -147,8 +147,7 @@ enum ms_err conf_kv_check(const struct conf_table *const *tables, size_t table_c
     return err;
 }
 
-/* -- tree -> text
- * --------------------------------------------------------------------------------------------------- */
+/* -- tree -> text */
 
 static void kv_emit_value(const struct conf__node *node, struct str *out)
 {

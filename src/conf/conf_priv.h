@@ -11,8 +11,7 @@
 #include "ms/base/map.h"
 #include "ms/conf.h"
 
-/* -- node tree (conf_yaml.c, conf_tree.c)
- * ------------------------------------------------------------------------ */
+/* -- node tree (conf_yaml.c, conf_tree.c) */
 
 struct conf__file {
     const char *name; /* as shown in messages */
@@ -54,8 +53,7 @@ void conf__node_merge(struct conf__node *base, struct conf__node *over);
 bool conf__yaml_parse(struct arena *a, const struct conf__file *file, struct slice bytes,
                       struct conf_report *report, struct conf__node **root_out);
 
-/* -- report (conf_report.c)
- * -------------------------------------------------------------------------------------- */
+/* -- report (conf_report.c) */
 
 /* key: dotted path or ""; hint may be NULL. Exact repeats at one place are dropped. */
 void conf__err(struct conf_report *report, struct conf__place at, const char *key, const char *hint,
@@ -69,8 +67,7 @@ void conf__report_finish(struct conf_report *report);
 #define CONF__QUOTE_BYTES 320
 const char *conf__quote(struct slice text, char *buf);
 
-/* -- values (conf_value.c, conf_emit_value.c)
- * --------------------------------------------------------------------- */
+/* -- values (conf_value.c, conf_emit_value.c) */
 
 struct conf__conv {
     struct arena *arena;
@@ -94,8 +91,7 @@ void conf__emit_value(struct str *out, const struct conf_opt *opt, const void *d
 /* The text of a default or example in the notation of the file. */
 void conf__emit_text(struct str *out, const struct conf_opt *opt, const char *text);
 
-/* -- files (conf_load.c)
- * -------------------------------------------------------------------------------------------- */
+/* -- files (conf_load.c) */
 
 /* The whole of a file of at most max bytes (MS_ELIMIT). regular_only: refuse what could block. */
 MS_MUST_USE enum ms_err conf__read_file(const char *path, size_t max, bool regular_only, struct str *out,
@@ -103,8 +99,7 @@ MS_MUST_USE enum ms_err conf__read_file(const char *path, size_t max, bool regul
 /* dir + "/" + path, or path when it is absolute; "./" in front is dropped. */
 const char *conf__path_join(struct arena *a, const char *dir, struct slice path);
 
-/* -- snapshot (conf_apply.c makes it, conf_snapshot.c reads it)
- * -------------------------------------------------------- */
+/* -- snapshot (conf_apply.c makes it, conf_snapshot.c reads it) */
 
 struct conf__tab;
 
@@ -166,8 +161,7 @@ enum conf__apply_flags {
 void conf__apply(struct conf *conf, struct conf__node *root, const struct conf__file *file, unsigned flags,
                  struct conf_report *report);
 
-/* -- walk (conf_walk.c)
- * ----------------------------------------------------------------------------------------------- */
+/* -- walk (conf_walk.c) */
 
 struct conf__visitor {
     void (*open)(void *ctx, struct slice part, unsigned depth); /* "smtp:" at depth 0 */
@@ -176,8 +170,7 @@ struct conf__visitor {
 };
 void conf__walk(const struct conf *conf, const struct conf__visitor *visitor, void *ctx);
 
-/* -- guess (conf_guess.c)
- * --------------------------------------------------------------------------------------------- */
+/* -- guess (conf_guess.c) */
 
 /* Nearest of the words offered so far to `word`: edit distance <= 2, or one begins with the other. */
 struct conf__guess {

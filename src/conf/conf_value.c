@@ -244,8 +244,7 @@ static bool list_convert(const struct conf__conv *cv, const struct conf_opt *opt
     return ok;
 }
 
-/* -- dispatch
- * ----------------------------------------------------------------------------------------------------- */
+/* -- dispatch */
 
 static bool scalar_convert(const struct conf__conv *cv, const struct conf_opt *opt,
                            const struct conf__node *node, void *field)

@@ -9,8 +9,7 @@
 
 #include "ms/obs.h"
 
-/* -- time
- * ------------------------------------------------------------------------------------------------------- */
+/* -- time */
 
 uint64_t loop_now_ms(const struct loop *loop)
 {
@@ -97,8 +96,7 @@ static void loop_arm_timer(struct loop *loop)
     uv_timer_start(&loop->timer, loop_on_timer, due_ms > now_ms ? due_ms - now_ms : 0, 0);
 }
 
-/* -- hooks
- * ------------------------------------------------------------------------------------------------------ */
+/* -- hooks */
 
 static bool hook_is_armed(const struct loop_hook *hook)
 {
@@ -134,8 +132,7 @@ static void loop_run_hooks(struct loop *loop)
     }
 }
 
-/* -- turns
- * ------------------------------------------------------------------------------------------------------ */
+/* -- turns */
 
 void loop__end_turn(struct loop *loop)
 {
@@ -190,8 +187,7 @@ void loop_advance(struct loop *loop, uint64_t ms)
     loop_turn(loop);
 }
 
-/* -- wake-up
- * ---------------------------------------------------------------------------------------------------- */
+/* -- wake-up */
 
 void loop_on_wake(struct loop *loop, loop_wake_fn *fn, void *owner)
 {

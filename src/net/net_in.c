@@ -8,8 +8,7 @@
 
 #include <errno.h>
 
-/* -- remainder
- * -------------------------------------------------------------------------------------------------- */
+/* -- remainder */
 
 void net__in_clear(struct net_inbuf *in)
 {
@@ -63,8 +62,7 @@ static void in_drop(struct net_inbuf *in, size_t used)
         in_replace(in, in->ptr + in->off, in->len);
 }
 
-/* -- delivery
- * --------------------------------------------------------------------------------------------------- */
+/* -- delivery */
 
 /* Asks the session; true when it left `len - *used_out` bytes that are to be kept. */
 static bool input_ask(struct net_stream *s, struct slice bytes, size_t *used_out)
@@ -136,8 +134,7 @@ static void input_end(struct net_stream *s, enum net_fill fill)
     }
 }
 
-/* -- filling
- * ---------------------------------------------------------------------------------------------------- */
+/* -- filling */
 
 static enum net_fill plain_fill(struct net_stream *s, uint8_t *buf, size_t room, size_t *budget,
                                 size_t *n_out)

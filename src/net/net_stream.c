@@ -14,8 +14,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-/* -- watching
- * --------------------------------------------------------------------------------------------------- */
+/* -- watching */
 
 bool net__wants_input(const struct net_stream *s)
 {
@@ -69,8 +68,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     stream_watch(s, 0);
 }
 
-/* -- output
- * ----------------------------------------------------------------------------------------------------- */
+/* -- output */
 
 size_t net_out_bytes(const struct net_stream *s)
 {
@@ -163,8 +161,7 @@ void net_write_mbuf(struct net_stream *s, struct mbuf *buf, size_t off, size_t l
     stream_written(s);
 }
 
-/* -- end of turn
- * ------------------------------------------------------------------------------------------------ */
+/* -- end of turn */
 
 static void on_uv_closed(uv_handle_t *handle)
 {
@@ -219,8 +216,7 @@ void net__later(struct net_stream *s, unsigned todo)
     loop_hook_arm(s->nl->loop, &s->hook, on_hook);
 }
 
-/* -- closing
- * ---------------------------------------------------------------------------------------------------- */
+/* -- closing */
 
 /* Nothing more is read or written; on_closed follows at the end of the turn. */
 static void stream_end(struct net_stream *s, enum net_close_why why)
@@ -261,8 +257,7 @@ void net_abort(struct net_stream *s, enum net_close_why why)
         stream_end(s, s->state == NET_ST_LINGER ? s->why : why);
 }
 
-/* -- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* -- reading */
 
 void net_read_stop(struct net_stream *s)
 {
@@ -285,8 +280,7 @@ void net_set_in_max(struct net_stream *s, size_t in_max)
     s->in_max = (uint32_t)in_max;
 }
 
-/* -- opening
- * ---------------------------------------------------------------------------------------------------- */
+/* -- opening */
 
 const struct net_addr *net_peer(const struct net_stream *s)
 {

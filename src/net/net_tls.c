@@ -24,8 +24,7 @@ static const int tls_suites[] = {
     0,
 };
 
-/* -- random numbers
- * --------------------------------------------------------------------------------------------- */
+/* -- random numbers */
 
 struct tls_rng {
     bool seeded;
@@ -62,8 +61,7 @@ int net__tls_random(void *unused, unsigned char *out, size_t len)
     return mbedtls_ctr_drbg_random(&rng->drbg, out, len);
 }
 
-/* -- loading
- * ---------------------------------------------------------------------------------------------------- */
+/* -- loading */
 
 enum ms_err net__tls_fail(struct ms_errinfo *why, enum ms_err err, int rc, const char *what, const char *name)
 {

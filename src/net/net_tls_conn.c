@@ -31,8 +31,7 @@ struct net_tls_conn {
     mbedtls_ssl_context ssl;
 };
 
-/* -- the two ends of mbedTLS
- * ------------------------------------------------------------------------------------ */
+/* -- the two ends of mbedTLS */
 
 static int tls_on_recv(void *arg, unsigned char *buf, size_t len)
 {
@@ -55,8 +54,7 @@ static int tls_on_send(void *arg, const unsigned char *buf, size_t len)
     return (int)len;
 }
 
-/* -- state
- * ------------------------------------------------------------------------------------------------------ */
+/* -- state */
 
 bool net__tls_is_shaking(const struct net_tls_conn *c)
 {
@@ -102,8 +100,7 @@ const char *net_tls_cipher(const struct net_stream *s)
     return name ? name : "";
 }
 
-/* -- start and end
- * ---------------------------------------------------------------------------------------------- */
+/* -- start and end */
 
 enum ms_err net_tls_start(struct net_stream *s, struct net_tls *tls)
 {
@@ -169,8 +166,7 @@ void net__tls_notify(struct net_stream *s)
     mbedtls_ssl_close_notify(&c->ssl); /* RFC 5246 7.2.1; if it fails, the socket's end says it as well */
 }
 
-/* -- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* -- reading */
 
 /* What a result of mbedTLS other than progress or hunger means for reading. */
 static enum net_fill tls_end_of(struct net_stream *s, int rc)
@@ -270,8 +266,7 @@ enum net_fill net__tls_fill(struct net_stream *s, uint8_t *buf, size_t room, boo
     return c->end != NET_FILL_MORE && *n_out == 0 ? c->end : fill;
 }
 
-/* -- writing
- * ---------------------------------------------------------------------------------------------------- */
+/* -- writing */
 
 bool net__tls_encrypt(struct net_stream *s)
 {

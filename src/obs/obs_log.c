@@ -57,8 +57,7 @@ static void log_wake(void)
         MS_ASSERT(errno == EAGAIN || errno == EINTR);
 }
 
-/* -- emitting
- * ---------------------------------------------------------------------------------------------------- */
+/* -- emitting */
 
 static void log_drop_one(struct obs_slot *slot)
 {
@@ -113,8 +112,7 @@ void obs_set_level(enum obs_level level, enum obs_format format)
     atomic_store_explicit(&lg.format, (int)format, memory_order_relaxed);
 }
 
-/* -- the log thread
- * ---------------------------------------------------------------------------------------------- */
+/* -- the log thread */
 
 static bool log_wait_writable(void)
 {
@@ -259,8 +257,7 @@ static void *log_main(void *arg)
     }
 }
 
-/* -- start and stop
- * ---------------------------------------------------------------------------------------------- */
+/* -- start and stop */
 
 enum ms_err obs_start(int fd, enum obs_level level, enum obs_format format)
 {

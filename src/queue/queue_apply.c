@@ -93,8 +93,7 @@ static enum ms_err entry_remove(struct part_tx *tx, const struct queue_entry *e)
     return MS_OK;
 }
 
-/* -- enqueue
- * ------------------------------------------------------------------------------------------------------ */
+/* -- enqueue */
 static enum ms_err enqueue_recipients(struct part_tx *tx, const struct queue__op_enqueue *o)
 {
     struct rd r = rd_make(o->recipients);
@@ -135,8 +134,7 @@ static enum ms_err enqueue(struct part_tx *tx, struct slice op)
     return MS_OK;
 }
 
-/* -- result
- * ------------------------------------------------------------------------------------------------------- */
+/* -- result */
 /* Delivery inside the queue's own partition: the deliver op before this one has the last word. */
 static void settle(const struct part_tx *tx, struct queue_outcome *out, char buf[QUEUE_REASON_MAX])
 {
@@ -241,8 +239,7 @@ static enum ms_err result(struct part_tx *tx, struct slice op)
     return result_end(tx, &en);
 }
 
-/* -- the others
- * --------------------------------------------------------------------------------------------------- */
+/* -- the others */
 static enum ms_err forget(struct part_tx *tx, struct slice op)
 {
     struct queue_id id;

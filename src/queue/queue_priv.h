@@ -21,8 +21,7 @@
 #define QUEUE__RECIPIENT_ROW_MAX (QUEUE__RECIPIENT_ROW + 8 + 3 * QUEUE_ADDRESS_MAX + QUEUE_REASON_MAX)
 #define QUEUE__RESULT_BYTES      2
 
-/* -- rows
- * -------------------------------------------------------------------------------------------------------- */
+/* -- rows */
 struct slice queue__key_recipient(uint8_t out[QUEUE__RECIPIENT_KEY], const struct queue_id *id,
                                   uint32_t number);
 static inline struct slice queue__key_entry(const struct queue_id *id)

@@ -149,8 +149,7 @@ static enum ms_err mailbox_delete(struct part_tx *tx, struct slice op, struct st
     return MS_OK;
 }
 
-/* -- rename
- * ------------------------------------------------------------------------------------------------------ */
+/* -- rename */
 struct rename_item {
     struct slice name; /* old; in the arena of the op: names */
     struct store__list_row row;
@@ -327,8 +326,7 @@ static enum ms_err mailbox_rename(struct part_tx *tx, struct slice op, struct st
     return err;
 }
 
-/* -- attributes, limits
- * ------------------------------------------------------------------------------------------- */
+/* -- attributes, limits */
 static enum ms_err mailbox_attr(struct part_tx *tx, struct slice op, struct store_result *res)
 {
     struct store__op_name o;

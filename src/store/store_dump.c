@@ -305,8 +305,7 @@ void store__dump_forget(struct slice op, struct str *out)
     num(out, "recipient", ms_get_le32(op.ptr + 32));
 }
 
-/* -- rows
- * -------------------------------------------------------------------------------------------------------- */
+/* -- rows */
 static void damaged_row(struct str *out, struct slice key, struct slice value)
 {
     damaged(out, key);

@@ -43,8 +43,7 @@ static void jan_failed(const struct store_janitor *j, const char *what, enum ms_
               OBS_C("what", what), OBS_E("err", err));
 }
 
-/* -- unfinished copies
- * -------------------------------------------------------------------------------------------- */
+/* -- unfinished copies */
 static bool hex_to_u64(struct slice digits, uint64_t *out)
 {
     *out = 0;
@@ -130,8 +129,7 @@ static enum ms_err copy_next(struct store_janitor *j, struct part_snap *snap, st
     return MS_OK;
 }
 
-/* -- sweep
- * -------------------------------------------------------------------------------------------------------- */
+/* -- sweep */
 /* Greatest modseq among the first rows of the mailbox that are older than cutoff; 0: none. The cursor stands
  * on the first. */
 static enum ms_err old_modseq(struct db_cur *cur, uint64_t mailbox, struct slice key, struct slice value,
@@ -207,8 +205,7 @@ static enum ms_err sweep_next(struct store_janitor *j, struct part_snap *snap, s
     return err;
 }
 
-/* -- steps
- * -------------------------------------------------------------------------------------------------------- */
+/* -- steps */
 static void jan_step(struct loop_timer *timer);
 
 static void jan_after(struct store_janitor *j, uint64_t ms)

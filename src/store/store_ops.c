@@ -37,8 +37,7 @@
  */
 #include "store_priv.h"
 
-/* -- building
- * ---------------------------------------------------------------------------------------------------- */
+/* -- building */
 static struct str *op_begin(struct part_rec *rec, enum store_op_kind kind)
 {
     return part_rec_op_begin(rec, (uint16_t)kind, STORE__VERSION);

@@ -30,8 +30,7 @@
 
 _Static_assert(STORE__LIST_KEY_MAX <= DB_KEY_MAX, "a mailbox name fits a key");
 
-/* -- rows
- * -------------------------------------------------------------------------------------------------------- */
+/* -- rows */
 struct store__delivered {
     uint64_t mailbox;
     uint32_t uid;
@@ -163,15 +162,13 @@ enum ms_err store__apply_purge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_quota_set(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_forget(struct part_tx *tx, struct slice op);
 
-/* -- results
- * ----------------------------------------------------------------------------------------------------- */
+/* -- results */
 void store__result_emit(struct part_tx *tx, const struct store_result *res);
 /* Ends an apply function: a refusal becomes the result and MS_OK; resource trouble is returned as it is. */
 enum ms_err store__finish(struct part_tx *tx, enum ms_err err, struct store_result *res);
 bool store__is_refusal(enum ms_err err);
 
-/* -- tools of apply (store_apply.c)
- * ------------------------------------------------------------------------------- */
+/* -- tools of apply (store_apply.c) */
 struct store__mbox { /* a mailbox row in memory; m's slices point into row */
     struct store_mailbox m;
     size_t len;
@@ -241,8 +238,7 @@ MS_MUST_USE enum ms_err store__pick(struct part_tx *tx, uint64_t mailbox, struct
 /* (u32 first, u32 last)* of ascending uids; returns the bytes, at most 8 * count. */
 size_t store__runs_of(const uint32_t *uids, size_t count, uint8_t *out);
 
-/* -- salvage, verify, dump
- * ----------------------------------------------------------------------------------------- */
+/* -- salvage, verify, dump */
 MS_MUST_USE enum ms_err store__salvage_parents(struct part_tx *tx, uint64_t account, struct slice owner,
                                                uint64_t mailbox, struct slice name);
 enum ms_err store__salvage_orphan(struct part_tx *tx, uint64_t stream, const struct part_blob_source *src);

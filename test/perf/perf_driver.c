@@ -43,8 +43,7 @@ static void must(enum ms_err err, const char *what)
     }
 }
 
-/* -- the measured pieces
- * --------------------------------------------------------------------------------------- */
+/* -- the measured pieces */
 
 __attribute__((noinline)) void perf_measured_encode(struct bench *b);
 __attribute__((noinline)) void perf_measured_apply(struct bench *b);
@@ -109,8 +108,7 @@ void perf_measured_parse(struct slice message, unsigned times)
     }
 }
 
-/* -- preparation
- * ----------------------------------------------------------------------------------------------- */
+/* -- preparation */
 
 /* A message as it comes from a mailing list: 4 KB, half of it header. */
 static void make_message(struct str *out)

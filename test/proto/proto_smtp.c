@@ -221,8 +221,10 @@ static void play_line(struct play *p, char *line)
     } else {
         session_quiet(&p->s);
         expect_nothing(p);
-        if (strcmp(line, "Q") != 0)
+        if (strcmp(line, "Q") != 0) {
+            site_catch_up(&p->site);
             look(p, line, rest);
+        }
     }
 }
 

@@ -41,6 +41,9 @@ void site_open(struct site *site, const char *yaml);
 void site_close(struct site *site);
 void site_turn(struct site *site); /* the loop, and a moment for the threads */
 
+/* Until the index has everything that was answered: SMTP answers when a message is durable, not when it is
+ * visible. */
+void site_catch_up(struct site *site);
 uint64_t site_account(struct site *site, const char *login);
 /* Messages in the INBOX of a user; 0 without one. */
 unsigned site_inbox_count(struct site *site, const char *login);

@@ -45,9 +45,9 @@ static inline void fixture_start(struct fixture *f, uint64_t map_bytes)
 
 static inline void fixture_stop(struct fixture *f)
 {
-    char cmd[128];
+    char cmd[256];
     db_close(&f->db);
-    snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
+    snprintf(cmd, sizeof(cmd), "rm -rf %s %s-lock", f->dir, f->dir);
     assert_int_equal(system(cmd), 0);
 }
 

@@ -152,8 +152,7 @@ static void test_big_transfer(void **state)
     str_fini(&data);
 }
 
-/* -- STARTTLS
- * --------------------------------------------------------------------------------------------------- */
+/* -- STARTTLS */
 
 static size_t take_starttls(struct probe *q, struct slice in)
 {
@@ -229,8 +228,7 @@ static void test_handshake_while_reading_stopped(void **state)
     assert_string_equal(str_cstr(&p.got), "early");
 }
 
-/* -- stopping with decrypted and encrypted bytes in hand
- * --------------------------------------------------------- */
+/* -- stopping with decrypted and encrypted bytes in hand */
 
 static size_t take_one_line_and_stop(struct probe *q, struct slice in)
 {
@@ -274,8 +272,7 @@ static void test_overlong(void **state)
     assert_int_equal(tls_client_read(&c, &got, 1), MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY);
 }
 
-/* -- ends
- * ------------------------------------------------------------------------------------------------------- */
+/* -- ends */
 
 static void test_orderly_end_of_peer(void **state)
 {
@@ -327,8 +324,7 @@ static void test_close_during_handshake(void **state)
     assert_int_equal(c.sink.output.len, 0);
 }
 
-/* -- refusals
- * --------------------------------------------------------------------------------------------------- */
+/* -- refusals */
 
 static void test_garbage(void **state)
 {
@@ -400,8 +396,7 @@ static void test_old_versions_refused(void **state)
 #endif
 }
 
-/* -- certificate, tickets
- * --------------------------------------------------------------------------------------- */
+/* -- certificate, tickets */
 
 static void test_certificate_names(void **state)
 {

@@ -204,8 +204,7 @@ static inline enum ms_err message_now(struct fixture *f, uint64_t mailbox, uint3
     return err;
 }
 
-/* -- the whole index as text
- * -------------------------------------------------------------------------------------- */
+/* -- the whole index as text */
 static inline void dump_db(struct part_snap *snap, unsigned dbi, part_row_dump_fn *fn, struct str *out)
 {
     struct slice key, value;
@@ -245,8 +244,7 @@ static inline void dump_all(struct fixture *f, struct str *out)
     assert_null(strstr(str_cstr(out), "damaged"));
 }
 
-/* -- the store's own verify, and references counted by us
- * ----------------------------------------------------------- */
+/* -- the store's own verify, and references counted by us */
 struct checker {
     struct map refs; /* blob id -> count + 1 as pointer */
     unsigned problems;

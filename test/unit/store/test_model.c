@@ -150,8 +150,7 @@ static bool in_runs(const struct store_run *runs, size_t n, uint32_t uid)
     return false;
 }
 
-/* -- ops: each posts, and does the same to the model
- * -------------------------------------------------------------- */
+/* -- ops: each posts, and does the same to the model */
 static void op_append(void)
 {
     struct box *b = any_box();
@@ -404,8 +403,7 @@ static void op_mailbox_purge(void)
     assert_true(b->live ? err == MS_EINVAL : !err || err == MS_ENOTFOUND);
 }
 
-/* -- comparing
- * ------------------------------------------------------------------------------------------------------ */
+/* -- comparing */
 static uint16_t keywords_of(const struct store_mailbox *mb, const struct store_message *m)
 {
     uint16_t set = 0;
