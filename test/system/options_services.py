@@ -24,9 +24,9 @@ def need(condition, text):
 
 
 def workers(site, service):
-    """[(id, active)] of `dispatcher status`."""
+    """[(id, active)] of `dispatcher status`, of workers to whom nothing is on its way."""
     text = site.command("dispatcher", "status").stdout
-    rows = re.findall(rf"(?m)^{service} worker=(\d+) state=running loop=\w+ active=(\d+) pending=\d+$", text)
+    rows = re.findall(rf"(?m)^{service} worker=(\d+) state=running loop=\w+ active=(\d+) pending=0$", text)
     return [(int(number), int(active)) for number, active in rows]
 
 
@@ -161,6 +161,7 @@ def check_backlog(binary):
     counts = {}
     for backlog in (5, 40):
         with running(binary, lmtp_sets(max_procs=1, max_conns=1, min_conns=1, backlog=backlog)) as site:
+            wait_for(lambda: workers(site, "lmtp"), 5)
             with connect(site.base + 24):
                 counts[backlog] = established(site.base + 24, 80)
     # effect: dispatcher.services.*.backlog  (the kernel adds one or two of its own)

@@ -12,6 +12,7 @@
  * A record of the log: u32 bytes of the record, u8 kind, u8 flags, u16 path length, u32 file id, u64 number, u64 a, u64 b, path, data.
  * Integers are the machine's. Memory-mapped writes are not seen: nothing durable is written that way.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -265,9 +266,18 @@ int open(const char *path, int flags, ...) { MODE_ARG(mode, flags) return open_c
 int open64(const char *path, int flags, ...) { MODE_ARG(mode, flags) return open_common(AT_FDCWD, path, flags | O_LARGEFILE, mode); }
 int openat(int d, const char *path, int flags, ...) { MODE_ARG(mode, flags) return open_common(d, path, flags, mode); }
 int openat64(int d, const char *path, int flags, ...) { MODE_ARG(mode, flags) return open_common(d, path, flags | O_LARGEFILE, mode); }
+/* What fcntl.h makes of an open with flags that the compiler does not know (_FORTIFY_SOURCE). */
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int d, const char *path, int flags);
+int __openat64_2(int d, const char *path, int flags);
+int __open_2(const char *path, int flags) { return open_common(AT_FDCWD, path, flags, 0); }
+int __open64_2(const char *path, int flags) { return open_common(AT_FDCWD, path, flags | O_LARGEFILE, 0); }
+int __openat_2(int d, const char *path, int flags) { return open_common(d, path, flags, 0); }
+int __openat64_2(int d, const char *path, int flags) { return open_common(d, path, flags | O_LARGEFILE, 0); }
 int creat(const char *path, mode_t mode) { return open_common(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 
-int close(int fd)
+static void forget(int fd)
 {
     struct fd_info *f = info(fd);
     if (f) {
@@ -275,7 +285,27 @@ int close(int fd)
         f->file = 0;
         pthread_mutex_unlock(&lock);
     }
+}
+
+int close(int fd)
+{
+    forget(fd);
     return (int)syscall(SYS_close, fd);
+}
+
+/* libc closes the descriptor behind these by itself. */
+int closedir(DIR *dir)
+{
+    int (*next)(DIR *) = (int (*)(DIR *))(uintptr_t)dlsym(RTLD_NEXT, "closedir");
+    forget(dirfd(dir));
+    return next(dir);
+}
+
+int fclose(FILE *file)
+{
+    int (*next)(FILE *) = (int (*)(FILE *))(uintptr_t)dlsym(RTLD_NEXT, "fclose");
+    forget(fileno(file));
+    return next(file);
 }
 
 static ssize_t write_common(int fd, struct fd_info *f, const struct iovec *iov, int n, off_t off)
@@ -344,6 +374,19 @@ int ftruncate(int fd, off_t size)
     return rc;
 }
 int ftruncate64(int fd, off64_t size) { return ftruncate(fd, size); }
+
+int truncate(const char *path, off_t size)
+{
+    int fd = open_common(AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int rc = ftruncate(fd, size);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return rc;
+}
+int truncate64(const char *path, off64_t size) { return truncate(path, size); }
 
 static int allocate_common(int fd, int mode, off_t off, off_t len)
 {
