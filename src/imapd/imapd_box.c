@@ -3,12 +3,12 @@
  */
 #include "imapd_priv.h"
 
-void imapd_box_destroy(struct imapd_box **box)
+void imapd__box_destroy(struct imapd_box **box)
 {
     if (!*box)
         return;
-    imapd_seqmap_fini(&(*box)->seq);
-    imapd_seqmap_fini(&(*box)->recent);
+    imapd__seqmap_fini(&(*box)->seq);
+    imapd__seqmap_fini(&(*box)->recent);
     ms_free(*box);
     *box = NULL;
 }
@@ -18,31 +18,31 @@ void imapd_box_destroy(struct imapd_box **box)
 static bool scan_is_dense(const struct imapd_view *v, const struct imapd_box *box, uint32_t uidnext)
 {
     return v->mb.uidnext == uidnext && !v->mb.gone && v->mb.highestmodseq == box->vanish_modseq &&
-           (uint64_t)v->mb.exists == (uint64_t)imapd_seqmap_count(&box->seq) + (uidnext - box->uidnext);
+           (uint64_t)v->mb.exists == (uint64_t)imapd__seqmap_count(&box->seq) + (uidnext - box->uidnext);
 }
 
-enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
-                           enum imapd_step *step_out)
+enum ms_err imapd__box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
+                            enum imapd_step *step_out)
 {
     struct store_message m;
     enum ms_err err;
 
     *step_out = IMAPD_GO;
     if (box->uidnext < uidnext && scan_is_dense(v, box, uidnext)) {
-        imapd_seqmap_add(&box->seq, box->uidnext, uidnext - box->uidnext);
+        imapd__seqmap_add(&box->seq, box->uidnext, uidnext - box->uidnext);
         box->uidnext = uidnext;
     }
     while (box->uidnext < uidnext) {
-        err = imapd_view_next(v, box->uidnext, &m);
+        err = imapd__view_next(v, box->uidnext, &m);
         if (err == MS_ENOTFOUND || (!err && m.uid >= uidnext)) {
             box->uidnext = uidnext;
             break;
         }
         if (err)
             return err;
-        imapd_seqmap_add(&box->seq, m.uid, 1);
+        imapd__seqmap_add(&box->seq, m.uid, 1);
         box->uidnext = m.uid + 1;
-        *step_out = imapd_pace(v->s);
+        *step_out = imapd__pace(v->s);
         if (*step_out != IMAPD_GO && box->uidnext < uidnext)
             return MS_OK;
     }
@@ -50,28 +50,28 @@ enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t
     return MS_OK;
 }
 
-void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from)
+void imapd__box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from)
 {
-    struct partition *p = imapd_partition(s);
+    struct partition *p = imapd__partition(s);
     struct imapd_recent *r = s->w->env->recent;
     /* RFC 3501 6.3.2: EXAMINE takes \Recent from nobody. */
     uint32_t mark =
-        box->readonly ? imapd_recent_get(r, p, box->id) : imapd_recent_claim(r, p, box->id, box->uidnext);
+        box->readonly ? imapd__recent_get(r, p, box->id) : imapd__recent_claim(r, p, box->id, box->uidnext);
     struct store_run piece;
 
-    for (from = MS_MAX(from, mark); imapd_seqmap_piece(&box->seq, from, UINT32_MAX, &piece);
+    for (from = MS_MAX(from, mark); imapd__seqmap_piece(&box->seq, from, UINT32_MAX, &piece);
          from = piece.last + 1)
-        imapd_seqmap_add(&box->recent, piece.first, piece.last - piece.first + 1);
+        imapd__seqmap_add(&box->recent, piece.first, piece.last - piece.first + 1);
 }
 
 /* -- sets */
-void imapd_runs_fini(struct imapd_runs *r)
+void imapd__runs_fini(struct imapd_runs *r)
 {
     ms_free(r->items);
     *r = (struct imapd_runs){.items = NULL};
 }
 
-void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
+void imapd__runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
 {
     struct store_run *tail = r->count ? &r->items[r->count - 1] : NULL;
 
@@ -87,9 +87,9 @@ void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
     r->items[r->count++] = (struct store_run){first, last};
 }
 
-bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid)
+bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid)
 {
-    uint32_t count = imapd_seqmap_count(&s->box->seq);
+    uint32_t count = imapd__seqmap_count(&s->box->seq);
 
     for (uint32_t i = 0; !uid && i < set->count; i++) {
         const struct imap_range *r = &set->ranges[i];
@@ -100,7 +100,7 @@ bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool ui
         if ((r->lo != IMAP_SEQ_STAR && r->lo > count) || (r->hi != IMAP_SEQ_STAR && r->hi > count))
             return false;
     }
-    imap_seqset_resolve(set, uid ? imapd_seqmap_last_uid(&s->box->seq) : count);
+    imap_seqset_resolve(set, uid ? imapd__seqmap_last_uid(&s->box->seq) : count);
     return true;
 }
 
@@ -108,16 +108,16 @@ static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t 
 {
     struct store_run piece;
 
-    while (imapd_seqmap_piece(&box->seq, first, last, &piece)) {
-        imapd_runs_add(out, piece.first, piece.last);
+    while (imapd__seqmap_piece(&box->seq, first, last, &piece)) {
+        imapd__runs_add(out, piece.first, piece.last);
         if (piece.last == UINT32_MAX)
             break;
         first = piece.last + 1;
     }
 }
 
-void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
-                    struct imapd_runs *out)
+void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
+                     struct imapd_runs *out)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         struct imap_range r = set->ranges[i];
@@ -125,7 +125,7 @@ void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, 
         if (uid)
             add_uid_range(box, r.lo, r.hi, out);
         else
-            add_uid_range(box, imapd_seqmap_uid(&box->seq, r.lo), imapd_seqmap_uid(&box->seq, r.hi), out);
+            add_uid_range(box, imapd__seqmap_uid(&box->seq, r.lo), imapd__seqmap_uid(&box->seq, r.hi), out);
     }
 }
 
@@ -136,14 +136,14 @@ static enum ms_err ops_piece(struct imapd_session *s, struct imapd_ops *ops, str
 {
     struct part_snap snap;
 
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     *count_out = store_split(&snap, s->box->id, ops->runs.items, ops->runs.count, &ops->cursor,
                              STORE_UIDS_MAX, out, STORE_RUNS_MAX);
     part_snap_end(&snap);
     return MS_OK;
 }
 
-enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out)
+enum imapd_step imapd__ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out)
 {
     struct store_run runs[STORE_RUNS_MAX];
     struct store_result res;
@@ -151,7 +151,7 @@ enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, e
 
     if (ops->is_posted) {
         ops->is_posted = false;
-        *err_out = imapd_post_result(s, &res);
+        *err_out = imapd__post_result(s, &res);
         if (*err_out)
             return IMAPD_GO;
         if (ops->result)
@@ -162,7 +162,7 @@ enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, e
         return IMAPD_GO;
     ops->emit(s, runs, count);
     ops->is_posted = true;
-    if (imapd_post(s) == IMAPD_WAIT)
+    if (imapd__post(s) == IMAPD_WAIT)
         return IMAPD_WAIT;
     ops->is_posted = false;
     *err_out = s->post.err;
@@ -170,7 +170,7 @@ enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, e
 }
 
 /* -- names */
-enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice *out)
+enum ms_err imapd__name(struct imapd_session *s, struct slice name, struct slice *out)
 {
     struct str text;
     enum ms_err err;
@@ -183,14 +183,14 @@ enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice 
     return err;
 }
 
-enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
-                               uint32_t *uidvalidity_out)
+enum ms_err imapd__mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
+                                uint32_t *uidvalidity_out)
 {
     struct store_mailbox mb;
     struct part_snap snap;
     enum ms_err err;
 
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     err = store_mailbox_find(&snap, s->user->account, name, id_out);
     if (!err)
         err = store_mailbox_get(&snap, *id_out, &mb);

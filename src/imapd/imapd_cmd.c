@@ -18,7 +18,7 @@ static const struct imapd_cmd imapd_cmds[] = {
     {ROW("LOGIN", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_login, imapd_login_run, MET_IMAPD_LOGIN)},
     {ROW("AUTHENTICATE", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_authenticate, imapd_authenticate_run,
          MET_IMAPD_AUTHENTICATE),
-     .cleanup = imapd_authenticate_cleanup},
+     .cleanup = imapd__authenticate_cleanup},
     {ROW("NAMESPACE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_namespace_run, MET_IMAPD_NAMESPACE)},
     {ROW("LIST", IMAPD_IN_AUTH, 0, imap_parse_list, imapd_list_run, MET_IMAPD_LIST)},
     {ROW("LSUB", IMAPD_IN_AUTH, 0, imap_parse_lsub, imapd_lsub_run, MET_IMAPD_LSUB)},
@@ -27,39 +27,39 @@ static const struct imapd_cmd imapd_cmds[] = {
     {ROW("CREATE", IMAPD_IN_AUTH, 0, imap_parse_create, imapd_create_run, MET_IMAPD_CREATE)},
     {ROW("DELETE", IMAPD_IN_AUTH, 0, imap_parse_mailbox, imapd_delete_run, MET_IMAPD_DELETE)},
     {ROW("RENAME", IMAPD_IN_AUTH, 0, imap_parse_rename, imapd_rename_run, MET_IMAPD_RENAME),
-     .cleanup = imapd_rename_cleanup},
+     .cleanup = imapd__rename_cleanup},
     {ROW("STATUS", IMAPD_IN_AUTH, 0, imap_parse_status, imapd_status_run, MET_IMAPD_STATUS)},
     {ROW("SELECT", IMAPD_IN_AUTH, IMAPD_C_NO_SYNC, imap_parse_select, imapd_select_run, MET_IMAPD_SELECT),
-     .cleanup = imapd_select_cleanup},
+     .cleanup = imapd__select_cleanup},
     {ROW("EXAMINE", IMAPD_IN_AUTH, IMAPD_C_NO_SYNC, imap_parse_select, imapd_examine_run, MET_IMAPD_EXAMINE),
-     .cleanup = imapd_select_cleanup},
+     .cleanup = imapd__select_cleanup},
     {ROW("APPEND", IMAPD_IN_AUTH, IMAPD_C_LITERAL, imap_parse_append, imapd_append_run, MET_IMAPD_APPEND),
-     .cleanup = imapd_append_cleanup},
+     .cleanup = imapd__append_cleanup},
     {ROW("IDLE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_idle_run, MET_IMAPD_IDLE),
-     .cleanup = imapd_feed_unwatch},
+     .cleanup = imapd__feed_unwatch},
     {ROW("CHECK", IMAPD_IN_SELECTED, 0, imap_parse_none, imapd_noop_run, MET_IMAPD_CHECK)},
     {ROW("CLOSE", IMAPD_IN_SELECTED, IMAPD_C_NO_SYNC, imap_parse_none, imapd_close_run, MET_IMAPD_CLOSE),
-     .cleanup = imapd_expunge_cleanup},
+     .cleanup = imapd__expunge_cleanup},
     {ROW("UNSELECT", IMAPD_IN_SELECTED, IMAPD_C_NO_SYNC, imap_parse_none, imapd_unselect_run,
          MET_IMAPD_UNSELECT)},
     {ROW("EXPUNGE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_none, imapd_expunge_run, MET_IMAPD_EXPUNGE),
-     .cleanup = imapd_expunge_cleanup},
+     .cleanup = imapd__expunge_cleanup},
     {ROW("EXPUNGE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_uid_expunge, imapd_expunge_run,
          MET_IMAPD_EXPUNGE),
-     .uid = IMAPD_UID_ONLY, .cleanup = imapd_expunge_cleanup},
+     .uid = IMAPD_UID_ONLY, .cleanup = imapd__expunge_cleanup},
     {ROW("FETCH", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ, imap_parse_fetch, imapd_fetch_run, MET_IMAPD_FETCH),
-     .uid = BOTH, .cleanup = imapd_fetch_cleanup},
+     .uid = BOTH, .cleanup = imapd__fetch_cleanup},
     {ROW("STORE", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ | IMAPD_C_WRITES, imap_parse_store, imapd_store_run,
          MET_IMAPD_STORE),
-     .uid = BOTH, .cleanup = imapd_store_cleanup},
+     .uid = BOTH, .cleanup = imapd__store_cleanup},
     {ROW("SEARCH", IMAPD_IN_SELECTED, IMAPD_C_USES_SEQ, imap_parse_search, imapd_search_run,
          MET_IMAPD_SEARCH),
-     .uid = BOTH, .cleanup = imapd_search_cleanup},
+     .uid = BOTH, .cleanup = imapd__search_cleanup},
     {ROW("COPY", IMAPD_IN_SELECTED, 0, imap_parse_copy, imapd_copy_run, MET_IMAPD_COPY), .uid = BOTH,
-     .cleanup = imapd_copy_cleanup},
+     .cleanup = imapd__copy_cleanup},
 };
 
-const struct imapd_cmd *imapd_cmd_find(struct slice name, bool uid)
+const struct imapd_cmd *imapd__cmd_find(struct slice name, bool uid)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(imapd_cmds); i++) {
         const struct imapd_cmd *row = &imapd_cmds[i];
@@ -79,29 +79,29 @@ static enum imapd_step set_result(struct imapd_session *s, const char *status, c
     return IMAPD_DONE;
 }
 
-enum imapd_step imapd_ok(struct imapd_session *s, const char *code, const char *text)
+enum imapd_step imapd__ok(struct imapd_session *s, const char *code, const char *text)
 {
     return set_result(s, "OK", code, text);
 }
 
-enum imapd_step imapd_no(struct imapd_session *s, const char *code, const char *text)
+enum imapd_step imapd__no(struct imapd_session *s, const char *code, const char *text)
 {
     return set_result(s, "NO", code, text);
 }
 
-enum imapd_step imapd_bad(struct imapd_session *s, const char *text)
+enum imapd_step imapd__bad(struct imapd_session *s, const char *text)
 {
     return set_result(s, "BAD", NULL, text);
 }
 
-enum imapd_step imapd_fail(struct imapd_session *s, enum ms_err err)
+enum imapd_step imapd__fail(struct imapd_session *s, enum ms_err err)
 {
     s->cmd.result = imap_code_for_err(err);
     return IMAPD_DONE;
 }
 
 /* -- the end of a command */
-void imapd_command_drop(struct imapd_session *s)
+void imapd__command_drop(struct imapd_session *s)
 {
     if (s->cmd.row && s->cmd.row->cleanup && s->cmd.priv)
         s->cmd.row->cleanup(s);
@@ -117,17 +117,17 @@ static void command_end(struct imapd_session *s)
 
     if (result.status[0] == 'B')
         s->errors++;
-    imap_emit_status(imapd_out(s), s->cmd.cmd.tag, result);
-    imapd_command_drop(s);
-    imapd_enter_phase(s, IMAPD_PH_READ);
+    imap_emit_status(imapd__out(s), s->cmd.cmd.tag, result);
+    imapd__command_drop(s);
+    imapd__enter_phase(s, IMAPD_PH_READ);
     if (tls_after)
-        imapd_session_start_tls(s);
+        imapd__session_start_tls(s);
     else if (close_after)
-        imapd_session_bye(s, "Closing connection", NET_CLOSED_BY_US);
+        imapd__session_bye(s, "Closing connection", NET_CLOSED_BY_US);
     else if (s->errors > (uint64_t)s->w->conf->errors_max)
-        imapd_session_bye(s, "Too many bad commands", NET_CLOSED_BY_US);
+        imapd__session_bye(s, "Too many bad commands", NET_CLOSED_BY_US);
     else if (s->w->draining)
-        imapd_session_bye(s, "Server is shutting down", NET_CLOSED_BY_US);
+        imapd__session_bye(s, "Server is shutting down", NET_CLOSED_BY_US);
 }
 
 /* The last step of every command. */
@@ -137,7 +137,7 @@ static enum imapd_step imapd_finish(struct imapd_session *s)
     enum imapd_step step;
 
     if (s->state == IMAPD_ST_SELECTED && row && !(row->flags & IMAPD_C_NO_SYNC)) {
-        step = imapd_sync(s, !(row->flags & IMAPD_C_USES_SEQ) || s->cmd.cmd.uid);
+        step = imapd__sync(s, !(row->flags & IMAPD_C_USES_SEQ) || s->cmd.cmd.uid);
         if (step != IMAPD_DONE)
             return step;
     }
@@ -158,20 +158,20 @@ static bool command_step_done(struct imapd_session *s, enum imapd_step step)
     case IMAPD_GO:
         return true;
     case IMAPD_AGAIN:
-        imapd_session_soon(s);
+        imapd__session_soon(s);
         return false;
     case IMAPD_WAIT:
-        imapd_enter_phase(s, IMAPD_PH_WAIT);
+        imapd__enter_phase(s, IMAPD_PH_WAIT);
         return false;
     case IMAPD_DRAIN:
-        imapd_enter_phase(s, IMAPD_PH_DRAIN);
+        imapd__enter_phase(s, IMAPD_PH_DRAIN);
         return false;
     case IMAPD_LINE:
         imap_feed_expect_line(&s->feed);
-        imapd_enter_phase(s, IMAPD_PH_LINE);
+        imapd__enter_phase(s, IMAPD_PH_LINE);
         return false;
     case IMAPD_LITERAL:
-        imapd_enter_phase(s, IMAPD_PH_LITERAL);
+        imapd__enter_phase(s, IMAPD_PH_LITERAL);
         return false;
     }
     MS_UNREACHABLE();
@@ -187,7 +187,7 @@ void imapd_command_run(struct imapd_session *s)
         step = s->cmd.next(s);
         s->cmd.line = slice_make(NULL, 0);
         if (s->is_broken) {
-            imapd_session_abort(s, NET_CLOSED_BY_US);
+            imapd__session_abort(s, NET_CLOSED_BY_US);
             return;
         }
     } while (command_step_done(s, step));
@@ -206,15 +206,15 @@ static bool command_is_allowed(struct imapd_session *s)
     bool tls = net_tls_is_on(s->stream);
 
     if (!(row->states & IMAPD_IN(s->state)))
-        imapd_bad(s, s->state == IMAPD_ST_NOAUTH       ? "Log in first"
-                     : (row->states & IMAPD_IN_NOAUTH) ? "You are logged in already"
-                                                       : "Select a mailbox first");
+        imapd__bad(s, s->state == IMAPD_ST_NOAUTH       ? "Log in first"
+                      : (row->states & IMAPD_IN_NOAUTH) ? "You are logged in already"
+                                                        : "Select a mailbox first");
     else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
-        imapd_bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
+        imapd__bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
     else if ((row->flags & IMAPD_C_NEEDS_TLS) && !tls && !s->w->env->allow_plaintext_auth)
-        imapd_no(s, "PRIVACYREQUIRED", "Passwords need TLS here"); /* RFC 5530 3 */
+        imapd__no(s, "PRIVACYREQUIRED", "Passwords need TLS here"); /* RFC 5530 3 */
     else if ((row->flags & IMAPD_C_WRITES) && s->box->readonly)
-        imapd_no(s, "NOPERM", "Mailbox is selected read-only");
+        imapd__no(s, "NOPERM", "Mailbox is selected read-only");
     else
         return true;
     return false;
@@ -231,7 +231,7 @@ static bool command_parse_args(struct imapd_session *s)
     err = s->cmd.row->parse(&rd, s->cmd.args);
     if (!err)
         return true;
-    imapd_fail(s, err);
+    imapd__fail(s, err);
     if (rd.reason)
         s->cmd.result.text = rd.reason;
     return false;
@@ -245,26 +245,26 @@ static bool command_prepare(struct imapd_session *s, struct slice text, bool has
 
     s->cmd.row = &no_command;
     if (err) {
-        imapd_bad(s, reason ? reason : "Syntax error");
+        imapd__bad(s, reason ? reason : "Syntax error");
         return false;
     }
-    s->cmd.row = imapd_cmd_find(s->cmd.cmd.name, s->cmd.cmd.uid);
+    s->cmd.row = imapd__cmd_find(s->cmd.cmd.name, s->cmd.cmd.uid);
     if (!s->cmd.row) {
         s->cmd.row = &no_command;
-        imapd_bad(s, "Unknown command");
+        imapd__bad(s, "Unknown command");
         return false;
     }
     obs_count(s->cmd.row->metric, 1);
     if (!command_is_allowed(s))
         return false;
     if (has_literal != ((s->cmd.row->flags & IMAPD_C_LITERAL) != 0)) {
-        imapd_bad(s, "Literal of the message expected");
+        imapd__bad(s, "Literal of the message expected");
         return false;
     }
     return command_parse_args(s);
 }
 
-void imapd_command_begin(struct imapd_session *s, struct slice text, bool has_literal)
+void imapd__command_begin(struct imapd_session *s, struct slice text, bool has_literal)
 {
     MS_ASSERT(!s->cmd.row);
     s->cmd.literal_sync = has_literal && s->feed.literal_sync;
@@ -274,11 +274,11 @@ void imapd_command_begin(struct imapd_session *s, struct slice text, bool has_li
         s->cmd.next = s->cmd.row->run;
     else if (has_literal)
         imap_feed_refuse(&s->feed);
-    imapd_enter_phase(s, IMAPD_PH_RUN);
+    imapd__enter_phase(s, IMAPD_PH_RUN);
     imapd_command_run(s);
 }
 
-void imapd_command_bad(struct imapd_session *s, struct slice text)
+void imapd__command_bad(struct imapd_session *s, struct slice text)
 {
     static const struct imapd_cmd no_command = {.name = ""};
     const char *reason;
@@ -293,6 +293,6 @@ void imapd_command_bad(struct imapd_session *s, struct slice text)
     s->cmd.next = imapd_finish;
     if (s->feed.discard_bytes > IMAPD_DISCARD_MAX)
         s->cmd.close_after = true; /* RFC 7888 4: better than reading all of it */
-    imapd_enter_phase(s, IMAPD_PH_RUN);
+    imapd__enter_phase(s, IMAPD_PH_RUN);
     imapd_command_run(s);
 }

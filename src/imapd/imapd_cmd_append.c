@@ -27,7 +27,7 @@ struct append {
     enum ms_err err; /* the first that went wrong */
 };
 
-void imapd_append_cleanup(struct imapd_session *s)
+void imapd__append_cleanup(struct imapd_session *s)
 {
     struct append *a = s->cmd.priv;
 
@@ -40,7 +40,7 @@ void imapd_append_cleanup(struct imapd_session *s)
 
 static void on_change(void *owner)
 {
-    imapd_wake(owner);
+    imapd__wake(owner);
 }
 
 static enum imapd_step append_refuse(struct imapd_session *s, enum imapd_step step)
@@ -56,18 +56,18 @@ static enum imapd_step append_begin(struct imapd_session *s)
     struct slice name;
     uint64_t mailbox;
     struct append *a;
-    enum ms_err err = imapd_name(s, s->cmd.args->append.mailbox, &name);
+    enum ms_err err = imapd__name(s, s->cmd.args->append.mailbox, &name);
 
     if (!err)
-        err = imapd_mailbox_find(s, name, &mailbox, NULL);
+        err = imapd__mailbox_find(s, name, &mailbox, NULL);
     if (err == MS_ENOTFOUND) /* RFC 3501 6.3.11 */
-        return append_refuse(s, imapd_no(s, "TRYCREATE", "No such mailbox"));
+        return append_refuse(s, imapd__no(s, "TRYCREATE", "No such mailbox"));
     if (err)
-        return append_refuse(s, imapd_fail(s, err));
-    if (!imapd_flags_are_good(&s->cmd.args->append.flags))
-        return append_refuse(s, imapd_no(s, "LIMIT", "Too many keywords, or too long ones"));
+        return append_refuse(s, imapd__fail(s, err));
+    if (!imapd__flags_are_good(&s->cmd.args->append.flags))
+        return append_refuse(s, imapd__no(s, "LIMIT", "Too many keywords, or too long ones"));
     if (s->cmd.literal_bytes == 0)
-        return append_refuse(s, imapd_no(s, "CANNOT", "A message cannot be empty"));
+        return append_refuse(s, imapd__no(s, "CANNOT", "A message cannot be empty"));
     s->cmd.priv = a = arena_new(&s->arena, struct append);
     a->mailbox = mailbox;
     a->name = name;
@@ -78,7 +78,7 @@ static enum imapd_step append_begin(struct imapd_session *s)
     a->parser = mime_parser_create(&a->mime);
     imap_feed_accept(&s->feed);
     if (s->cmd.literal_sync)
-        str_add_cstr(imapd_out(s), "+ OK\r\n");
+        str_add_cstr(imapd__out(s), "+ OK\r\n");
     return IMAPD_LITERAL;
 }
 
@@ -129,7 +129,7 @@ static enum imapd_step append_post(struct imapd_session *s, struct append *a)
         .mailbox = a->mailbox,
         .owner = slice_cstr(s->user->login),
         .name = a->name,
-        .flags = imapd_store_flags(f->system),
+        .flags = imapd__store_flags(f->system),
         .keywords = f->keywords,
         .keyword_count = f->count,
         .internaldate_us = has_date ? (uint64_t)d->unix_s * 1000000 : clock_wall_us(),
@@ -140,7 +140,7 @@ static enum imapd_step append_post(struct imapd_session *s, struct append *a)
 
     store_op_append(&s->post.rec, a->body, 0, &op);
     a->stage = APPEND_POSTED;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 static enum imapd_step append_finish(struct imapd_session *s, struct append *a)
@@ -151,7 +151,7 @@ static enum imapd_step append_finish(struct imapd_session *s, struct append *a)
         if (!a->err)
             a->err = mime_cache_emit(&a->mime, &a->cache);
         if (s->feed.has_nul && !a->err) /* RFC 3501 4.3 */
-            return imapd_no(s, "CANNOT", "The message holds NUL bytes");
+            return imapd__no(s, "CANNOT", "The message holds NUL bytes");
     }
     if (!a->err)
         a->err = part_body_finish(a->body, str_slice(&a->cache), false);
@@ -159,20 +159,20 @@ static enum imapd_step append_finish(struct imapd_session *s, struct append *a)
         a->err = MS_OK;
         return IMAPD_WAIT;
     }
-    return a->err ? imapd_fail(s, a->err) : append_post(s, a);
+    return a->err ? imapd__fail(s, a->err) : append_post(s, a);
 }
 
 static enum imapd_step append_posted(struct imapd_session *s)
 {
     struct store_result res;
-    enum ms_err err = imapd_post_result(s, &res);
+    enum ms_err err = imapd__post_result(s, &res);
 
     if (err == MS_ENOTFOUND)
-        return imapd_no(s, "TRYCREATE", "No such mailbox");
+        return imapd__no(s, "TRYCREATE", "No such mailbox");
     if (err)
-        return imapd_fail(s, err);
-    return imapd_ok(s, arena_printf(&s->arena, "APPENDUID %u %u", res.uidvalidity, res.uid),
-                    "APPEND completed");
+        return imapd__fail(s, err);
+    return imapd__ok(s, arena_printf(&s->arena, "APPENDUID %u %u", res.uidvalidity, res.uid),
+                     "APPEND completed");
 }
 
 enum imapd_step imapd_append_run(struct imapd_session *s)

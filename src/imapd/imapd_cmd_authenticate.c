@@ -3,7 +3,8 @@
  *
  *   start --no initial response--> "+", LINE --line--> sasl_step --> SASL_WANT_CLIENT: "+ challenge", LINE
  * ...
- *                                                                --> SASL_HAVE_PASSWORD: imapd_login_step ...
+ *                                                                --> SASL_HAVE_PASSWORD: imapd__login_step
+ * ...
  */
 #include "ms/base/codec.h"
 #include "ms/crypt.h"
@@ -16,7 +17,7 @@ struct authenticate {
     struct sasl sasl;
 };
 
-void imapd_authenticate_cleanup(struct imapd_session *s)
+void imapd__authenticate_cleanup(struct imapd_session *s)
 {
     struct authenticate *a = s->cmd.priv;
 
@@ -25,7 +26,7 @@ void imapd_authenticate_cleanup(struct imapd_session *s)
 
 static enum imapd_step ask(struct imapd_session *s, const struct authenticate *a)
 {
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     str_add_cstr(out, "+ ");
     base64_emit(out, str_slice(&a->sasl.challenge));
@@ -40,8 +41,8 @@ static enum imapd_step identity(struct imapd_session *s, struct authenticate *a)
     a->login.user = arena_dup(&s->arena, authcid);
     a->login.password = str_slice(&a->sasl.password);
     if (authzid.len && !slice_eq(authzid, authcid)) /* RFC 4616 2: to act as somebody else is not offered */
-        return imapd_no(s, "AUTHORIZATIONFAILED", "Acting as another user is not permitted");
-    return imapd_login_step(s, &a->login);
+        return imapd__no(s, "AUTHORIZATIONFAILED", "Acting as another user is not permitted");
+    return imapd__login_step(s, &a->login);
 }
 
 static enum imapd_step take_response(struct imapd_session *s, struct authenticate *a, struct slice text)
@@ -56,9 +57,9 @@ static enum imapd_step take_response(struct imapd_session *s, struct authenticat
     crypt_wipe(message.ptr, message.len);
     str_fini(&message);
     if (err == MS_ESYNTAX || err == MS_ELIMIT) /* RFC 3501 6.2.2: cannot be decoded */
-        return imapd_bad(s, "Bad response");
+        return imapd__bad(s, "Bad response");
     if (err || a->sasl.state == SASL_FAILED)
-        return imapd_fail(s, err ? err : MS_EDENIED);
+        return imapd__fail(s, err ? err : MS_EDENIED);
     return a->sasl.state == SASL_HAVE_PASSWORD ? identity(s, a) : ask(s, a);
 }
 
@@ -68,7 +69,7 @@ static enum imapd_step begin(struct imapd_session *s)
     struct authenticate *a;
 
     if (!mech)
-        return imapd_no(s, "CANNOT", "Unknown authentication mechanism");
+        return imapd__no(s, "CANNOT", "Unknown authentication mechanism");
     s->cmd.priv = a = arena_new(&s->arena, struct authenticate);
     sasl_init(&a->sasl, mech);
     a->login.method = "PLAIN";
@@ -84,8 +85,8 @@ enum imapd_step imapd_authenticate_run(struct imapd_session *s)
     if (!a)
         return begin(s);
     if (!s->cmd.line.ptr)
-        return imapd_login_step(s, &a->login);
+        return imapd__login_step(s, &a->login);
     if (slice_eq_cstr(s->cmd.line, "*")) /* RFC 3501 6.2.2 */
-        return imapd_bad(s, "Authentication cancelled");
+        return imapd__bad(s, "Authentication cancelled");
     return take_response(s, a, s->cmd.line);
 }

@@ -7,11 +7,11 @@ struct copy {
     struct imapd_transfer transfer;
 };
 
-void imapd_copy_cleanup(struct imapd_session *s)
+void imapd__copy_cleanup(struct imapd_session *s)
 {
     struct copy *cp = s->cmd.priv;
 
-    imapd_transfer_fini(&cp->transfer);
+    imapd__transfer_fini(&cp->transfer);
 }
 
 static enum imapd_step copy_begin(struct imapd_session *s)
@@ -19,20 +19,20 @@ static enum imapd_step copy_begin(struct imapd_session *s)
     struct copy *cp = arena_new(&s->arena, struct copy);
     struct imap_seqset *set = &s->cmd.args->copy.set;
     struct slice name;
-    enum ms_err err = imapd_name(s, s->cmd.args->copy.mailbox, &name);
+    enum ms_err err = imapd__name(s, s->cmd.args->copy.mailbox, &name);
 
     s->cmd.priv = cp;
-    if (!imapd_set_resolve(s, set, s->cmd.cmd.uid))
-        return imapd_bad(s, "No such message");
+    if (!imapd__set_resolve(s, set, s->cmd.cmd.uid))
+        return imapd__bad(s, "No such message");
     if (err)
-        return imapd_fail(s, err);
-    err = imapd_mailbox_find(s, name, &cp->transfer.to, NULL);
+        return imapd__fail(s, err);
+    err = imapd__mailbox_find(s, name, &cp->transfer.to, NULL);
     if (err == MS_ENOTFOUND) /* RFC 3501 6.4.7 */
-        return imapd_no(s, "TRYCREATE", "No such mailbox");
+        return imapd__no(s, "TRYCREATE", "No such mailbox");
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     cp->transfer.from = s->box->id;
-    imapd_set_runs(s->box, set, s->cmd.cmd.uid, &cp->transfer.runs);
+    imapd__set_runs(s->box, set, s->cmd.cmd.uid, &cp->transfer.runs);
     return IMAPD_GO;
 }
 
@@ -54,7 +54,7 @@ static enum imapd_step copy_done(struct imapd_session *s, const struct imapd_tra
     const char *text;
 
     if (t->to_uids.count == 0)
-        return imapd_ok(s, NULL, "Nothing was copied");
+        return imapd__ok(s, NULL, "Nothing was copied");
     str_init(&code, 0);
     str_addf(&code, "COPYUID %u ", t->uidvalidity);
     emit_runs(&code, &t->from_uids);
@@ -62,7 +62,7 @@ static enum imapd_step copy_done(struct imapd_session *s, const struct imapd_tra
     emit_runs(&code, &t->to_uids);
     text = arena_dup_cstr(&s->arena, str_slice(&code));
     str_fini(&code);
-    return imapd_ok(s, text, "COPY completed");
+    return imapd__ok(s, text, "COPY completed");
 }
 
 enum imapd_step imapd_copy_run(struct imapd_session *s)
@@ -73,10 +73,10 @@ enum imapd_step imapd_copy_run(struct imapd_session *s)
 
     if (!cp)
         return copy_begin(s);
-    step = imapd_transfer_step(s, &cp->transfer, &err);
+    step = imapd__transfer_step(s, &cp->transfer, &err);
     if (step != IMAPD_GO)
         return step;
     if (err == MS_ENOTFOUND)
-        return imapd_no(s, "TRYCREATE", "No such mailbox");
-    return err ? imapd_fail(s, err) : copy_done(s, &cp->transfer);
+        return imapd__no(s, "TRYCREATE", "No such mailbox");
+    return err ? imapd__fail(s, err) : copy_done(s, &cp->transfer);
 }

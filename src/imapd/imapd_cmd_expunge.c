@@ -15,12 +15,12 @@ struct expunge {
     bool is_looked;
 };
 
-void imapd_expunge_cleanup(struct imapd_session *s)
+void imapd__expunge_cleanup(struct imapd_session *s)
 {
     struct expunge *x = s->cmd.priv;
 
-    imapd_runs_fini(&x->ops.runs);
-    imapd_runs_fini(&x->candidates);
+    imapd__runs_fini(&x->ops.runs);
+    imapd__runs_fini(&x->candidates);
 }
 
 static void emit_op(struct imapd_session *s, const struct store_run *runs, size_t n)
@@ -36,10 +36,10 @@ static enum imapd_step expunge_begin(struct imapd_session *s)
     x->ops.emit = emit_op;
     x->at = 1;
     if (s->cmd.cmd.uid) {
-        imapd_set_resolve(s, &s->cmd.args->uid_expunge.set, true);
-        imapd_set_runs(s->box, &s->cmd.args->uid_expunge.set, true, &x->candidates);
+        imapd__set_resolve(s, &s->cmd.args->uid_expunge.set, true);
+        imapd__set_runs(s->box, &s->cmd.args->uid_expunge.set, true, &x->candidates);
     } else if (s->box->uidnext > 1) {
-        imapd_runs_add(&x->candidates, 1, s->box->uidnext - 1);
+        imapd__runs_add(&x->candidates, 1, s->box->uidnext - 1);
     }
     return IMAPD_GO;
 }
@@ -53,7 +53,7 @@ static enum ms_err next_candidate(struct imapd_view *v, const struct expunge *x,
 
         if (run.last < x->at)
             continue;
-        err = imapd_view_next(v, MS_MAX(run.first, x->at), m);
+        err = imapd__view_next(v, MS_MAX(run.first, x->at), m);
         if (err || m->uid <= run.last)
             return err;
     }
@@ -72,11 +72,11 @@ static enum ms_err look_slice(struct imapd_view *v, struct expunge *x, enum imap
         if (err)
             break;
         x->at = m.uid + 1;
-        if ((m.flags & STORE_DELETED) && imapd_seqmap_seq(&s->box->seq, m.uid)) {
-            imapd_runs_add(&x->ops.runs, m.uid, m.uid);
+        if ((m.flags & STORE_DELETED) && imapd__seqmap_seq(&s->box->seq, m.uid)) {
+            imapd__runs_add(&x->ops.runs, m.uid, m.uid);
             x->found++;
         }
-        *step = imapd_pace(s);
+        *step = imapd__pace(s);
     }
     x->is_looked = *step == IMAPD_GO;
     return err == MS_ENOTFOUND ? MS_OK : err;
@@ -89,15 +89,15 @@ static enum imapd_step expunge_step(struct imapd_session *s, struct expunge *x, 
     struct imapd_view v;
 
     if (!x->is_looked) {
-        *err_out = imapd_view_open(s, &v);
+        *err_out = imapd__view_open(s, &v);
         if (*err_out)
             return IMAPD_GO;
         *err_out = look_slice(&v, x, &step);
-        imapd_view_close(&v);
+        imapd__view_close(&v);
         if (*err_out || step != IMAPD_GO)
             return step;
     }
-    return imapd_ops_step(s, &x->ops, err_out);
+    return imapd__ops_step(s, &x->ops, err_out);
 }
 
 enum imapd_step imapd_expunge_run(struct imapd_session *s)
@@ -111,7 +111,7 @@ enum imapd_step imapd_expunge_run(struct imapd_session *s)
     step = expunge_step(s, x, &err);
     if (step != IMAPD_GO)
         return step;
-    return err ? imapd_fail(s, err) : imapd_ok(s, NULL, "EXPUNGE completed");
+    return err ? imapd__fail(s, err) : imapd__ok(s, NULL, "EXPUNGE completed");
 }
 
 /* RFC 3501 6.4.2: no EXPUNGE responses; nothing is removed from a mailbox selected read-only. */
@@ -128,7 +128,7 @@ enum imapd_step imapd_close_run(struct imapd_session *s)
         if (step != IMAPD_GO)
             return step;
     }
-    imapd_box_destroy(&s->box);
+    imapd__box_destroy(&s->box);
     imapd_enter(s, IMAPD_ST_AUTH);
-    return err ? imapd_fail(s, err) : imapd_ok(s, NULL, "CLOSE completed");
+    return err ? imapd__fail(s, err) : imapd__ok(s, NULL, "CLOSE completed");
 }

@@ -12,16 +12,16 @@
 
 #define FETCH_SCRATCH_MAX ((size_t)4 << 20)
 
-void imapd_fetch_cleanup(struct imapd_session *s)
+void imapd__fetch_cleanup(struct imapd_session *s)
 {
     struct fetch *f = s->cmd.priv;
 
-    imapd_msg_fini(&f->msg);
+    imapd__msg_fini(&f->msg);
     str_fini(&f->flag_text);
     str_fini(&f->section.text);
     str_fini(&f->section.header);
     arena_fini(&f->scratch);
-    imapd_runs_fini(&f->seen);
+    imapd__runs_fini(&f->seen);
 }
 
 /* -- the beginning */
@@ -31,7 +31,7 @@ static void find_needs(struct imapd_session *s, struct fetch *f)
     if (f->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))
         f->needs |= IMAPD_NEED_MIME;
     for (uint32_t i = 0; i < f->args->section_count; i++) {
-        f->needs |= imapd_fetch_section_needs(&f->args->sections[i]);
+        f->needs |= imapd__fetch_section_needs(&f->args->sections[i]);
         f->sets_seen = f->sets_seen || (!f->args->sections[i].peek && !s->box->readonly);
     }
 }
@@ -51,12 +51,12 @@ static enum imapd_step fetch_begin(struct imapd_session *s)
     struct fetch *f;
 
     if (!is_offered(&s->cmd.args->fetch))
-        return imapd_bad(s, "Unknown FETCH item");
-    if (!imapd_set_resolve(s, &s->cmd.args->fetch.set, s->cmd.cmd.uid))
-        return imapd_bad(s, "No such message");
+        return imapd__bad(s, "Unknown FETCH item");
+    if (!imapd__set_resolve(s, &s->cmd.args->fetch.set, s->cmd.cmd.uid))
+        return imapd__bad(s, "No such message");
     s->cmd.priv = f = arena_new(&s->arena, struct fetch);
     f->args = &s->cmd.args->fetch;
-    imapd_msg_init(&f->msg);
+    imapd__msg_init(&f->msg);
     str_init(&f->flag_text, 0);
     str_init(&f->section.text, 0);
     str_init(&f->section.header, IMAPD_HEADER_BYTES_MAX);
@@ -79,15 +79,15 @@ static bool next_message(const struct imapd_session *s, struct fetch *f, uint32_
         if (at > r.hi)
             continue;
         if (s->cmd.cmd.uid) {
-            if (!imapd_seqmap_piece(&box->seq, at, r.hi, &piece))
+            if (!imapd__seqmap_piece(&box->seq, at, r.hi, &piece))
                 continue;
             *uid_out = piece.first;
             f->at = piece.first + 1;
         } else {
-            *uid_out = imapd_seqmap_uid(&box->seq, at);
+            *uid_out = imapd__seqmap_uid(&box->seq, at);
             f->at = at + 1;
         }
-        f->seq = imapd_seqmap_seq(&box->seq, *uid_out);
+        f->seq = imapd__seqmap_seq(&box->seq, *uid_out);
         return true;
     }
     return false;
@@ -101,19 +101,19 @@ static void note_seen(struct imapd_session *s, struct fetch *f)
         return;
     if (f->seen.count && f->msg.row.uid <= f->seen.items[f->seen.count - 1].last)
         return; /* the same message twice is in no resolved set */
-    imapd_runs_add(&f->seen, f->msg.row.uid, f->msg.row.uid);
+    imapd__runs_add(&f->seen, f->msg.row.uid, f->msg.row.uid);
     f->seen_count++;
 }
 
 static void take_flags(struct imapd_view *v, struct fetch *f)
 {
-    struct str *out = imapd_out(v->s);
+    struct str *out = imapd__out(v->s);
     size_t from = out->len;
 
     str_reset(&f->flag_text);
     if (!(f->items & IMAP_FETCH_FLAGS) && !f->marks_seen)
         return;
-    imapd_view_emit_flags(v, &f->msg.row, f->marks_seen ? STORE_SEEN : 0);
+    imapd__view_emit_flags(v, &f->msg.row, f->marks_seen ? STORE_SEEN : 0);
     str_add(&f->flag_text, out->ptr + from, out->len - from);
     str_cut(out, from);
 }
@@ -122,10 +122,10 @@ static void take_flags(struct imapd_view *v, struct fetch *f)
 static enum ms_err fetch_open(struct imapd_view *v, struct fetch *f, uint32_t uid)
 {
     struct store_message row;
-    enum ms_err err = imapd_view_message(v, uid, &row);
+    enum ms_err err = imapd__view_message(v, uid, &row);
 
     if (!err)
-        err = imapd_msg_open(v, &row, f->needs, &f->msg);
+        err = imapd__msg_open(v, &row, f->needs, &f->msg);
     if (err == MS_EDAMAGED && f->needs) { /* what the row itself says can still be told */
         f->some_damaged = true;
         return err;
@@ -135,7 +135,7 @@ static enum ms_err fetch_open(struct imapd_view *v, struct fetch *f, uint32_t ui
     arena_reset(&f->scratch);
     f->in_response = false;
     f->section.index = 0;
-    imapd_fetch_section_reset(&f->section);
+    imapd__fetch_section_reset(&f->section);
     note_seen(v->s, f);
     take_flags(v, f);
     f->stage = FETCH_LOAD;
@@ -146,10 +146,10 @@ static enum imapd_step fetch_header(struct imapd_session *s, struct fetch *f)
 {
     const struct mime_part *root = mime_message_root(&f->msg.mime);
     uint64_t bytes = MS_MIN(root->header_bytes, IMAPD_HEADER_BYTES_MAX);
-    enum ms_err err = imapd_msg_bytes(s, &f->msg);
+    enum ms_err err = imapd__msg_bytes(s, &f->msg);
 
     if (!err)
-        err = imapd_msg_read(s, &f->msg, f->msg.row.prefix.len, bytes, &f->section.header);
+        err = imapd__msg_read(s, &f->msg, f->msg.row.prefix.len, bytes, &f->section.header);
     if (err == MS_EMORE)
         return IMAPD_WAIT;
     if (!err)
@@ -165,7 +165,7 @@ static enum imapd_step fetch_message(struct imapd_session *s, struct fetch *f)
     enum ms_err err;
 
     if (f->stage == FETCH_LOAD) {
-        err = imapd_msg_step(s, &f->msg);
+        err = imapd__msg_step(s, &f->msg);
         if (err == MS_EMORE)
             return IMAPD_WAIT;
         if (err) {
@@ -173,7 +173,7 @@ static enum imapd_step fetch_message(struct imapd_session *s, struct fetch *f)
             f->stage = FETCH_NEXT;
             return IMAPD_GO;
         }
-        f->stage = imapd_fetch_needs_header(f) ? FETCH_HEADER : FETCH_ITEMS;
+        f->stage = imapd__fetch_needs_header(f) ? FETCH_HEADER : FETCH_ITEMS;
     }
     if (f->stage == FETCH_HEADER) {
         step = fetch_header(s, f);
@@ -182,16 +182,16 @@ static enum imapd_step fetch_message(struct imapd_session *s, struct fetch *f)
         f->stage = FETCH_ITEMS;
     }
     if (f->stage == FETCH_ITEMS) {
-        imapd_fetch_emit_items(s, f);
-        imapd_fetch_section_reset(&f->section);
+        imapd__fetch_emit_items(s, f);
+        imapd__fetch_section_reset(&f->section);
         f->stage = FETCH_SECTIONS;
     }
-    step = imapd_fetch_sections(s, f);
+    step = imapd__fetch_sections(s, f);
     if (step != IMAPD_GO)
         return step;
     if (f->in_response)
-        str_add_cstr(imapd_out(s), ")\r\n");
-    imapd_msg_close(&f->msg);
+        str_add_cstr(imapd__out(s), ")\r\n");
+    imapd__msg_close(&f->msg);
     f->stage = FETCH_NEXT;
     return IMAPD_GO;
 }
@@ -209,7 +209,7 @@ static enum ms_err fetch_slice(struct imapd_view *v, struct fetch *f, enum imapd
     enum ms_err err;
 
     *step = IMAPD_GO;
-    imapd_view_announce(v, false);
+    imapd__view_announce(v, false);
     while (*step == IMAPD_GO && !seen_is_full(f)) {
         if (!next_message(s, f, &uid)) {
             f->at_end = true;
@@ -223,7 +223,7 @@ static enum ms_err fetch_slice(struct imapd_view *v, struct fetch *f, enum imapd
         if (!err)
             *step = fetch_message(s, f);
         if (*step == IMAPD_GO)
-            *step = imapd_pace(s);
+            *step = imapd__pace(s);
     }
     return MS_OK;
 }
@@ -233,17 +233,17 @@ static enum imapd_step seen_post(struct imapd_session *s, struct fetch *f)
     store_op_flags(&s->post.rec, s->box->id, STORE_FLAGS_ADD, STORE_SEEN, NULL, 0, 0, f->seen.items,
                    f->seen.count);
     f->stage = FETCH_SEEN;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 static enum imapd_step seen_posted(struct imapd_session *s, struct fetch *f)
 {
     struct store_result res;
-    enum ms_err err = imapd_post_result(s, &res);
+    enum ms_err err = imapd__post_result(s, &res);
 
     if (err)
-        return imapd_fail(s, err);
-    imapd_sync_own(s, res.modseq);
+        return imapd__fail(s, err);
+    imapd__sync_own(s, res.modseq);
     f->seen.count = 0;
     f->seen_count = 0;
     f->stage = FETCH_NEXT;
@@ -253,10 +253,10 @@ static enum imapd_step seen_posted(struct imapd_session *s, struct fetch *f)
 static enum imapd_step fetch_end(struct imapd_session *s, const struct fetch *f)
 {
     if (f->some_damaged)
-        return imapd_no(s, "CORRUPTION", "Some of the messages are damaged"); /* RFC 5530 3 */
+        return imapd__no(s, "CORRUPTION", "Some of the messages are damaged"); /* RFC 5530 3 */
     if (f->some_missing)
-        return imapd_no(s, "EXPUNGEISSUED", "Some of the messages no longer exist");
-    return imapd_ok(s, NULL, "FETCH completed");
+        return imapd__no(s, "EXPUNGEISSUED", "Some of the messages no longer exist");
+    return imapd__ok(s, NULL, "FETCH completed");
 }
 
 static enum imapd_step fetch_next(struct imapd_session *s, struct fetch *f)
@@ -269,12 +269,12 @@ static enum imapd_step fetch_next(struct imapd_session *s, struct fetch *f)
         return seen_post(s, f);
     if (f->at_end)
         return fetch_end(s, f);
-    err = imapd_view_open(s, &v);
+    err = imapd__view_open(s, &v);
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     err = fetch_slice(&v, f, &step);
-    imapd_view_close(&v);
-    return err ? imapd_fail(s, err) : step;
+    imapd__view_close(&v);
+    return err ? imapd__fail(s, err) : step;
 }
 
 enum imapd_step imapd_fetch_run(struct imapd_session *s)

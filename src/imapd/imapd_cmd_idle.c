@@ -14,19 +14,19 @@ enum imapd_step imapd_idle_run(struct imapd_session *s)
 
     if (!s->cmd.priv) {
         s->cmd.priv = s;
-        str_add_cstr(imapd_out(s), "+ idling\r\n");
+        str_add_cstr(imapd__out(s), "+ idling\r\n");
         if (s->box && !s->box->gone)
-            imapd_feed_watch(s);
+            imapd__feed_watch(s);
     }
     if (s->cmd.line.ptr) {
-        imapd_feed_unwatch(s);
-        return slice_ieq_cstr(s->cmd.line, "DONE") ? imapd_ok(s, NULL, "IDLE completed")
-                                                   : imapd_bad(s, "DONE expected");
+        imapd__feed_unwatch(s);
+        return slice_ieq_cstr(s->cmd.line, "DONE") ? imapd__ok(s, NULL, "IDLE completed")
+                                                   : imapd__bad(s, "DONE expected");
     }
     if (!s->cmd.sync)
         s->noted = false;
     if (s->box) {
-        step = imapd_sync(
+        step = imapd__sync(
             s, true); /* RFC 3501 7.4.1: a command is in progress, and it is not FETCH, STORE or SEARCH */
         if (step != IMAPD_DONE)
             return step;

@@ -40,12 +40,12 @@ static enum ms_err has_children(struct imapd_session *s, struct part_snap *snap,
 static void emit_line(struct imapd_session *s, const struct list_run *l, const char *attrs, uint16_t use,
                       struct slice name)
 {
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     str_add_cstr(out, l->lsub ? "* LSUB (" : "* LIST (");
     str_add_cstr(out, attrs);
     if (!l->lsub)
-        imapd_emit_attrs(out, use);
+        imapd__emit_attrs(out, use);
     str_add_cstr(out, ") \"/\" ");
     imap_emit_mailbox(out, name, false);
     str_add_cstr(out, "\r\n");
@@ -127,14 +127,14 @@ static enum ms_err list_slice(struct imapd_session *s, struct part_snap *snap, s
         err = l->lsub ? store_subscribed_next(snap, s->user->account, after, &e)
                       : store_list_next(snap, s->user->account, after, &e);
         if (err == MS_ENOTFOUND) {
-            *step = imapd_ok(s, NULL, l->lsub ? "LSUB completed" : "LIST completed");
+            *step = imapd__ok(s, NULL, l->lsub ? "LSUB completed" : "LIST completed");
             return MS_OK;
         }
         if (!err)
             err = list_entry(s, snap, l, &e);
         if (err)
             return err;
-        *step = imapd_pace(s);
+        *step = imapd__pace(s);
     }
     return MS_OK;
 }
@@ -146,13 +146,13 @@ static enum imapd_step list_begin(struct imapd_session *s, bool lsub)
     uint8_t *joined;
 
     if (s->cmd.args->list.opts & IMAP_LIST_EXTENDED)
-        return imapd_bad(s, "Extended LIST is not supported");
+        return imapd__bad(s, "Extended LIST is not supported");
     s->cmd.priv = l = arena_new(&s->arena, struct list_run);
     l->lsub = lsub;
     if (pattern->len ==
         0) { /* RFC 3501 6.3.8: asks for the delimiter and the root of the reference, which is "" */
         emit_line(s, l, "\\Noselect", 0, slice_make("", 0));
-        return imapd_ok(s, NULL, lsub ? "LSUB completed" : "LIST completed");
+        return imapd__ok(s, NULL, lsub ? "LSUB completed" : "LIST completed");
     }
     joined = arena_alloc(&s->arena, ref->len + pattern->len);
     memcpy(joined, ref->ptr, ref->len);
@@ -169,12 +169,12 @@ static enum imapd_step list_run(struct imapd_session *s, bool lsub)
 
     if (!s->cmd.priv)
         return list_begin(s, lsub);
-    err = part_snap_begin(imapd_partition(s), &snap);
+    err = part_snap_begin(imapd__partition(s), &snap);
     if (!err) {
         err = list_slice(s, &snap, s->cmd.priv, &step);
         part_snap_end(&snap);
     }
-    return err ? imapd_fail(s, err) : step;
+    return err ? imapd__fail(s, err) : step;
 }
 
 enum imapd_step imapd_list_run(struct imapd_session *s)

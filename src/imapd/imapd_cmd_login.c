@@ -13,5 +13,5 @@ enum imapd_step imapd_login_run(struct imapd_session *s)
         l->user = s->cmd.args->login.user;
         l->password = s->cmd.args->login.password;
     }
-    return imapd_login_step(s, l);
+    return imapd__login_step(s, l);
 }

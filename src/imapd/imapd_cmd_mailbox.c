@@ -13,7 +13,7 @@ static const struct {
     {"\\Trash", STORE_ATTR_TRASH},     {"\\Important", STORE_ATTR_IMPORTANT}, /* RFC 8457 */
 };
 
-void imapd_emit_attrs(struct str *out, uint16_t attrs)
+void imapd__emit_attrs(struct str *out, uint16_t attrs)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(use_attrs); i++)
         if (attrs & use_attrs[i].bit) {
@@ -46,13 +46,13 @@ static bool parse_use(struct slice use, uint16_t *attrs_out)
 
 /* -- CREATE */
 /* RFC 3501 6.3.3: superior levels that are missing are made too. */
-enum ms_err imapd_create_parents(struct imapd_session *s, struct slice name)
+enum ms_err imapd__create_parents(struct imapd_session *s, struct slice name)
 {
     struct part_snap snap;
     enum ms_err err = MS_OK;
     uint64_t id;
 
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     for (size_t i = 0; i < name.len && !err; i++) {
         struct slice parent = slice_sub(name, 0, i);
 
@@ -77,18 +77,18 @@ static enum imapd_step create_begin(struct imapd_session *s)
     if (name.len > 1 && name.ptr[name.len - 1] == '/')
         name.len--; /* RFC 3501 6.3.3: a declaration that names below it will follow */
     if (!parse_use(s->cmd.args->mailbox.use, &attrs))
-        return imapd_no(s, "USEATTR", "Unknown special use"); /* RFC 6154 3 */
-    err = imapd_name(s, name, &name);
+        return imapd__no(s, "USEATTR", "Unknown special use"); /* RFC 6154 3 */
+    err = imapd__name(s, name, &name);
     if (err)
-        return imapd_fail(s, err);
-    err = imapd_create_parents(s, name);
+        return imapd__fail(s, err);
+    err = imapd__create_parents(s, name);
     if (err) {
-        imapd_post_drop(s);
-        return imapd_fail(s, err);
+        imapd__post_drop(s);
+        return imapd__fail(s, err);
     }
     store_op_mailbox_create(&s->post.rec, s->user->account, name, attrs);
     s->cmd.priv = s;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 enum imapd_step imapd_create_run(struct imapd_session *s)
@@ -98,8 +98,8 @@ enum imapd_step imapd_create_run(struct imapd_session *s)
 
     if (!s->cmd.priv)
         return create_begin(s);
-    err = imapd_post_last(s, &res);
-    return err ? imapd_fail(s, err) : imapd_ok(s, NULL, "CREATE completed");
+    err = imapd__post_last(s, &res);
+    return err ? imapd__fail(s, err) : imapd__ok(s, NULL, "CREATE completed");
 }
 
 /* -- the others: one op on a name */
@@ -112,15 +112,15 @@ static enum imapd_step name_op(struct imapd_session *s, name_op_fn *emit, const 
     enum ms_err err;
 
     if (s->cmd.priv) {
-        err = imapd_post_result(s, &res);
-        return err ? imapd_fail(s, err) : imapd_ok(s, NULL, text);
+        err = imapd__post_result(s, &res);
+        return err ? imapd__fail(s, err) : imapd__ok(s, NULL, text);
     }
-    err = imapd_name(s, s->cmd.args->mailbox.mailbox, &name);
+    err = imapd__name(s, s->cmd.args->mailbox.mailbox, &name);
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     emit(s, name);
     s->cmd.priv = s;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 static void emit_delete(struct imapd_session *s, struct slice name)

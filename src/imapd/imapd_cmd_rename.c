@@ -15,11 +15,11 @@ struct rename {
     struct imapd_transfer transfer;
 };
 
-void imapd_rename_cleanup(struct imapd_session *s)
+void imapd__rename_cleanup(struct imapd_session *s)
 {
     struct rename *rn = s->cmd.priv;
 
-    imapd_transfer_fini(&rn->transfer);
+    imapd__transfer_fini(&rn->transfer);
 }
 
 static enum imapd_step rename_begin(struct imapd_session *s)
@@ -31,33 +31,33 @@ static enum imapd_step rename_begin(struct imapd_session *s)
     s->cmd.priv = rn;
     if (to.len > 1 && to.ptr[to.len - 1] == '/')
         to.len--;
-    err = imapd_name(s, s->cmd.args->rename.from, &rn->from);
+    err = imapd__name(s, s->cmd.args->rename.from, &rn->from);
     if (err)
-        return imapd_fail(s, MS_ENOTFOUND);
-    err = imapd_name(s, to, &rn->to);
+        return imapd__fail(s, MS_ENOTFOUND);
+    err = imapd__name(s, to, &rn->to);
     if (!err)
-        err = imapd_create_parents(s, rn->to); /* RFC 3501 6.3.5: as with CREATE */
+        err = imapd__create_parents(s, rn->to); /* RFC 3501 6.3.5: as with CREATE */
     if (err) {
-        imapd_post_drop(s);
-        return imapd_fail(s, err);
+        imapd__post_drop(s);
+        return imapd__fail(s, err);
     }
     store_op_mailbox_rename(&s->post.rec, s->user->account, rn->from, rn->to);
     rn->stage = RENAME_POSTED;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 static enum imapd_step rename_posted(struct imapd_session *s, struct rename *rn)
 {
     struct store_result res;
-    enum ms_err err = imapd_post_last(s, &res);
+    enum ms_err err = imapd__post_last(s, &res);
 
     if (!err)
-        return imapd_ok(s, NULL, "RENAME completed");
+        return imapd__ok(s, NULL, "RENAME completed");
     if (err != MS_EUNSUPPORTED || !slice_eq(rn->from, SLICE_LIT("INBOX")))
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     store_op_mailbox_create(&s->post.rec, s->user->account, rn->to, 0);
     rn->stage = RENAME_MADE;
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
 static enum imapd_step rename_made(struct imapd_session *s, struct rename *rn)
@@ -65,23 +65,23 @@ static enum imapd_step rename_made(struct imapd_session *s, struct rename *rn)
     struct store_result res;
     struct store_mailbox mb;
     struct part_snap snap;
-    enum ms_err err = imapd_post_result(s, &res);
+    enum ms_err err = imapd__post_result(s, &res);
 
     if (!err)
-        err = part_snap_begin(imapd_partition(s), &snap);
+        err = part_snap_begin(imapd__partition(s), &snap);
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     err = store_mailbox_find(&snap, s->user->account, rn->from, &rn->inbox);
     if (!err)
         err = store_mailbox_get(&snap, rn->inbox, &mb);
     part_snap_end(&snap);
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     rn->transfer.from = rn->inbox;
     rn->transfer.to = res.mailbox;
     rn->transfer.move = true;
     if (mb.uidnext > 1)
-        imapd_runs_add(&rn->transfer.runs, 1, mb.uidnext - 1);
+        imapd__runs_add(&rn->transfer.runs, 1, mb.uidnext - 1);
     rn->stage = RENAME_MOVE;
     return IMAPD_GO;
 }
@@ -100,10 +100,10 @@ enum imapd_step imapd_rename_run(struct imapd_session *s)
     case RENAME_MADE:
         return rename_made(s, rn);
     case RENAME_MOVE:
-        step = imapd_transfer_step(s, &rn->transfer, &err);
+        step = imapd__transfer_step(s, &rn->transfer, &err);
         if (step != IMAPD_GO)
             return step;
-        return err ? imapd_fail(s, err) : imapd_ok(s, NULL, "RENAME completed");
+        return err ? imapd__fail(s, err) : imapd__ok(s, NULL, "RENAME completed");
     }
     MS_UNREACHABLE();
 }

@@ -24,11 +24,11 @@ struct search {
     struct arena scratch;
 };
 
-void imapd_search_cleanup(struct imapd_session *s)
+void imapd__search_cleanup(struct imapd_session *s)
 {
     struct search *x = s->cmd.priv;
 
-    imapd_msg_fini(&x->msg);
+    imapd__msg_fini(&x->msg);
     str_fini(&x->header);
     arena_fini(&x->scratch);
 }
@@ -40,18 +40,18 @@ static bool prepare_key(struct imapd_session *s, struct imap_search_key *key)
     switch (key->op) {
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
-        imapd_no(s, "CANNOT", "The text of messages cannot be searched");
+        imapd__no(s, "CANNOT", "The text of messages cannot be searched");
         return false;
     case IMAP_SEARCH_OLDER:
     case IMAP_SEARCH_YOUNGER:
     case IMAP_SEARCH_MODSEQ:
-        imapd_bad(s, "Unknown search key");
+        imapd__bad(s, "Unknown search key");
         return false;
     case IMAP_SEARCH_SEQ:
     case IMAP_SEARCH_UID:
-        if (imapd_set_resolve(s, &key->set, key->op == IMAP_SEARCH_UID))
+        if (imapd__set_resolve(s, &key->set, key->op == IMAP_SEARCH_UID))
             return true;
-        imapd_bad(s, "No such message");
+        imapd__bad(s, "No such message");
         return false;
     default:
         break;
@@ -85,15 +85,15 @@ static enum imapd_step search_begin(struct imapd_session *s)
     struct search *x;
 
     if (args->has_return)
-        return imapd_bad(s, "RETURN is not supported");
+        return imapd__bad(s, "RETURN is not supported");
     if (!charset_is_known(args->charset))
-        return imapd_no(s, "BADCHARSET (US-ASCII UTF-8)", "Unknown charset");
+        return imapd__no(s, "BADCHARSET (US-ASCII UTF-8)", "Unknown charset");
     if (!prepare_key(s, args->root))
         return IMAPD_DONE;
     s->cmd.priv = x = arena_new(&s->arena, struct search);
     x->args = args;
     x->at = 1;
-    imapd_msg_init(&x->msg);
+    imapd__msg_init(&x->msg);
     str_init(&x->header, IMAPD_HEADER_BYTES_MAX);
     arena_init(&x->scratch, SEARCH_SCRATCH_MAX);
     return IMAPD_GO;
@@ -103,7 +103,7 @@ static enum imapd_step search_begin(struct imapd_session *s)
 static void open_line(struct imapd_session *s, struct search *x)
 {
     if (!x->is_open)
-        str_add_cstr(imapd_out(s), "* SEARCH");
+        str_add_cstr(imapd__out(s), "* SEARCH");
     x->is_open = true;
 }
 
@@ -112,8 +112,8 @@ static void take_result(struct imapd_session *s, struct search *x, enum search_i
     if (is != SEARCH_YES)
         return;
     open_line(s, x);
-    str_add_byte(imapd_out(s), ' ');
-    str_add_u64(imapd_out(s), s->cmd.cmd.uid ? uid : x->seq);
+    str_add_byte(imapd__out(s), ' ');
+    str_add_u64(imapd__out(s), s->cmd.cmd.uid ? uid : x->seq);
 }
 
 static enum imapd_step search_end(struct imapd_session *s, struct search *x, enum ms_err err)
@@ -121,8 +121,8 @@ static enum imapd_step search_end(struct imapd_session *s, struct search *x, enu
     if (!err)
         open_line(s, x); /* RFC 3501 7.2.5: also when nothing matches */
     if (x->is_open)
-        str_add_cstr(imapd_out(s), "\r\n");
-    return err ? imapd_fail(s, err) : imapd_ok(s, NULL, "SEARCH completed");
+        str_add_cstr(imapd__out(s), "\r\n");
+    return err ? imapd__fail(s, err) : imapd__ok(s, NULL, "SEARCH completed");
 }
 
 /* -- one message */
@@ -132,14 +132,14 @@ static enum search_is search_eval(const struct imapd_session *s, struct search *
     struct search_subject sub = {
         .row = row,
         .seq = x->seq,
-        .recent = imapd_seqmap_seq(&s->box->recent, row->uid) > 0,
+        .recent = imapd__seqmap_seq(&s->box->recent, row->uid) > 0,
         .mime = x->stage >= SEARCH_LOAD ? &x->msg.mime : NULL,
         .header = x->stage == SEARCH_HEADER ? &x->header : NULL,
         .scratch = &x->scratch,
     };
 
     arena_reset(&x->scratch);
-    return imapd_search_eval(x->args->root, &sub);
+    return imapd__search_eval(x->args->root, &sub);
 }
 
 /* A message that needs to be opened. IMAPD_GO: decided. A damaged one matches nothing. */
@@ -149,7 +149,7 @@ static enum imapd_step search_message(struct imapd_session *s, struct search *x)
     enum ms_err err = MS_OK;
 
     if (x->stage == SEARCH_LOAD) {
-        err = imapd_msg_step(s, &x->msg);
+        err = imapd__msg_step(s, &x->msg);
         if (!err)
             is = search_eval(s, x, &x->msg.row);
         if (!err && is == SEARCH_UNKNOWN) {
@@ -160,9 +160,9 @@ static enum imapd_step search_message(struct imapd_session *s, struct search *x)
     if (!err && x->stage == SEARCH_HEADER) {
         uint64_t bytes = MS_MIN(mime_message_root(&x->msg.mime)->header_bytes, IMAPD_HEADER_BYTES_MAX);
 
-        err = imapd_msg_bytes(s, &x->msg);
+        err = imapd__msg_bytes(s, &x->msg);
         if (!err)
-            err = imapd_msg_read(s, &x->msg, x->msg.row.prefix.len, bytes, &x->header);
+            err = imapd__msg_read(s, &x->msg, x->msg.row.prefix.len, bytes, &x->header);
         if (!err)
             is = search_eval(s, x, &x->msg.row);
     }
@@ -170,7 +170,7 @@ static enum imapd_step search_message(struct imapd_session *s, struct search *x)
         return IMAPD_WAIT;
     if (!err)
         take_result(s, x, is, x->msg.row.uid);
-    imapd_msg_close(&x->msg);
+    imapd__msg_close(&x->msg);
     x->stage = SEARCH_NEXT;
     return IMAPD_GO;
 }
@@ -181,19 +181,19 @@ static enum ms_err search_row(struct imapd_view *v, struct search *x, uint32_t u
     struct imapd_session *s = v->s;
     struct store_message row;
     enum search_is is;
-    enum ms_err err = imapd_view_message(v, uid, &row);
+    enum ms_err err = imapd__view_message(v, uid, &row);
 
     if (err == MS_ENOTFOUND)
         return MS_OK; /* expunged and gone for good */
     if (err)
         return err;
-    x->seq = imapd_seqmap_seq(&s->box->seq, uid);
+    x->seq = imapd__seqmap_seq(&s->box->seq, uid);
     is = search_eval(s, x, &row);
     if (is != SEARCH_UNKNOWN) {
         take_result(s, x, is, uid);
         return MS_OK;
     }
-    err = imapd_msg_open(v, &row, IMAPD_NEED_MIME, &x->msg);
+    err = imapd__msg_open(v, &row, IMAPD_NEED_MIME, &x->msg);
     if (err == MS_EDAMAGED)
         return MS_OK;
     if (err)
@@ -213,14 +213,14 @@ static enum ms_err search_slice(struct imapd_view *v, struct search *x, enum ima
     *end_out = false;
     find_keywords(x->args->root, &v->mb);
     while (*step == IMAPD_GO) {
-        if (!imapd_seqmap_piece(&s->box->seq, x->at, UINT32_MAX, &piece)) {
+        if (!imapd__seqmap_piece(&s->box->seq, x->at, UINT32_MAX, &piece)) {
             *end_out = true;
             return MS_OK;
         }
         x->at = piece.first + 1;
         MS_TRY(search_row(v, x, piece.first, step));
         if (*step == IMAPD_GO)
-            *step = imapd_pace(s);
+            *step = imapd__pace(s);
     }
     return MS_OK;
 }
@@ -230,11 +230,11 @@ static enum imapd_step search_next(struct imapd_session *s, struct search *x)
     enum imapd_step step = IMAPD_GO;
     struct imapd_view v;
     bool end = false;
-    enum ms_err err = imapd_view_open(s, &v);
+    enum ms_err err = imapd__view_open(s, &v);
 
     if (!err) {
         err = search_slice(&v, x, &step, &end);
-        imapd_view_close(&v);
+        imapd__view_close(&v);
     }
     return err || end ? search_end(s, x, err) : step;
 }

@@ -16,11 +16,11 @@ struct select {
     uint32_t unseen; /* sequence number, 0 = none found */
 };
 
-void imapd_select_cleanup(struct imapd_session *s)
+void imapd__select_cleanup(struct imapd_session *s)
 {
     struct select *sel = s->cmd.priv;
 
-    imapd_box_destroy(&sel->box);
+    imapd__box_destroy(&sel->box);
 }
 
 static struct imapd_box *box_create(const struct store_mailbox *mb, bool readonly)
@@ -32,8 +32,8 @@ static struct imapd_box *box_create(const struct store_mailbox *mb, bool readonl
     box->uidnext = 1;
     box->modseq = box->vanish_modseq = mb->highestmodseq;
     box->readonly = readonly;
-    imapd_seqmap_init(&box->seq);
-    imapd_seqmap_init(&box->recent);
+    imapd__seqmap_init(&box->seq);
+    imapd__seqmap_init(&box->recent);
     return box;
 }
 
@@ -45,9 +45,9 @@ static enum ms_err select_open(struct imapd_session *s, struct select *sel, bool
     uint64_t id;
     enum ms_err err;
 
-    if (imapd_name(s, s->cmd.args->select.mailbox, &name))
+    if (imapd__name(s, s->cmd.args->select.mailbox, &name))
         return MS_ENOTFOUND; /* no mailbox has such a name */
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     err = store_mailbox_find(&snap, s->user->account, name, &id);
     if (!err)
         err = store_mailbox_get(&snap, id, &mb);
@@ -66,15 +66,15 @@ static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
     enum ms_err err;
 
     if (s->cmd.args->select.condstore || s->cmd.args->select.has_qresync)
-        return imapd_bad(s, "CONDSTORE is not supported");
+        return imapd__bad(s, "CONDSTORE is not supported");
     if (s->box) {
-        imapd_box_destroy(&s->box);
+        imapd__box_destroy(&s->box);
         imapd_enter(s, IMAPD_ST_AUTH);
     }
     s->cmd.priv = sel = arena_new(&s->arena, struct select);
     err = select_open(s, sel, readonly);
     if (err)
-        return imapd_fail(s, err);
+        return imapd__fail(s, err);
     s->box = sel->box;
     sel->box = NULL;
     imapd_enter(s, IMAPD_ST_SELECTED);
@@ -83,9 +83,9 @@ static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
 
 static enum imapd_step select_failed(struct imapd_session *s, enum ms_err err)
 {
-    imapd_box_destroy(&s->box);
+    imapd__box_destroy(&s->box);
     imapd_enter(s, IMAPD_ST_AUTH);
-    return imapd_fail(s, err);
+    return imapd__fail(s, err);
 }
 
 /* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX. */
@@ -97,16 +97,16 @@ static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum im
 
     *step = IMAPD_GO;
     while (*step == IMAPD_GO && v->mb.unseen > 0 && sel->looked++ < IMAPD_UNSEEN_ROWS_MAX) {
-        err = imapd_view_next(v, sel->at + 1, &m);
+        err = imapd__view_next(v, sel->at + 1, &m);
         if (err == MS_ENOTFOUND || (!err && m.uid >= box->uidnext))
             return MS_OK;
         if (err)
             return err;
         sel->at = m.uid;
-        sel->unseen = (m.flags & STORE_SEEN) ? 0 : imapd_seqmap_seq(&box->seq, m.uid);
+        sel->unseen = (m.flags & STORE_SEEN) ? 0 : imapd__seqmap_seq(&box->seq, m.uid);
         if (sel->unseen)
             return MS_OK;
-        *step = imapd_pace(v->s);
+        *step = imapd__pace(v->s);
     }
     return MS_OK;
 }
@@ -115,25 +115,25 @@ static enum imapd_step select_tell(struct imapd_view *v, const struct select *se
 {
     struct imapd_session *s = v->s;
     struct imapd_box *box = s->box;
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
-    imapd_box_claim_recent(s, box, 1);
-    imapd_view_announce(v, true);
-    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd_seqmap_count(&box->seq),
-             imapd_seqmap_count(&box->recent));
+    imapd__box_claim_recent(s, box, 1);
+    imapd__view_announce(v, true);
+    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd__seqmap_count(&box->seq),
+             imapd__seqmap_count(&box->recent));
     if (sel->unseen)
         str_addf(out, "* OK [UNSEEN %u] First unseen message\r\n", sel->unseen);
     str_addf(out, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
              box->uidvalidity, box->uidnext);
     if (box->readonly)
-        return imapd_ok(s, "READ-ONLY", "EXAMINE completed");
-    return imapd_ok(s, "READ-WRITE", "SELECT completed");
+        return imapd__ok(s, "READ-ONLY", "EXAMINE completed");
+    return imapd__ok(s, "READ-WRITE", "SELECT completed");
 }
 
 static enum ms_err select_slice(struct imapd_view *v, struct select *sel, enum imapd_step *step)
 {
     if (sel->stage == SELECT_MAP) {
-        MS_TRY(imapd_box_scan(v, v->s->box, sel->uidnext, step));
+        MS_TRY(imapd__box_scan(v, v->s->box, sel->uidnext, step));
         if (*step != IMAPD_GO)
             return MS_OK;
         sel->stage = SELECT_UNSEEN;
@@ -153,11 +153,11 @@ static enum imapd_step select_run(struct imapd_session *s, bool readonly)
 
     if (!sel)
         return select_begin(s, readonly);
-    err = imapd_view_open(s, &v);
+    err = imapd__view_open(s, &v);
     if (err)
         return select_failed(s, err);
     err = select_slice(&v, sel, &step);
-    imapd_view_close(&v);
+    imapd__view_close(&v);
     return err ? select_failed(s, err) : step;
 }
 
@@ -173,7 +173,7 @@ enum imapd_step imapd_examine_run(struct imapd_session *s)
 
 enum imapd_step imapd_unselect_run(struct imapd_session *s)
 {
-    imapd_box_destroy(&s->box);
+    imapd__box_destroy(&s->box);
     imapd_enter(s, IMAPD_ST_AUTH);
-    return imapd_ok(s, NULL, "UNSELECT completed");
+    return imapd__ok(s, NULL, "UNSELECT completed");
 }

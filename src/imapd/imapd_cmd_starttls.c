@@ -9,5 +9,5 @@
 enum imapd_step imapd_starttls_run(struct imapd_session *s)
 {
     s->cmd.tls_after = true;
-    return imapd_ok(s, NULL, "Begin TLS negotiation now");
+    return imapd__ok(s, NULL, "Begin TLS negotiation now");
 }

@@ -21,15 +21,15 @@ static enum imapd_step status_begin(struct imapd_session *s)
     enum ms_err err;
 
     if (s->cmd.args->status.items & ~(unsigned)STATUS_OFFERED)
-        return imapd_bad(s, "Unknown STATUS item");
+        return imapd__bad(s, "Unknown STATUS item");
     s->cmd.priv = st = arena_new(&s->arena, struct status);
-    err = imapd_name(s, s->cmd.args->status.mailbox, &st->name);
+    err = imapd__name(s, s->cmd.args->status.mailbox, &st->name);
     if (err)
-        return imapd_fail(s, MS_ENOTFOUND);
-    err = imapd_mailbox_find(s, st->name, &st->mailbox, NULL);
+        return imapd__fail(s, MS_ENOTFOUND);
+    err = imapd__mailbox_find(s, st->name, &st->mailbox, NULL);
     if (err)
-        return imapd_fail(s, err);
-    st->at = imapd_recent_get(s->w->env->recent, imapd_partition(s), st->mailbox);
+        return imapd__fail(s, err);
+    st->at = imapd__recent_get(s->w->env->recent, imapd__partition(s), st->mailbox);
     st->recent_done = !(s->cmd.args->status.items & IMAP_STATUS_RECENT);
     return IMAPD_GO;
 }
@@ -53,7 +53,7 @@ static enum ms_err count_recent(struct imapd_session *s, struct part_snap *snap,
     for (; !err && *step == IMAPD_GO; err = store_cursor_next(cur, &m)) {
         st->recent++;
         st->at = m.uid + 1;
-        *step = imapd_pace(s);
+        *step = imapd__pace(s);
     }
     store_cursor_close(&cur);
     st->recent_done = err == MS_ENOTFOUND;
@@ -72,7 +72,7 @@ static void emit_item(struct str *out, const char *name, uint64_t value)
 static void status_emit(struct imapd_session *s, const struct store_mailbox *mb, const struct status *st)
 {
     unsigned items = s->cmd.args->status.items;
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     str_add_cstr(out, "* STATUS ");
     imap_emit_mailbox(out, st->name, false);
@@ -103,7 +103,7 @@ static enum ms_err status_slice(struct imapd_session *s, struct part_snap *snap,
     if (!st->recent_done)
         return MS_OK;
     status_emit(s, &mb, st);
-    *step = imapd_ok(s, NULL, "STATUS completed");
+    *step = imapd__ok(s, NULL, "STATUS completed");
     return MS_OK;
 }
 
@@ -115,10 +115,10 @@ enum imapd_step imapd_status_run(struct imapd_session *s)
 
     if (!s->cmd.priv)
         return status_begin(s);
-    err = part_snap_begin(imapd_partition(s), &snap);
+    err = part_snap_begin(imapd__partition(s), &snap);
     if (!err) {
         err = status_slice(s, &snap, &step);
         part_snap_end(&snap);
     }
-    return err ? imapd_fail(s, err) : step;
+    return err ? imapd__fail(s, err) : step;
 }

@@ -16,11 +16,11 @@ struct store_cmd {
     uint32_t at;
 };
 
-void imapd_store_cleanup(struct imapd_session *s)
+void imapd__store_cleanup(struct imapd_session *s)
 {
     struct store_cmd *st = s->cmd.priv;
 
-    imapd_runs_fini(&st->ops.runs);
+    imapd__runs_fini(&st->ops.runs);
 }
 
 static void emit_op(struct imapd_session *s, const struct store_run *runs, size_t n)
@@ -33,7 +33,7 @@ static void emit_op(struct imapd_session *s, const struct store_run *runs, size_
 
 static void on_result(struct imapd_session *s, const struct store_result *res)
 {
-    imapd_sync_own(s, res->modseq);
+    imapd__sync_own(s, res->modseq);
 }
 
 static enum imapd_step store_begin(struct imapd_session *s)
@@ -42,19 +42,19 @@ static enum imapd_step store_begin(struct imapd_session *s)
     const struct imap_flags *f = &s->cmd.args->store.flags;
 
     if (s->cmd.args->store.has_unchangedsince)
-        return imapd_bad(s, "CONDSTORE is not supported");
-    if (!imapd_set_resolve(s, &s->cmd.args->store.set, s->cmd.cmd.uid))
-        return imapd_bad(s, "No such message");
-    if (!imapd_flags_are_good(f))
-        return imapd_no(s, "LIMIT", "Too many keywords, or too long ones");
+        return imapd__bad(s, "CONDSTORE is not supported");
+    if (!imapd__set_resolve(s, &s->cmd.args->store.set, s->cmd.cmd.uid))
+        return imapd__bad(s, "No such message");
+    if (!imapd__flags_are_good(f))
+        return imapd__no(s, "LIMIT", "Too many keywords, or too long ones");
     s->cmd.priv = st = arena_new(&s->arena, struct store_cmd);
     st->ops.emit = emit_op;
     st->ops.result = on_result;
     st->how = s->cmd.args->store.op == '+'   ? STORE_FLAGS_ADD
               : s->cmd.args->store.op == '-' ? STORE_FLAGS_REMOVE
                                              : STORE_FLAGS_SET;
-    st->flags = imapd_store_flags(f->system);
-    imapd_set_runs(s->box, &s->cmd.args->store.set, s->cmd.cmd.uid, &st->ops.runs);
+    st->flags = imapd__store_flags(f->system);
+    imapd__set_runs(s->box, &s->cmd.args->store.set, s->cmd.cmd.uid, &st->ops.runs);
     return IMAPD_GO;
 }
 
@@ -65,18 +65,18 @@ static enum ms_err answer_slice(struct imapd_view *v, struct store_cmd *st, enum
     enum ms_err err;
 
     *step = IMAPD_GO;
-    imapd_view_announce(v, false);
+    imapd__view_announce(v, false);
     for (; st->run < st->ops.runs.count; st->run++, st->at = 0) {
         struct store_run run = st->ops.runs.items[st->run];
 
         for (st->at = MS_MAX(st->at, run.first); st->at <= run.last && *step == IMAPD_GO;) {
-            err = imapd_view_next(v, st->at, &m);
+            err = imapd__view_next(v, st->at, &m);
             if (err && err != MS_ENOTFOUND)
                 return err;
             if (!err && m.uid == st->at)
-                imapd_view_emit_fetch_flags(v, imapd_seqmap_seq(&s->box->seq, m.uid), &m, s->cmd.cmd.uid);
+                imapd__view_emit_fetch_flags(v, imapd__seqmap_seq(&s->box->seq, m.uid), &m, s->cmd.cmd.uid);
             st->at++;
-            *step = imapd_pace(s);
+            *step = imapd__pace(s);
         }
         if (*step != IMAPD_GO)
             return MS_OK;
@@ -88,15 +88,15 @@ static enum imapd_step store_answer(struct imapd_session *s, struct store_cmd *s
 {
     enum imapd_step step = IMAPD_GO;
     struct imapd_view v;
-    enum ms_err err = imapd_view_open(s, &v);
+    enum ms_err err = imapd__view_open(s, &v);
 
     if (!err) {
         err = answer_slice(&v, st, &step);
-        imapd_view_close(&v);
+        imapd__view_close(&v);
     }
     if (err)
-        return imapd_fail(s, err);
-    return step == IMAPD_GO ? imapd_ok(s, NULL, "STORE completed") : step;
+        return imapd__fail(s, err);
+    return step == IMAPD_GO ? imapd__ok(s, NULL, "STORE completed") : step;
 }
 
 enum imapd_step imapd_store_run(struct imapd_session *s)
@@ -108,14 +108,14 @@ enum imapd_step imapd_store_run(struct imapd_session *s)
     if (!st)
         return store_begin(s);
     if (!st->is_written) {
-        step = imapd_ops_step(s, &st->ops, &err);
+        step = imapd__ops_step(s, &st->ops, &err);
         if (step != IMAPD_GO)
             return step;
         if (err)
-            return imapd_fail(s, err);
+            return imapd__fail(s, err);
         st->is_written = true;
     }
     if (s->cmd.args->store.silent)
-        return imapd_ok(s, NULL, "STORE completed");
+        return imapd__ok(s, NULL, "STORE completed");
     return store_answer(s, st);
 }

@@ -14,14 +14,14 @@ imapd_step_fn imapd_select_run, imapd_examine_run, imapd_close_run, imapd_unsele
 imapd_step_fn imapd_append_run, imapd_idle_run, imapd_expunge_run;
 imapd_step_fn imapd_fetch_run, imapd_store_run, imapd_search_run, imapd_copy_run;
 
-void imapd_authenticate_cleanup(struct imapd_session *s);
-void imapd_rename_cleanup(struct imapd_session *s);
-void imapd_select_cleanup(struct imapd_session *s);
-void imapd_append_cleanup(struct imapd_session *s);
-void imapd_expunge_cleanup(struct imapd_session *s);
-void imapd_fetch_cleanup(struct imapd_session *s);
-void imapd_store_cleanup(struct imapd_session *s);
-void imapd_search_cleanup(struct imapd_session *s);
-void imapd_copy_cleanup(struct imapd_session *s);
+void imapd__authenticate_cleanup(struct imapd_session *s);
+void imapd__rename_cleanup(struct imapd_session *s);
+void imapd__select_cleanup(struct imapd_session *s);
+void imapd__append_cleanup(struct imapd_session *s);
+void imapd__expunge_cleanup(struct imapd_session *s);
+void imapd__fetch_cleanup(struct imapd_session *s);
+void imapd__store_cleanup(struct imapd_session *s);
+void imapd__search_cleanup(struct imapd_session *s);
+void imapd__copy_cleanup(struct imapd_session *s);
 
 #endif

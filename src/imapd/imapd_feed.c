@@ -22,14 +22,14 @@ struct imapd_loop_shared {
     struct feed *feeds;
 };
 
-struct imapd_loop_shared *imapd_shared_get(struct imapd_loop_env *env)
+struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env)
 {
     if (!env->shared)
         env->shared = ms_new(struct imapd_loop_shared);
     return env->shared;
 }
 
-void imapd_shared_destroy(struct imapd_loop_shared **shared)
+void imapd__shared_destroy(struct imapd_loop_shared **shared)
 {
     struct feed *f, *next;
 
@@ -48,7 +48,7 @@ void imapd_shared_destroy(struct imapd_loop_shared **shared)
 static void note_all(struct idlers *idlers)
 {
     LIST_FOREACH(&idlers->sessions, node)
-    imapd_note(LIST_ENTRY(node, struct imapd_session, idle_node));
+    imapd__note(LIST_ENTRY(node, struct imapd_session, idle_node));
 }
 
 static void on_change(void *owner, uint64_t mailbox, uint64_t modseq)
@@ -84,7 +84,7 @@ static struct feed *feed_get(struct imapd_loop_shared *shared, struct part_clien
     return f;
 }
 
-void imapd_feed_watch(struct imapd_session *s)
+void imapd__feed_watch(struct imapd_session *s)
 {
     struct feed *f = feed_get(s->w->shared, s->user->client);
     struct idlers *idlers = map_find_u64(&f->mailboxes, s->box->id);
@@ -98,7 +98,7 @@ void imapd_feed_watch(struct imapd_session *s)
     list_push_back(&idlers->sessions, &s->idle_node);
 }
 
-void imapd_feed_unwatch(struct imapd_session *s)
+void imapd__feed_unwatch(struct imapd_session *s)
 {
     struct feed *f;
     struct idlers *idlers;

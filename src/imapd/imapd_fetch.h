@@ -49,14 +49,14 @@ struct fetch {
 };
 
 /* Everything but sections. */
-void imapd_fetch_emit_items(struct imapd_session *s, struct fetch *f);
+void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f);
 /* The first item of a response has no blank in front of it. */
-void imapd_fetch_emit_name(struct imapd_session *s, struct fetch *f, const char *name);
+void imapd__fetch_emit_name(struct imapd_session *s, struct fetch *f, const char *name);
 /* Sections from f->section.index on. IMAPD_GO: all are written. */
-enum imapd_step imapd_fetch_sections(struct imapd_session *s, struct fetch *f);
-void imapd_fetch_section_reset(struct fetch_section *sec);
+enum imapd_step imapd__fetch_sections(struct imapd_session *s, struct fetch *f);
+void imapd__fetch_section_reset(struct fetch_section *sec);
 /* A section is bytes of the message: needs its structure, needs a reader. */
-unsigned imapd_fetch_section_needs(const struct imap_section *sec);
-bool imapd_fetch_needs_header(struct fetch *f); /* for ENVELOPE */
+unsigned imapd__fetch_section_needs(const struct imap_section *sec);
+bool imapd__fetch_needs_header(struct fetch *f); /* for ENVELOPE */
 
 #endif

@@ -4,9 +4,9 @@
  */
 #include "imapd_fetch.h"
 
-void imapd_fetch_emit_name(struct imapd_session *s, struct fetch *f, const char *name)
+void imapd__fetch_emit_name(struct imapd_session *s, struct fetch *f, const char *name)
 {
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     if (f->in_response) {
         str_add_byte(out, ' ');
@@ -19,12 +19,12 @@ void imapd_fetch_emit_name(struct imapd_session *s, struct fetch *f, const char 
 
 static void emit_date(struct imapd_session *s, struct fetch *f)
 {
-    imapd_fetch_emit_name(s, f, "INTERNALDATE ");
-    imap_emit_date_time(imapd_out(s), (int64_t)(f->msg.row.internaldate_us / 1000000),
+    imapd__fetch_emit_name(s, f, "INTERNALDATE ");
+    imap_emit_date_time(imapd__out(s), (int64_t)(f->msg.row.internaldate_us / 1000000),
                         f->msg.row.internaldate_zone);
 }
 
-bool imapd_fetch_needs_header(struct fetch *f)
+bool imapd__fetch_needs_header(struct fetch *f)
 {
     if (!(f->items & IMAP_FETCH_ENVELOPE))
         return false;
@@ -32,35 +32,35 @@ bool imapd_fetch_needs_header(struct fetch *f)
     return f->env.is_incomplete;
 }
 
-void imapd_fetch_emit_items(struct imapd_session *s, struct fetch *f)
+void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f)
 {
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     if (f->items & IMAP_FETCH_UID) {
-        imapd_fetch_emit_name(s, f, "UID ");
+        imapd__fetch_emit_name(s, f, "UID ");
         str_add_u64(out, f->msg.row.uid);
     }
     if ((f->items & IMAP_FETCH_FLAGS) ||
         f->marks_seen) { /* RFC 3501 6.4.5: a \Seen that is set should be told */
-        imapd_fetch_emit_name(s, f, "FLAGS ");
+        imapd__fetch_emit_name(s, f, "FLAGS ");
         str_add_slice(out, str_slice(&f->flag_text));
     }
     if (f->items & IMAP_FETCH_INTERNALDATE)
         emit_date(s, f);
     if (f->items & IMAP_FETCH_SIZE) {
-        imapd_fetch_emit_name(s, f, "RFC822.SIZE ");
+        imapd__fetch_emit_name(s, f, "RFC822.SIZE ");
         str_add_u64(out, f->msg.row.size);
     }
     if (f->items & IMAP_FETCH_ENVELOPE) {
-        imapd_fetch_emit_name(s, f, "ENVELOPE ");
+        imapd__fetch_emit_name(s, f, "ENVELOPE ");
         imap_envelope_emit(out, &f->env);
     }
     if (f->items & IMAP_FETCH_BODY) {
-        imapd_fetch_emit_name(s, f, "BODY ");
+        imapd__fetch_emit_name(s, f, "BODY ");
         imap_bodystructure_emit(out, &f->msg.mime, false);
     }
     if (f->items & IMAP_FETCH_BODYSTRUCTURE) {
-        imapd_fetch_emit_name(s, f, "BODYSTRUCTURE ");
+        imapd__fetch_emit_name(s, f, "BODYSTRUCTURE ");
         imap_bodystructure_emit(out, &f->msg.mime, true);
     }
 }

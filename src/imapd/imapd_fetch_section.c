@@ -15,7 +15,7 @@ static bool is_fields(const struct imap_section *sec)
     return sec->text == IMAP_TEXT_HEADER_FIELDS || sec->text == IMAP_TEXT_HEADER_FIELDS_NOT;
 }
 
-unsigned imapd_fetch_section_needs(const struct imap_section *sec)
+unsigned imapd__fetch_section_needs(const struct imap_section *sec)
 {
     if (sec->text == IMAP_TEXT_HEADER_FIELDS && sec->part_count == 0)
         return IMAPD_NEED_MIME; /* mostly in the record */
@@ -24,7 +24,7 @@ unsigned imapd_fetch_section_needs(const struct imap_section *sec)
     return IMAPD_NEED_BYTES;
 }
 
-void imapd_fetch_section_reset(struct fetch_section *sec)
+void imapd__fetch_section_reset(struct fetch_section *sec)
 {
     str_reset(&sec->text);
     str_reset(&sec->header);
@@ -34,15 +34,15 @@ void imapd_fetch_section_reset(struct fetch_section *sec)
 
 static void emit_section_name(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
 {
-    imapd_fetch_emit_name(s, f, "");
-    imap_emit_section(imapd_out(s), sec);
-    str_add_byte(imapd_out(s), ' ');
+    imapd__fetch_emit_name(s, f, "");
+    imap_emit_section(imapd__out(s), sec);
+    str_add_byte(imapd__out(s), ' ');
 }
 
 static void emit_nil(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
 {
     emit_section_name(s, f, sec);
-    str_add_cstr(imapd_out(s), "NIL");
+    str_add_cstr(imapd__out(s), "NIL");
 }
 
 /* RFC 3501 6.4.5 partial: what lies behind the end is cut off; nothing left is an empty string. */
@@ -90,9 +90,9 @@ static enum ms_err make_fields(struct imapd_session *s, struct fetch *f, const s
             return MS_OK;
         str_reset(&fs->text);
     }
-    MS_TRY(imapd_msg_section(&f->msg, sec, &range));
-    MS_TRY(imapd_msg_bytes(s, &f->msg));
-    MS_TRY(imapd_msg_read(s, &f->msg, range.off, MS_MIN(range.bytes, IMAPD_HEADER_BYTES_MAX), &fs->header));
+    MS_TRY(imapd__msg_section(&f->msg, sec, &range));
+    MS_TRY(imapd__msg_bytes(s, &f->msg));
+    MS_TRY(imapd__msg_read(s, &f->msg, range.off, MS_MIN(range.bytes, IMAPD_HEADER_BYTES_MAX), &fs->header));
     str_reset(&fs->text);
     mime_header_emit_subset(str_slice(&fs->header), sec->fields, sec->field_count,
                             sec->text == IMAP_TEXT_HEADER_FIELDS_NOT, &fs->text);
@@ -114,8 +114,8 @@ static enum imapd_step send_fields(struct imapd_session *s, struct fetch *f, con
     }
     cut_partial(sec, &off, &end);
     emit_section_name(s, f, sec);
-    imap_emit_literal_head(imapd_out(s), end - off);
-    str_add_slice(imapd_out(s), slice_sub(text, (size_t)off, (size_t)(end - off)));
+    imap_emit_literal_head(imapd__out(s), end - off);
+    str_add_slice(imapd__out(s), slice_sub(text, (size_t)off, (size_t)(end - off)));
     return IMAPD_GO;
 }
 
@@ -125,7 +125,7 @@ static void open_range(struct imapd_session *s, struct fetch *f, const struct im
     struct fetch_section *fs = &f->section;
     struct mime_range range;
 
-    if (imapd_msg_section(&f->msg, sec, &range)) { /* there is no such part */
+    if (imapd__msg_section(&f->msg, sec, &range)) { /* there is no such part */
         emit_nil(s, f, sec);
         return;
     }
@@ -155,15 +155,15 @@ static void send_piece(struct imapd_session *s, struct fetch *f, const struct im
 
     if (!fs->has_head) {
         emit_section_name(s, f, sec);
-        imap_emit_literal_head(imapd_out(s), fs->end - fs->off);
+        imap_emit_literal_head(imapd__out(s), fs->end - fs->off);
         fs->has_head = true;
     }
     fs->off += buf->len;
     if (buf->len < 1024) {
-        str_add_slice(imapd_out(s), mbuf_slice(buf));
+        str_add_slice(imapd__out(s), mbuf_slice(buf));
         return;
     }
-    imapd_flush(s); /* what was written before stands before it */
+    imapd__flush(s); /* what was written before stands before it */
     s->w->step_bytes += buf->len;
     net_write_mbuf(s->stream, buf, buf->off, buf->len);
 }
@@ -175,7 +175,7 @@ static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, cons
 
     if (fs->off == fs->end && !fs->has_head) {
         emit_section_name(s, f, sec);
-        str_add_cstr(imapd_out(s), "\"\"");
+        str_add_cstr(imapd__out(s), "\"\"");
         return IMAPD_GO;
     }
     while (fs->off < fs->end) {
@@ -184,7 +184,8 @@ static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, cons
 
         if (step != IMAPD_GO)
             return step;
-        err = imapd_read(s, f->msg.bytes, fs->off, (size_t)MS_MIN(fs->end - fs->off, IMAPD_READ_BYTES), &buf);
+        err =
+            imapd__read(s, f->msg.bytes, fs->off, (size_t)MS_MIN(fs->end - fs->off, IMAPD_READ_BYTES), &buf);
         if (err == MS_EMORE)
             return IMAPD_WAIT;
         if (!err && buf->len == 0)
@@ -196,7 +197,7 @@ static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, cons
         }
         send_piece(s, f, sec, buf);
         mbuf_unref(&buf);
-        step = imapd_pace(s);
+        step = imapd__pace(s);
     }
     return IMAPD_GO;
 }
@@ -213,14 +214,14 @@ static enum imapd_step send_section(struct imapd_session *s, struct fetch *f, co
     return send_range(s, f, sec);
 }
 
-enum imapd_step imapd_fetch_sections(struct imapd_session *s, struct fetch *f)
+enum imapd_step imapd__fetch_sections(struct imapd_session *s, struct fetch *f)
 {
     for (; f->section.index < f->args->section_count; f->section.index++) {
         enum imapd_step step = send_section(s, f, &f->args->sections[f->section.index]);
 
         if (step != IMAPD_GO)
             return step;
-        imapd_fetch_section_reset(&f->section);
+        imapd__fetch_section_reset(&f->section);
     }
     return IMAPD_GO;
 }

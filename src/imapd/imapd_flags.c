@@ -3,7 +3,7 @@
  */
 #include "imapd_priv.h"
 
-uint16_t imapd_store_flags(unsigned wire)
+uint16_t imapd__store_flags(unsigned wire)
 {
     return (uint16_t)(((wire & IMAP_FLAG_SEEN) ? STORE_SEEN : 0) |
                       ((wire & IMAP_FLAG_ANSWERED) ? STORE_ANSWERED : 0) |
@@ -12,14 +12,14 @@ uint16_t imapd_store_flags(unsigned wire)
                       ((wire & IMAP_FLAG_DRAFT) ? STORE_DRAFT : 0));
 }
 
-unsigned imapd_wire_flags(uint16_t flags)
+unsigned imapd__wire_flags(uint16_t flags)
 {
     return ((flags & STORE_SEEN) ? IMAP_FLAG_SEEN : 0) | ((flags & STORE_ANSWERED) ? IMAP_FLAG_ANSWERED : 0) |
            ((flags & STORE_FLAGGED) ? IMAP_FLAG_FLAGGED : 0) |
            ((flags & STORE_DELETED) ? IMAP_FLAG_DELETED : 0) | ((flags & STORE_DRAFT) ? IMAP_FLAG_DRAFT : 0);
 }
 
-bool imapd_flags_are_good(const struct imap_flags *f)
+bool imapd__flags_are_good(const struct imap_flags *f)
 {
     if (f->count > STORE_KEYWORDS_MAX)
         return false;

@@ -25,7 +25,7 @@ static enum imapd_step login_denied(struct imapd_session *s, const struct imapd_
     OBS_EVENT(OBS_IMAPD_LOGIN_FAILED, s->id, OBS_S("user", slice_sub(l->user, 0, ACCOUNT_LOGIN_MAX)),
               OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method));
     s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
-    return imapd_no(s, "AUTHENTICATIONFAILED", "Authentication failed."); /* RFC 5530 3 */
+    return imapd__no(s, "AUTHENTICATIONFAILED", "Authentication failed."); /* RFC 5530 3 */
 }
 
 static void on_verified(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
@@ -37,7 +37,7 @@ static void on_verified(void *owner, uint64_t request, enum ms_err err, const st
     l->err = err;
     if (!err)
         l->entry = *entry;
-    imapd_wake(s);
+    imapd__wake(s);
 }
 
 static enum imapd_step login_verify(struct imapd_session *s, struct imapd_login *l)
@@ -57,7 +57,7 @@ static enum imapd_step login_answer(struct imapd_session *s, struct imapd_login 
     if (l->err == MS_OK)
         return IMAPD_GO;
     if (class == MS_CLASS_TEMP || class == MS_CLASS_WAIT)
-        return imapd_no(s, "UNAVAILABLE", "Temporary authentication failure"); /* RFC 5530 3 */
+        return imapd__no(s, "UNAVAILABLE", "Temporary authentication failure"); /* RFC 5530 3 */
     return login_denied(s, l);
 }
 
@@ -71,17 +71,17 @@ static enum imapd_step login_ok(struct imapd_session *s, const struct imapd_logi
     OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login), OBS_C("rip", net_peer(s->stream)->host),
               OBS_C("method", l->method), OBS_C("tls", net_tls_version(s->stream)));
     str_init(&caps, 0);
-    imapd_emit_capability(s, &caps);
+    imapd__emit_capability(s, &caps);
     code = arena_printf(&s->arena, "CAPABILITY %s", str_cstr(&caps));
     str_fini(&caps);
-    return imapd_ok(s, code, "Logged in");
+    return imapd__ok(s, code, "Logged in");
 }
 
 static enum imapd_step login_undo(struct imapd_session *s, enum ms_err err)
 {
     ms_free(s->user);
     s->user = NULL;
-    return imapd_fail(s, err);
+    return imapd__fail(s, err);
 }
 
 static enum imapd_step login_open(struct imapd_session *s, struct imapd_login *l)
@@ -92,7 +92,7 @@ static enum imapd_step login_open(struct imapd_session *s, struct imapd_login *l
     enum ms_err err;
 
     if (!client)
-        return imapd_no(s, "UNAVAILABLE", "The partition of this account is not served here");
+        return imapd__no(s, "UNAVAILABLE", "The partition of this account is not served here");
     s->user = ms_new(struct imapd_user);
     s->user->account = l->entry.id;
     s->user->quota_bytes = l->entry.quota_bytes;
@@ -101,17 +101,17 @@ static enum imapd_step login_open(struct imapd_session *s, struct imapd_login *l
     memcpy(s->user->login, l->entry.login, sizeof(s->user->login));
     if (!partition_is_serving(part_client_partition(client)))
         return login_undo(s, MS_EOFFLINE);
-    err = imapd_mailbox_find(s, SLICE_LIT("INBOX"), &inbox, NULL);
+    err = imapd__mailbox_find(s, SLICE_LIT("INBOX"), &inbox, NULL);
     if (!err)
         return login_ok(s, l);
     if (err != MS_ENOTFOUND)
         return login_undo(s, err);
     l->stage = IMAPD_LOGIN_CREATED;
     store_op_account_create(&s->post.rec, s->user->account, slice_cstr(s->user->login));
-    return imapd_post(s);
+    return imapd__post(s);
 }
 
-enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l)
+enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l)
 {
     struct store_result res;
 
@@ -123,7 +123,7 @@ enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l)
     case IMAPD_LOGIN_OPEN:
         return login_open(s, l);
     case IMAPD_LOGIN_CREATED:
-        if (imapd_post_result(s, &res))
+        if (imapd__post_result(s, &res))
             return login_undo(s, res.err);
         return login_ok(s, l);
     }

@@ -10,14 +10,14 @@
  */
 #include "imapd_priv.h"
 
-void imapd_msg_init(struct imapd_msg *m)
+void imapd__msg_init(struct imapd_msg *m)
 {
     *m = (struct imapd_msg){.stage = IMAPD_MSG_EMPTY};
     mime_message_init(&m->mime);
     str_init(&m->cache, MIME_CACHE_BYTES_MAX);
 }
 
-void imapd_msg_close(struct imapd_msg *m)
+void imapd__msg_close(struct imapd_msg *m)
 {
     mime_parser_destroy(&m->parser);
     mime_message_reset(&m->mime);
@@ -28,9 +28,9 @@ void imapd_msg_close(struct imapd_msg *m)
     m->at = 0;
 }
 
-void imapd_msg_fini(struct imapd_msg *m)
+void imapd__msg_fini(struct imapd_msg *m)
 {
-    imapd_msg_close(m);
+    imapd__msg_close(m);
     mime_message_fini(&m->mime);
     str_fini(&m->cache);
 }
@@ -67,13 +67,13 @@ static enum ms_err open_structure(struct imapd_view *v, const struct part_blob *
     return open_bytes(v, blob, m);
 }
 
-enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
-                           struct imapd_msg *m)
+enum ms_err imapd__msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
+                            struct imapd_msg *m)
 {
     struct part_blob blob;
     enum ms_err err;
 
-    imapd_msg_close(m);
+    imapd__msg_close(m);
     m->row = *row;
     if (row->prefix.len)
         memcpy(m->prefix, row->prefix.ptr, row->prefix.len);
@@ -87,11 +87,11 @@ enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row
     if (!err && (needs & IMAPD_NEED_MIME))
         err = open_structure(v, &blob, m);
     if (err)
-        imapd_msg_close(m);
+        imapd__msg_close(m);
     return err == MS_ENOTFOUND ? MS_EDAMAGED : err; /* a row without its blob */
 }
 
-enum ms_err imapd_msg_bytes(struct imapd_session *s, struct imapd_msg *m)
+enum ms_err imapd__msg_bytes(struct imapd_session *s, struct imapd_msg *m)
 {
     struct part_snap snap;
     struct part_blob blob;
@@ -99,7 +99,7 @@ enum ms_err imapd_msg_bytes(struct imapd_session *s, struct imapd_msg *m)
 
     if (m->bytes)
         return MS_OK;
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     err = part_blob_find(&snap, m->row.blob, &blob);
     if (!err)
         err = part_reader_open(&snap, s->w->loop, &blob, m->row.prefix, &m->bytes);
@@ -115,7 +115,7 @@ static enum ms_err read_cache(struct imapd_session *s, struct imapd_msg *m)
     while (m->cache.len < size) {
         struct mbuf *buf = NULL;
 
-        err = imapd_read(s, m->cache_reader, m->cache.len, PART_READ_MAX, &buf);
+        err = imapd__read(s, m->cache_reader, m->cache.len, PART_READ_MAX, &buf);
         if (err)
             break;
         str_add_slice(&m->cache, mbuf_slice(buf));
@@ -142,7 +142,7 @@ static enum ms_err read_all(struct imapd_session *s, struct imapd_msg *m)
     while (m->at < size) {
         struct mbuf *buf = NULL;
 
-        MS_TRY(imapd_read(s, m->bytes, m->at, PART_READ_MAX, &buf));
+        MS_TRY(imapd__read(s, m->bytes, m->at, PART_READ_MAX, &buf));
         mime_parser_add(m->parser, mbuf_slice(buf));
         m->at += buf->len;
         mbuf_unref(&buf);
@@ -153,7 +153,7 @@ static enum ms_err read_all(struct imapd_session *s, struct imapd_msg *m)
     return MS_OK;
 }
 
-enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg *m)
+enum ms_err imapd__msg_step(struct imapd_session *s, struct imapd_msg *m)
 {
     if (m->stage == IMAPD_MSG_CACHE)
         MS_TRY(read_cache(s, m));
@@ -162,13 +162,13 @@ enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg *m)
     return MS_OK;
 }
 
-enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len,
-                           struct str *out)
+enum ms_err imapd__msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off, uint64_t len,
+                            struct str *out)
 {
     while (out->len < len) {
         struct mbuf *buf = NULL;
 
-        MS_TRY(imapd_read(s, m->bytes, off + out->len, (size_t)MS_MIN(len - out->len, PART_READ_MAX), &buf));
+        MS_TRY(imapd__read(s, m->bytes, off + out->len, (size_t)MS_MIN(len - out->len, PART_READ_MAX), &buf));
         if (buf->len == 0) {
             mbuf_unref(&buf);
             return MS_EDAMAGED; /* sizes that do not agree */
@@ -182,8 +182,8 @@ enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_
 }
 
 /* RFC 3501 6.4.5. The prefix of a mailbox entry stands in front of the header of the message itself. */
-enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec,
-                              struct mime_range *out)
+enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_section *sec,
+                               struct mime_range *out)
 {
     static const enum mime_sect sects[] = {
         [IMAP_TEXT_ALL] = MIME_SECT_BODY,
@@ -200,7 +200,8 @@ enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_secti
         return MS_OK;
     }
     MS_TRY(mime_message_section(&m->mime, sec->parts, sec->part_count, sects[sec->text], out));
-    if (sec->part_count == 0 && sects[sec->text] == MIME_SECT_HEADER)
+    /* Part 1 of a message that is no multipart has the header of the message (1.MIME). */
+    if (out->off == 0 && (sects[sec->text] == MIME_SECT_HEADER || sects[sec->text] == MIME_SECT_MIME))
         out->bytes += prefix;
     else
         out->off += prefix;

@@ -8,7 +8,7 @@ static void post_answered(struct imapd_session *s, enum ms_err err)
     part_rec_fini(&s->post.rec);
     part_rec_init(&s->post.rec);
     s->post.err = err;
-    imapd_wake(s);
+    imapd__wake(s);
 }
 
 static void on_part(void *owner, uint64_t request, const struct part_reply *reply)
@@ -19,7 +19,7 @@ static void on_part(void *owner, uint64_t request, const struct part_reply *repl
     if (reply->err == MS_EUNKNOWN) { /* storage rule 1.6: neither OK nor NO would be true */
         OBS_EVENT(OBS_IMAPD_OUTCOME_UNKNOWN, s->id, OBS_C("user", s->user->login),
                   OBS_S("command", s->cmd.cmd.name));
-        imapd_session_abort(s, NET_CLOSED_BY_US);
+        imapd__session_abort(s, NET_CLOSED_BY_US);
         return;
     }
     s->post.results = rd_make(arena_dup(&s->arena, reply->result));
@@ -51,7 +51,7 @@ static enum ms_err post_try(struct imapd_session *s)
     return MS_OK;
 }
 
-enum imapd_step imapd_post(struct imapd_session *s)
+enum imapd_step imapd__post(struct imapd_session *s)
 {
     MS_ASSERT(s->post.request == 0);
     s->post.results = rd_make(slice_make(NULL, 0));
@@ -63,7 +63,7 @@ enum imapd_step imapd_post(struct imapd_session *s)
     return IMAPD_GO;
 }
 
-enum ms_err imapd_post_result(struct imapd_session *s, struct store_result *out)
+enum ms_err imapd__post_result(struct imapd_session *s, struct store_result *out)
 {
     *out = (struct store_result){.err = s->post.err};
     if (!s->post.err && store_result_next(&s->post.results, out))
@@ -71,17 +71,17 @@ enum ms_err imapd_post_result(struct imapd_session *s, struct store_result *out)
     return out->err;
 }
 
-enum ms_err imapd_post_last(struct imapd_session *s, struct store_result *out)
+enum ms_err imapd__post_last(struct imapd_session *s, struct store_result *out)
 {
     enum ms_err err;
 
     do {
-        err = imapd_post_result(s, out);
+        err = imapd__post_result(s, out);
     } while (!s->post.err && rd_left(&s->post.results) > 0);
     return err;
 }
 
-void imapd_post_drop(struct imapd_session *s)
+void imapd__post_drop(struct imapd_session *s)
 {
     if (s->post.waiter.node.next)
         bus_waiter_cancel(&s->post.waiter);
@@ -98,11 +98,11 @@ static void on_read(void *owner, enum ms_err err, struct mbuf *buf)
     struct imapd_session *s = owner;
 
     s->read = (struct imapd_read){.is_done = true, .err = err, .buf = buf};
-    imapd_wake(s);
+    imapd__wake(s);
 }
 
-enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
-                       struct mbuf **out)
+enum ms_err imapd__read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
+                        struct mbuf **out)
 {
     enum ms_err err;
 
@@ -118,7 +118,7 @@ enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t 
     return err;
 }
 
-void imapd_read_drop(struct imapd_session *s)
+void imapd__read_drop(struct imapd_session *s)
 {
     mbuf_unref(&s->read.buf);
     s->read = (struct imapd_read){.is_done = false};

@@ -62,7 +62,7 @@ enum imapd_step {
     IMAPD_DONE,    /* s->cmd.result is set */
     IMAPD_GO,      /* call me again at once */
     IMAPD_AGAIN,   /* call me again in the next turn */
-    IMAPD_WAIT,    /* imapd_wake will be called */
+    IMAPD_WAIT,    /* imapd__wake will be called */
     IMAPD_DRAIN,   /* call me when the client has read */
     IMAPD_LINE,    /* call me with the client's next line */
     IMAPD_LITERAL, /* call me with the message bytes */
@@ -90,7 +90,7 @@ struct imapd_cmd {
     void (*cleanup)(struct imapd_session *s); /* lets go what is not in the command arena; may be NULL */
     enum obs_counter metric;
 };
-const struct imapd_cmd *imapd_cmd_find(struct slice name, bool uid); /* NULL: unknown */
+const struct imapd_cmd *imapd__cmd_find(struct slice name, bool uid); /* NULL: unknown */
 
 struct imapd_command { /* the one that runs; row == NULL: none */
     const struct imapd_cmd *row;
@@ -133,7 +133,7 @@ struct imapd_box {
     struct imapd_seqmap seq;
     struct imapd_seqmap recent; /* UIDs that are \Recent here */
 };
-void imapd_box_destroy(struct imapd_box **box);
+void imapd__box_destroy(struct imapd_box **box);
 
 /* -- worker
  * ------------------------------------------------------------------------------------------------------ */
@@ -196,59 +196,59 @@ struct imapd_session {
     bool noted;        /* IDLE: the feed told of a change */
 };
 
-struct imapd_session *imapd_session_create(struct imapd_worker *w, uint64_t id);
-void imapd_session_discard(struct imapd_session *s); /* created, never started */
+struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id);
+void imapd__session_discard(struct imapd_session *s); /* created, never started */
 extern const struct net_callbacks imapd_callbacks;
-void imapd_session_start(struct imapd_session *s, struct net_stream *stream);
-void imapd_session_start_tls(struct imapd_session *s);
-void imapd_session_drain(struct imapd_session *s); /* the worker ends */
-void imapd_session_bye(struct imapd_session *s, const char *text, enum net_close_why why);
-void imapd_session_abort(struct imapd_session *s, enum net_close_why why); /* without a word */
+void imapd__session_start(struct imapd_session *s, struct net_stream *stream);
+void imapd__session_start_tls(struct imapd_session *s);
+void imapd__session_drain(struct imapd_session *s); /* the worker ends */
+void imapd__session_bye(struct imapd_session *s, const char *text, enum net_close_why why);
+void imapd__session_abort(struct imapd_session *s, enum net_close_why why); /* without a word */
 void imapd_enter(struct imapd_session *s, enum imapd_state next);
-void imapd_enter_phase(struct imapd_session *s, enum imapd_phase next);
-void imapd_wake(struct imapd_session *s);
-void imapd_session_soon(struct imapd_session *s); /* the next step in the next turn */
-void imapd_note(struct imapd_session *s);         /* the feed: something changed in the mailbox it idles in */
+void imapd__enter_phase(struct imapd_session *s, enum imapd_phase next);
+void imapd__wake(struct imapd_session *s);
+void imapd__session_soon(struct imapd_session *s); /* the next step in the next turn */
+void imapd__note(struct imapd_session *s); /* the feed: something changed in the mailbox it idles in */
 
 /* imapd_cmd.c: what on_data found. */
-void imapd_command_begin(struct imapd_session *s, struct slice text, bool has_literal);
-void imapd_command_bad(struct imapd_session *s, struct slice text);
+void imapd__command_begin(struct imapd_session *s, struct slice text, bool has_literal);
+void imapd__command_bad(struct imapd_session *s, struct slice text);
 void imapd_command_run(struct imapd_session *s); /* steps until it has to wait */
-void imapd_command_drop(struct imapd_session *s);
+void imapd__command_drop(struct imapd_session *s);
 
 /* -- results: each sets s->cmd.result and gives IMAPD_DONE. code may be NULL; text lives as long as the
  * command. */
-enum imapd_step imapd_ok(struct imapd_session *s, const char *code, const char *text);
-enum imapd_step imapd_no(struct imapd_session *s, const char *code, const char *text);
-enum imapd_step imapd_bad(struct imapd_session *s, const char *text);
-enum imapd_step imapd_fail(struct imapd_session *s, enum ms_err err);
+enum imapd_step imapd__ok(struct imapd_session *s, const char *code, const char *text);
+enum imapd_step imapd__no(struct imapd_session *s, const char *code, const char *text);
+enum imapd_step imapd__bad(struct imapd_session *s, const char *text);
+enum imapd_step imapd__fail(struct imapd_session *s, enum ms_err err);
 
 /* -- output
  * ------------------------------------------------------------------------------------------------------ */
-static inline struct str *imapd_out(struct imapd_session *s)
+static inline struct str *imapd__out(struct imapd_session *s)
 {
     return &s->w->out;
 }
-void imapd_flush(struct imapd_session *s);
+void imapd__flush(struct imapd_session *s);
 /* Between rows: IMAPD_GO, or what the step has to say because it has had its share. */
-enum imapd_step imapd_pace(struct imapd_session *s);
+enum imapd_step imapd__pace(struct imapd_session *s);
 
-/* -- posting: s->post.rec is filled, then imapd_post; the step is called again when the outcome is known. */
-enum imapd_step imapd_post(struct imapd_session *s);
+/* -- posting: s->post.rec is filled, then imapd__post; the step is called again when the outcome is known. */
+enum imapd_step imapd__post(struct imapd_session *s);
 /* One result per op, in order; transport errors too. */
-MS_MUST_USE enum ms_err imapd_post_result(struct imapd_session *s, struct store_result *out);
+MS_MUST_USE enum ms_err imapd__post_result(struct imapd_session *s, struct store_result *out);
 /* The last one: parents of a name come before it, and one that somebody else made meanwhile is as good as
  * ours. */
-MS_MUST_USE enum ms_err imapd_post_last(struct imapd_session *s, struct store_result *out);
-void imapd_post_drop(struct imapd_session *s);
+MS_MUST_USE enum ms_err imapd__post_last(struct imapd_session *s, struct store_result *out);
+void imapd__post_drop(struct imapd_session *s);
 
 /* -- reading
  * ----------------------------------------------------------------------------------------------------- */
 /* MS_EMORE: say IMAPD_WAIT and ask the same again. */
-MS_MUST_USE enum ms_err imapd_read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
-                                   struct mbuf **out);
-void imapd_read_drop(struct imapd_session *s); /* the reader must be closed first */
-static inline struct partition *imapd_partition(const struct imapd_session *s)
+MS_MUST_USE enum ms_err imapd__read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
+                                    struct mbuf **out);
+void imapd__read_drop(struct imapd_session *s); /* the reader must be closed first */
+static inline struct partition *imapd__partition(const struct imapd_session *s)
 {
     return part_client_partition(s->user->client);
 }
@@ -263,36 +263,37 @@ struct imapd_view {
     bool has_names;
     struct slice names[STORE_KEYWORDS_MAX]; /* of keywords, read when the first one is needed */
 };
-MS_MUST_USE enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v);
-void imapd_view_close(struct imapd_view *v);
+MS_MUST_USE enum ms_err imapd__view_open(struct imapd_session *s, struct imapd_view *v);
+void imapd__view_close(struct imapd_view *v);
 /* The message, or what it was when it was expunged and the client does not know yet (storage rule 6.2).
  * MS_ENOTFOUND. */
-MS_MUST_USE enum ms_err imapd_view_message(struct imapd_view *v, uint32_t uid, struct store_message *out);
+MS_MUST_USE enum ms_err imapd__view_message(struct imapd_view *v, uint32_t uid, struct store_message *out);
 /* The first message with a UID of at least uid. MS_ENOTFOUND: none. */
-MS_MUST_USE enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_message *out);
+MS_MUST_USE enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, struct store_message *out);
 /* FLAGS and PERMANENTFLAGS when there are names the client was not told of; not in the middle of a response.
  */
-void imapd_view_announce(struct imapd_view *v, bool always);
-void imapd_view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra);
+void imapd__view_announce(struct imapd_view *v, bool always);
+void imapd__view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra);
 /* "* 5 FETCH (UID 7 FLAGS (...))" */
-void imapd_view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m, bool uid);
+void imapd__view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m,
+                                  bool uid);
 
-uint16_t imapd_store_flags(unsigned wire);
-unsigned imapd_wire_flags(uint16_t flags);
-bool imapd_flags_are_good(const struct imap_flags *f); /* named maxima of the store */
+uint16_t imapd__store_flags(unsigned wire);
+unsigned imapd__wire_flags(uint16_t flags);
+bool imapd__flags_are_good(const struct imap_flags *f); /* named maxima of the store */
 
 /* -- sync
  * -------------------------------------------------------------------------------------------------------- */
 /* Brings the client up to date. Called until IMAPD_DONE; with_expunge: EXPUNGE is allowed now. */
-enum imapd_step imapd_sync(struct imapd_session *s, bool with_expunge);
+enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge);
 /* This command made the change `modseq` and has told, or need not tell, of it. */
-void imapd_sync_own(struct imapd_session *s, uint64_t modseq);
+void imapd__sync_own(struct imapd_session *s, uint64_t modseq);
 /* Messages below uidnext that are new enter the map, and box->uidnext moves along: IMAPD_GO when complete,
  * else AGAIN: call again with another view. */
-MS_MUST_USE enum ms_err imapd_box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
-                                       enum imapd_step *step_out);
+MS_MUST_USE enum ms_err imapd__box_scan(struct imapd_view *v, struct imapd_box *box, uint32_t uidnext,
+                                        enum imapd_step *step_out);
 /* Those from `from` on become \Recent here unless another session was told of them. */
-void imapd_box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from);
+void imapd__box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from);
 
 /* -- sets of messages
  * -------------------------------------------------------------------------------------------- */
@@ -300,13 +301,13 @@ struct imapd_runs { /* ascending, disjoint, not touching */
     struct store_run *items;
     size_t count, cap;
 };
-void imapd_runs_fini(struct imapd_runs *r);
-void imapd_runs_add(struct imapd_runs *r, uint32_t first, uint32_t last); /* first above every UID so far */
+void imapd__runs_fini(struct imapd_runs *r);
+void imapd__runs_add(struct imapd_runs *r, uint32_t first, uint32_t last); /* first above every UID so far */
 /* Resolves the set against what the client knows. false: BAD (RFC 3501 9: a number above EXISTS). */
-bool imapd_set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid);
+bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid);
 /* UIDs of the known messages in a resolved set. */
-void imapd_set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
-                    struct imapd_runs *out);
+void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
+                     struct imapd_runs *out);
 /* Posts one op after another over runs, at most STORE_UIDS_MAX messages each. */
 typedef void imapd_ops_emit_fn(struct imapd_session *s, const struct store_run *runs, size_t n);
 struct imapd_ops {
@@ -317,7 +318,7 @@ struct imapd_ops {
     void (*result)(struct imapd_session *s, const struct store_result *res); /* may be NULL */
 };
 /* IMAPD_GO: all are visible; *err_out says how it went (the first failure ends it). Else: say it. */
-enum imapd_step imapd_ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out);
+enum imapd_step imapd__ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out);
 
 /* COPY, or the move behind RENAME INBOX: parts that follow each other as one (store_copy). */
 struct imapd_transfer {
@@ -332,19 +333,19 @@ struct imapd_transfer {
     uint32_t counted; /* next UID to count */
     struct imapd_runs from_uids, to_uids;
 };
-void imapd_transfer_fini(struct imapd_transfer *t);
+void imapd__transfer_fini(struct imapd_transfer *t);
 /* IMAPD_GO: all are visible, or *err_out. Else: say it. */
-enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
+enum imapd_step imapd__transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
 
 /* -- mailbox names
  * ----------------------------------------------------------------------------------------------- */
 /* Canonical form in the command arena; MS_EINVAL, MS_ELIMIT. */
-MS_MUST_USE enum ms_err imapd_name(struct imapd_session *s, struct slice name, struct slice *out);
+MS_MUST_USE enum ms_err imapd__name(struct imapd_session *s, struct slice name, struct slice *out);
 /* Puts ops for the levels above name that are missing into the record. */
-MS_MUST_USE enum ms_err imapd_create_parents(struct imapd_session *s, struct slice name);
-MS_MUST_USE enum ms_err imapd_mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
-                                           uint32_t *uidvalidity_out);
-void imapd_emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
+MS_MUST_USE enum ms_err imapd__create_parents(struct imapd_session *s, struct slice name);
+MS_MUST_USE enum ms_err imapd__mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
+                                            uint32_t *uidvalidity_out);
+void imapd__emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
 
 /* -- login
  * ------------------------------------------------------------------------------------------------------- */
@@ -356,23 +357,23 @@ struct imapd_login {
     enum ms_err err;
     struct account_entry entry;
 };
-enum imapd_step imapd_login_step(struct imapd_session *s, struct imapd_login *l);
-void imapd_emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
+enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l);
+void imapd__emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
 
 /* -- feed: sessions of a loop that idle
  * -------------------------------------------------------------------------- */
-struct imapd_loop_shared *imapd_shared_get(struct imapd_loop_env *env);
-void imapd_shared_destroy(struct imapd_loop_shared **shared);
-void imapd_feed_watch(struct imapd_session *s);
-void imapd_feed_unwatch(struct imapd_session *s); /* no effect when it does not watch */
+struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env);
+void imapd__shared_destroy(struct imapd_loop_shared **shared);
+void imapd__feed_watch(struct imapd_session *s);
+void imapd__feed_unwatch(struct imapd_session *s); /* no effect when it does not watch */
 
 /* -- recent: UIDs below the mark have been told to some session of this process. Any thread. */
-struct imapd_recent *imapd_recent_create(void);
-void imapd_recent_destroy(struct imapd_recent **r);
-uint32_t imapd_recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox);
+struct imapd_recent *imapd__recent_create(void);
+void imapd__recent_destroy(struct imapd_recent **r);
+uint32_t imapd__recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox);
 /* Moves it up to uidnext; gives what it was. */
-uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
-                            uint32_t uidnext);
+uint32_t imapd__recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
+                             uint32_t uidnext);
 
 /* -- messages for FETCH and SEARCH
  * ------------------------------------------------------------------------------- */
@@ -389,21 +390,21 @@ struct imapd_msg { /* one message, independent of the snapshot it was found in *
     struct part_reader *cache_reader;
     uint64_t at; /* read so far */
 };
-void imapd_msg_init(struct imapd_msg *m);
-void imapd_msg_fini(struct imapd_msg *m);
-MS_MUST_USE enum ms_err imapd_msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
-                                       struct imapd_msg *m);
+void imapd__msg_init(struct imapd_msg *m);
+void imapd__msg_fini(struct imapd_msg *m);
+MS_MUST_USE enum ms_err imapd__msg_open(struct imapd_view *v, const struct store_message *row, unsigned needs,
+                                        struct imapd_msg *m);
 /* Until MS_OK the message is not ready. MS_EMORE: say IMAPD_WAIT. */
-MS_MUST_USE enum ms_err imapd_msg_step(struct imapd_session *s, struct imapd_msg *m);
-void imapd_msg_close(struct imapd_msg *m); /* keeps some memory for the next one */
+MS_MUST_USE enum ms_err imapd__msg_step(struct imapd_session *s, struct imapd_msg *m);
+void imapd__msg_close(struct imapd_msg *m); /* keeps some memory for the next one */
 /* Opens the reader when the message was opened without one. */
-MS_MUST_USE enum ms_err imapd_msg_bytes(struct imapd_session *s, struct imapd_msg *m);
+MS_MUST_USE enum ms_err imapd__msg_bytes(struct imapd_session *s, struct imapd_msg *m);
 /* Bytes [off, off + len); out begins empty, and holds what was read so far when it goes on behind MS_EMORE.
  */
-MS_MUST_USE enum ms_err imapd_msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off,
-                                       uint64_t len, struct str *out);
+MS_MUST_USE enum ms_err imapd__msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off,
+                                        uint64_t len, struct str *out);
 /* Where a section lies, in bytes of prefix and blob. MS_ENOTFOUND. */
-MS_MUST_USE enum ms_err imapd_msg_section(const struct imapd_msg *m, const struct imap_section *sec,
-                                          struct mime_range *out);
+MS_MUST_USE enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_section *sec,
+                                           struct mime_range *out);
 
 #endif

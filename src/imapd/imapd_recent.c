@@ -22,12 +22,12 @@ struct imapd_recent {
 
 #define PROBES_MAX 64
 
-struct imapd_recent *imapd_recent_create(void)
+struct imapd_recent *imapd__recent_create(void)
 {
     return ms_new(struct imapd_recent);
 }
 
-void imapd_recent_destroy(struct imapd_recent **r)
+void imapd__recent_destroy(struct imapd_recent **r)
 {
     ms_free(*r);
     *r = NULL;
@@ -60,15 +60,15 @@ static struct recent_slot *recent_slot(struct imapd_recent *r, uint64_t key, boo
     return NULL;
 }
 
-uint32_t imapd_recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox)
+uint32_t imapd__recent_get(struct imapd_recent *r, const struct partition *p, uint64_t mailbox)
 {
     struct recent_slot *slot = recent_slot(r, recent_key(p, mailbox), false);
 
     return slot ? atomic_load(&slot->mark) : 0;
 }
 
-uint32_t imapd_recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
-                            uint32_t uidnext)
+uint32_t imapd__recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
+                             uint32_t uidnext)
 {
     struct recent_slot *slot = recent_slot(r, recent_key(p, mailbox), true);
     uint32_t was = slot ? atomic_load(&slot->mark) : 0;

@@ -21,6 +21,6 @@ struct search_subject { /* what is known of the message */
     struct arena *scratch;
 };
 
-enum search_is imapd_search_eval(const struct imap_search_key *key, const struct search_subject *subject);
+enum search_is imapd__search_eval(const struct imap_search_key *key, const struct search_subject *subject);
 
 #endif

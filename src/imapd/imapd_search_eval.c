@@ -50,7 +50,7 @@ static enum search_is eval_flag(const struct imap_search_key *key, const struct 
 {
     if (key->flag == IMAP_FLAG_RECENT)
         return yes_if(sub->recent);
-    return yes_if((imapd_wire_flags(sub->row->flags) & key->flag) != 0);
+    return yes_if((imapd__wire_flags(sub->row->flags) & key->flag) != 0);
 }
 
 static enum search_is eval_keyword(const struct imap_search_key *key, const struct search_subject *sub)
@@ -122,7 +122,7 @@ static enum search_is eval_and(const struct imap_search_key *key, const struct s
     enum search_is all = SEARCH_YES;
 
     for (const struct imap_search_key *c = key->child; c; c = c->next) {
-        enum search_is is = imapd_search_eval(c, sub);
+        enum search_is is = imapd__search_eval(c, sub);
 
         if (is == SEARCH_NO)
             return SEARCH_NO;
@@ -137,7 +137,7 @@ static enum search_is eval_or(const struct imap_search_key *key, const struct se
     enum search_is any = SEARCH_NO;
 
     for (const struct imap_search_key *c = key->child; c; c = c->next) {
-        enum search_is is = imapd_search_eval(c, sub);
+        enum search_is is = imapd__search_eval(c, sub);
 
         if (is == SEARCH_YES)
             return SEARCH_YES;
@@ -149,12 +149,12 @@ static enum search_is eval_or(const struct imap_search_key *key, const struct se
 
 static enum search_is eval_not(const struct imap_search_key *key, const struct search_subject *sub)
 {
-    enum search_is is = imapd_search_eval(key->child, sub);
+    enum search_is is = imapd__search_eval(key->child, sub);
 
     return is == SEARCH_UNKNOWN ? is : yes_if(is == SEARCH_NO);
 }
 
-enum search_is imapd_search_eval(const struct imap_search_key *key, const struct search_subject *sub)
+enum search_is imapd__search_eval(const struct imap_search_key *key, const struct search_subject *sub)
 {
     switch (key->op) {
     case IMAP_SEARCH_ALL:

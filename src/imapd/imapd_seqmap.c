@@ -6,15 +6,15 @@
  */
 #include "imapd_seqmap.h"
 
-void imapd_seqmap_init(struct imapd_seqmap *m)
+void imapd__seqmap_init(struct imapd_seqmap *m)
 {
     *m = (struct imapd_seqmap){.runs = NULL};
 }
 
-void imapd_seqmap_fini(struct imapd_seqmap *m)
+void imapd__seqmap_fini(struct imapd_seqmap *m)
 {
     ms_free(m->runs);
-    imapd_seqmap_init(m);
+    imapd__seqmap_init(m);
 }
 
 static uint32_t run_last(const struct imapd_run *r)
@@ -22,14 +22,14 @@ static uint32_t run_last(const struct imapd_run *r)
     return r->uid + r->count - 1;
 }
 
-uint32_t imapd_seqmap_count(const struct imapd_seqmap *m)
+uint32_t imapd__seqmap_count(const struct imapd_seqmap *m)
 {
     const struct imapd_run *last = m->run_count ? &m->runs[m->run_count - 1] : NULL;
 
     return last ? last->seq + last->count - 1 : 0;
 }
 
-uint32_t imapd_seqmap_last_uid(const struct imapd_seqmap *m)
+uint32_t imapd__seqmap_last_uid(const struct imapd_seqmap *m)
 {
     return m->run_count ? run_last(&m->runs[m->run_count - 1]) : 0;
 }
@@ -50,11 +50,11 @@ static uint32_t lower_uid(const struct imapd_seqmap *m, uint32_t uid)
     return lo;
 }
 
-uint32_t imapd_seqmap_uid(const struct imapd_seqmap *m, uint32_t seq)
+uint32_t imapd__seqmap_uid(const struct imapd_seqmap *m, uint32_t seq)
 {
     uint32_t lo = 0, hi = m->run_count;
 
-    if (seq == 0 || seq > imapd_seqmap_count(m))
+    if (seq == 0 || seq > imapd__seqmap_count(m))
         return 0;
     while (hi - lo > 1) {
         uint32_t mid = lo + (hi - lo) / 2;
@@ -67,7 +67,7 @@ uint32_t imapd_seqmap_uid(const struct imapd_seqmap *m, uint32_t seq)
     return m->runs[lo].uid + (seq - m->runs[lo].seq);
 }
 
-uint32_t imapd_seqmap_seq(const struct imapd_seqmap *m, uint32_t uid)
+uint32_t imapd__seqmap_seq(const struct imapd_seqmap *m, uint32_t uid)
 {
     uint32_t i = lower_uid(m, uid);
 
@@ -76,7 +76,7 @@ uint32_t imapd_seqmap_seq(const struct imapd_seqmap *m, uint32_t uid)
     return m->runs[i].seq + (uid - m->runs[i].uid);
 }
 
-bool imapd_seqmap_piece(const struct imapd_seqmap *m, uint32_t first, uint32_t last, struct store_run *out)
+bool imapd__seqmap_piece(const struct imapd_seqmap *m, uint32_t first, uint32_t last, struct store_run *out)
 {
     uint32_t i = lower_uid(m, first);
 
@@ -88,7 +88,7 @@ bool imapd_seqmap_piece(const struct imapd_seqmap *m, uint32_t first, uint32_t l
 
 static void push_run(struct imapd_seqmap *m, uint32_t uid, uint32_t count)
 {
-    uint32_t seq = imapd_seqmap_count(m) + 1;
+    uint32_t seq = imapd__seqmap_count(m) + 1;
 
     if (m->run_count == m->run_cap) {
         m->run_cap = m->run_cap ? m->run_cap * 2 : 2;
@@ -97,10 +97,10 @@ static void push_run(struct imapd_seqmap *m, uint32_t uid, uint32_t count)
     m->runs[m->run_count++] = (struct imapd_run){.uid = uid, .count = count, .seq = seq};
 }
 
-void imapd_seqmap_add(struct imapd_seqmap *m, uint32_t first, uint32_t count)
+void imapd__seqmap_add(struct imapd_seqmap *m, uint32_t first, uint32_t count)
 {
-    MS_ASSERT(first > imapd_seqmap_last_uid(m));
-    if (m->run_count && imapd_seqmap_last_uid(m) + 1 == first)
+    MS_ASSERT(first > imapd__seqmap_last_uid(m));
+    if (m->run_count && imapd__seqmap_last_uid(m) + 1 == first)
         m->runs[m->run_count - 1].count += count;
     else
         push_run(m, first, count);
@@ -128,18 +128,18 @@ static void remove_from(struct removal *r, struct imapd_run old)
         if (cut.last < uid)
             continue;
         if (from > uid)
-            imapd_seqmap_add(r->m, uid, from - uid);
+            imapd__seqmap_add(r->m, uid, from - uid);
         if (r->gone)
-            r->gone(r->owner, imapd_seqmap_count(r->m) + 1, to - from + 1);
+            r->gone(r->owner, imapd__seqmap_count(r->m) + 1, to - from + 1);
         uid = to + 1;
         if (cut.last > last)
             break; /* it goes on in the next run */
     }
     if (uid <= last)
-        imapd_seqmap_add(r->m, uid, last - uid + 1);
+        imapd__seqmap_add(r->m, uid, last - uid + 1);
 }
 
-void imapd_seqmap_remove(struct imapd_seqmap *m, struct slice runs, imapd_gone_fn *gone, void *owner)
+void imapd__seqmap_remove(struct imapd_seqmap *m, struct slice runs, imapd_gone_fn *gone, void *owner)
 {
     struct removal r = {.m = m, .runs = runs, .gone = gone, .owner = owner};
     uint32_t from, tail_count;
@@ -157,5 +157,5 @@ void imapd_seqmap_remove(struct imapd_seqmap *m, struct slice runs, imapd_gone_f
         remove_from(&r, tail[i]);
     ms_free(tail);
     if (m->run_count == 0)
-        imapd_seqmap_fini(m);
+        imapd__seqmap_fini(m);
 }

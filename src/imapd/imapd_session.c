@@ -72,9 +72,9 @@ static void on_timer(struct loop_timer *timer)
     struct imapd_session *s = MS_CONTAINER_OF(timer, struct imapd_session, timer);
 
     if (s->phase == IMAPD_PH_LITERAL || s->phase == IMAPD_PH_DRAIN)
-        imapd_session_abort(s, NET_CLOSED_TIMEOUT); /* a BYE would stand in the middle of something */
+        imapd__session_abort(s, NET_CLOSED_TIMEOUT); /* a BYE would stand in the middle of something */
     else
-        imapd_session_bye(s, session_timeout_text(s), NET_CLOSED_TIMEOUT);
+        imapd__session_bye(s, session_timeout_text(s), NET_CLOSED_TIMEOUT);
 }
 
 static void session_arm_timer(struct imapd_session *s)
@@ -110,7 +110,7 @@ static bool phase_reads(enum imapd_phase phase)
     return phase == IMAPD_PH_READ || phase == IMAPD_PH_LINE || phase == IMAPD_PH_LITERAL;
 }
 
-void imapd_enter_phase(struct imapd_session *s, enum imapd_phase next)
+void imapd__enter_phase(struct imapd_session *s, enum imapd_phase next)
 {
     MS_ASSERT(imapd_phase_edges[s->phase] & (1u << next));
     MS_ASSERT(next == IMAPD_PH_CLOSE || (s->cmd.row != NULL) == (next != IMAPD_PH_READ));
@@ -127,7 +127,7 @@ void imapd_enter_phase(struct imapd_session *s, enum imapd_phase next)
 static void session_event_line(struct imapd_session *s, struct slice text)
 {
     s->cmd.line = text.len ? text : SLICE_LIT("");
-    imapd_enter_phase(s, IMAPD_PH_RUN);
+    imapd__enter_phase(s, IMAPD_PH_RUN);
     imapd_command_run(s);
 }
 
@@ -137,16 +137,16 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
     case IMAP_FEED_MORE:
         break;
     case IMAP_FEED_CONTINUE:
-        str_add_cstr(imapd_out(s), "+ OK\r\n");
+        str_add_cstr(imapd__out(s), "+ OK\r\n");
         break;
     case IMAP_FEED_COMMAND:
         if (s->phase == IMAPD_PH_LINE)
             session_event_line(s, s->feed.text);
         else
-            imapd_command_begin(s, s->feed.text, false);
+            imapd__command_begin(s, s->feed.text, false);
         break;
     case IMAP_FEED_LITERAL:
-        imapd_command_begin(s, s->feed.text, true);
+        imapd__command_begin(s, s->feed.text, true);
         break;
     case IMAP_FEED_DATA:
         session_event_line(s, s->feed.run);
@@ -154,11 +154,11 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
     case IMAP_FEED_END:
         s->cmd.literal_end = true;
         s->cmd.line = slice_make(NULL, 0);
-        imapd_enter_phase(s, IMAPD_PH_RUN);
+        imapd__enter_phase(s, IMAPD_PH_RUN);
         imapd_command_run(s);
         break;
     case IMAP_FEED_BAD:
-        imapd_command_bad(s, s->feed.text);
+        imapd__command_bad(s, s->feed.text);
         break;
     }
 }
@@ -176,7 +176,7 @@ static size_t on_data(void *owner, struct slice in)
         session_event(s, ev);
     }
     s->in_data = false;
-    imapd_flush(s);
+    imapd__flush(s);
     if (s->phase != IMAPD_PH_CLOSE && !phase_reads(s->phase))
         net_read_stop(s->stream);
     return used;
@@ -188,32 +188,32 @@ static void on_hook(struct loop_hook *hook)
     struct imapd_session *s = MS_CONTAINER_OF(hook, struct imapd_session, hook);
 
     if (s->phase == IMAPD_PH_LINE && s->noted) {
-        imapd_enter_phase(s, IMAPD_PH_RUN);
+        imapd__enter_phase(s, IMAPD_PH_RUN);
         s->cmd.line = slice_make(NULL, 0);
     }
     if (s->phase == IMAPD_PH_RUN)
         imapd_command_run(s);
-    imapd_flush(s);
+    imapd__flush(s);
 }
 
-void imapd_session_soon(struct imapd_session *s)
+void imapd__session_soon(struct imapd_session *s)
 {
     loop_hook_arm(s->w->loop, &s->hook, on_hook);
 }
 
-void imapd_wake(struct imapd_session *s)
+void imapd__wake(struct imapd_session *s)
 {
     if (s->phase != IMAPD_PH_WAIT && s->phase != IMAPD_PH_DRAIN)
         return;
-    imapd_enter_phase(s, IMAPD_PH_RUN);
+    imapd__enter_phase(s, IMAPD_PH_RUN);
     imapd_command_run(s);
-    imapd_flush(s);
+    imapd__flush(s);
 }
 
-void imapd_note(struct imapd_session *s)
+void imapd__note(struct imapd_session *s)
 {
     s->noted = true;
-    imapd_session_soon(s);
+    imapd__session_soon(s);
 }
 
 static void on_drain(void *owner)
@@ -221,7 +221,7 @@ static void on_drain(void *owner)
     struct imapd_session *s = owner;
 
     if (s->phase == IMAPD_PH_DRAIN)
-        imapd_wake(s);
+        imapd__wake(s);
 }
 
 static void on_tls(void *owner, enum ms_err result)
@@ -231,17 +231,17 @@ static void on_tls(void *owner, enum ms_err result)
     s->tls_starting = false; /* on failure the stream closes next */
 }
 
-void imapd_session_start_tls(struct imapd_session *s)
+void imapd__session_start_tls(struct imapd_session *s)
 {
-    imapd_flush(s);
+    imapd__flush(s);
     s->tls_starting = true;
     imap_feed_shrink(&s->feed); /* RFC 3501 6.2.1: nothing learned in clear is used */
     if (net_tls_start(s->stream, s->w->env->tls))
-        imapd_session_abort(s, NET_CLOSED_TLS);
+        imapd__session_abort(s, NET_CLOSED_TLS);
 }
 
 /* -- output */
-void imapd_flush(struct imapd_session *s)
+void imapd__flush(struct imapd_session *s)
 {
     struct str *out = &s->w->out;
 
@@ -256,14 +256,14 @@ void imapd_flush(struct imapd_session *s)
     str_reset(out);
 }
 
-enum imapd_step imapd_pace(struct imapd_session *s)
+enum imapd_step imapd__pace(struct imapd_session *s)
 {
     struct imapd_worker *w = s->w;
 
     if (w->out.len >= IMAPD_FLUSH_BYTES)
-        imapd_flush(s);
+        imapd__flush(s);
     if (net_out_bytes(s->stream) + w->out.len > NET_OUT_HIGH) {
-        imapd_flush(s);
+        imapd__flush(s);
         return IMAPD_DRAIN;
     }
     if (++w->step_rows >= w->conf->slice_rows || w->step_bytes + w->out.len >= w->conf->slice_bytes)
@@ -274,10 +274,10 @@ enum imapd_step imapd_pace(struct imapd_session *s)
 /* -- the end */
 static void session_let_go(struct imapd_session *s)
 {
-    imapd_feed_unwatch(s);
-    imapd_command_drop(s);
-    imapd_post_drop(s);
-    imapd_read_drop(s);
+    imapd__feed_unwatch(s);
+    imapd__command_drop(s);
+    imapd__post_drop(s);
+    imapd__read_drop(s);
     if (s->account_request)
         account_forget(s->w->accounts, s->account_request);
     s->account_request = 0;
@@ -285,40 +285,40 @@ static void session_let_go(struct imapd_session *s)
     loop_timer_stop(s->w->loop, &s->timer);
 }
 
-void imapd_session_abort(struct imapd_session *s, enum net_close_why why)
+void imapd__session_abort(struct imapd_session *s, enum net_close_why why)
 {
     if (s->phase == IMAPD_PH_CLOSE)
         return;
     str_reset(&s->w->out);
     session_let_go(s);
-    imapd_enter_phase(s, IMAPD_PH_CLOSE);
+    imapd__enter_phase(s, IMAPD_PH_CLOSE);
     net_abort(s->stream, why);
 }
 
-void imapd_session_bye(struct imapd_session *s, const char *text, enum net_close_why why)
+void imapd__session_bye(struct imapd_session *s, const char *text, enum net_close_why why)
 {
     if (s->phase == IMAPD_PH_CLOSE)
         return;
     if (s->state != IMAPD_ST_LOGOUT) {
         imapd_enter(s, IMAPD_ST_LOGOUT);
-        imap_emit_status(imapd_out(s), slice_make(NULL, 0), (struct imap_status){"BYE", NULL, text});
+        imap_emit_status(imapd__out(s), slice_make(NULL, 0), (struct imap_status){"BYE", NULL, text});
     }
-    imapd_flush(s);
+    imapd__flush(s);
     session_let_go(s);
-    imapd_enter_phase(s, IMAPD_PH_CLOSE);
+    imapd__enter_phase(s, IMAPD_PH_CLOSE);
     net_close(s->stream, why);
 }
 
-void imapd_session_drain(struct imapd_session *s)
+void imapd__session_drain(struct imapd_session *s)
 {
     if (s->phase == IMAPD_PH_READ || s->phase == IMAPD_PH_LINE)
-        imapd_session_bye(s, "Server is shutting down", NET_CLOSED_BY_US);
+        imapd__session_bye(s, "Server is shutting down", NET_CLOSED_BY_US);
 }
 
-void imapd_session_discard(struct imapd_session *s)
+void imapd__session_discard(struct imapd_session *s)
 {
     list_remove(&s->node);
-    imapd_box_destroy(&s->box);
+    imapd__box_destroy(&s->box);
     ms_free(s->user);
     imap_feed_fini(&s->feed);
     arena_fini(&s->arena);
@@ -334,11 +334,11 @@ static void on_closed(void *owner, enum net_close_why why)
 
     if (s->phase != IMAPD_PH_CLOSE) {
         session_let_go(s);
-        imapd_enter_phase(s, IMAPD_PH_CLOSE);
+        imapd__enter_phase(s, IMAPD_PH_CLOSE);
     }
     OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""),
               OBS_C("why", names[why]));
-    imapd_session_discard(s);
+    imapd__session_discard(s);
     if (handle)
         dispatch_session_closed(handle); /* may end the worker */
 }
@@ -347,7 +347,7 @@ const struct net_callbacks imapd_callbacks = {
     .on_data = on_data, .on_drain = on_drain, .on_tls = on_tls, .on_closed = on_closed};
 
 /* -- the beginning */
-struct imapd_session *imapd_session_create(struct imapd_worker *w, uint64_t id)
+struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
 {
     struct imapd_session *s = ms_new(struct imapd_session);
 
@@ -363,15 +363,15 @@ struct imapd_session *imapd_session_create(struct imapd_worker *w, uint64_t id)
     return s;
 }
 
-void imapd_session_start(struct imapd_session *s, struct net_stream *stream)
+void imapd__session_start(struct imapd_session *s, struct net_stream *stream)
 {
-    struct str *out = imapd_out(s);
+    struct str *out = imapd__out(s);
 
     s->stream = stream;
     obs_count(MET_IMAPD_SESSIONS, 1);
     session_arm_timer(s);
     str_add_cstr(out, "* OK [CAPABILITY "); /* RFC 3501 7.1: saves a round trip */
-    imapd_emit_capability(s, out);
+    imapd__emit_capability(s, out);
     str_addf(out, "] %s IMAP4rev1 ready\r\n", s->w->env->hostname ? s->w->env->hostname : "mailserverd");
-    imapd_flush(s);
+    imapd__flush(s);
 }

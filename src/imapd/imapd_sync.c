@@ -32,7 +32,7 @@ struct imapd_sync {
     uint32_t exists;  /* NEW: messages before */
 };
 
-void imapd_sync_own(struct imapd_session *s, uint64_t modseq)
+void imapd__sync_own(struct imapd_session *s, uint64_t modseq)
 {
     struct imapd_command *c = &s->cmd;
 
@@ -69,14 +69,14 @@ static void on_gone(void *owner, uint32_t seq, uint32_t count)
     /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one
      * number. */
     while (count--)
-        str_addf(imapd_out(s), "* %u EXPUNGE\r\n", seq);
-    imapd_flush(s);
+        str_addf(imapd__out(s), "* %u EXPUNGE\r\n", seq);
+    imapd__flush(s);
 }
 
 static void tell_vanished(struct imapd_session *s, struct slice runs)
 {
-    imapd_seqmap_remove(&s->box->seq, runs, on_gone, s);
-    imapd_seqmap_remove(&s->box->recent, runs, NULL, NULL);
+    imapd__seqmap_remove(&s->box->seq, runs, on_gone, s);
+    imapd__seqmap_remove(&s->box->recent, runs, NULL, NULL);
 }
 
 static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c)
@@ -88,7 +88,7 @@ static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c
         struct store_run run = store_run_at(c->runs, i);
 
         for (uint64_t uid = run.first; uid <= run.last && uid < s->box->uidnext; uid++) {
-            uint32_t seq = imapd_seqmap_seq(&s->box->seq, (uint32_t)uid);
+            uint32_t seq = imapd__seqmap_seq(&s->box->seq, (uint32_t)uid);
             enum ms_err err;
 
             if (!seq)
@@ -98,7 +98,7 @@ static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c
                 continue;
             if (err)
                 return err;
-            imapd_view_emit_fetch_flags(v, seq, &m, s->cmd.cmd.uid);
+            imapd__view_emit_fetch_flags(v, seq, &m, s->cmd.cmd.uid);
         }
     }
     return MS_OK;
@@ -108,15 +108,15 @@ static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c
 static bool tell_mailbox_gone(struct imapd_session *s)
 {
     struct imapd_box *box = s->box;
-    uint32_t count = imapd_seqmap_count(&box->seq);
+    uint32_t count = imapd__seqmap_count(&box->seq);
     uint8_t run[8];
 
     if (count > 0) {
         ms_put_le32(run, 1);
-        ms_put_le32(run + 4, imapd_seqmap_uid(&box->seq, MS_MIN(count, GONE_STEP)));
+        ms_put_le32(run + 4, imapd__seqmap_uid(&box->seq, MS_MIN(count, GONE_STEP)));
         tell_vanished(s, slice_make(run, 8));
     }
-    box->gone = imapd_seqmap_count(&box->seq) == 0;
+    box->gone = imapd__seqmap_count(&box->seq) == 0;
     return box->gone;
 }
 
@@ -152,7 +152,7 @@ static enum ms_err log_record(struct imapd_view *v, const struct imapd_sync *y, 
         return MS_OK;
     }
     log_advance(box, c->modseq, y->with_expunge);
-    *step = imapd_pace(v->s);
+    *step = imapd__pace(v->s);
     return MS_OK;
 }
 
@@ -204,7 +204,7 @@ static enum ms_err compare_one(struct imapd_view *v, uint32_t uid, struct missin
 {
     struct imapd_box *box = v->s->box;
     struct store_message m;
-    enum ms_err err = imapd_view_next(v, uid, &m);
+    enum ms_err err = imapd__view_next(v, uid, &m);
 
     if (err && err != MS_ENOTFOUND)
         return err;
@@ -214,7 +214,7 @@ static enum ms_err compare_one(struct imapd_view *v, uint32_t uid, struct missin
         if (++miss->count == STORE_RUNS_MAX)
             missing_tell(v->s, miss);
     } else if (m.modseq > box->modseq) {
-        imapd_view_emit_fetch_flags(v, imapd_seqmap_seq(&box->seq, uid), &m, v->s->cmd.cmd.uid);
+        imapd__view_emit_fetch_flags(v, imapd__seqmap_seq(&box->seq, uid), &m, v->s->cmd.cmd.uid);
     }
     return MS_OK;
 }
@@ -231,10 +231,10 @@ static enum ms_err compare(struct imapd_view *v, struct imapd_sync *y, enum imap
         y->modseq = v->mb.highestmodseq;
     }
     *step = IMAPD_GO;
-    while (!err && *step == IMAPD_GO && imapd_seqmap_piece(&box->seq, y->at, box->uidnext - 1, &piece)) {
+    while (!err && *step == IMAPD_GO && imapd__seqmap_piece(&box->seq, y->at, box->uidnext - 1, &piece)) {
         err = compare_one(v, piece.first, &miss);
         y->at = piece.first + 1;
-        *step = imapd_pace(v->s);
+        *step = imapd__pace(v->s);
     }
     missing_tell(v->s, &miss);
     if (err || *step != IMAPD_GO)
@@ -256,15 +256,15 @@ static enum ms_err new_messages(struct imapd_view *v, struct imapd_sync *y, enum
         y->new_begun = true;
         y->from = box->uidnext;
         y->uidnext = v->mb.uidnext;
-        y->exists = imapd_seqmap_count(&box->seq);
+        y->exists = imapd__seqmap_count(&box->seq);
     }
-    MS_TRY(imapd_box_scan(v, box, y->uidnext, step));
+    MS_TRY(imapd__box_scan(v, box, y->uidnext, step));
     if (*step != IMAPD_GO)
         return MS_OK;
-    if (imapd_seqmap_count(&box->seq) > y->exists) {
-        imapd_box_claim_recent(s, box, y->from);
-        str_addf(imapd_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", imapd_seqmap_count(&box->seq),
-                 imapd_seqmap_count(&box->recent));
+    if (imapd__seqmap_count(&box->seq) > y->exists) {
+        imapd__box_claim_recent(s, box, y->from);
+        str_addf(imapd__out(s), "* %u EXISTS\r\n* %u RECENT\r\n", imapd__seqmap_count(&box->seq),
+                 imapd__seqmap_count(&box->recent));
     }
     *step = IMAPD_DONE;
     return MS_OK;
@@ -273,7 +273,7 @@ static enum ms_err new_messages(struct imapd_view *v, struct imapd_sync *y, enum
 static enum ms_err sync_slice(struct imapd_view *v, struct imapd_sync *y, enum imapd_step *step)
 {
     *step = IMAPD_GO;
-    imapd_view_announce(v, false);
+    imapd__view_announce(v, false);
     while (*step == IMAPD_GO) {
         switch (y->stage) {
         case SYNC_LOG:
@@ -313,7 +313,7 @@ static enum ms_err sync_in_view(struct imapd_view *v, bool with_expunge, enum im
     return sync_slice(v, y, step);
 }
 
-enum imapd_step imapd_sync(struct imapd_session *s, bool with_expunge)
+enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge)
 {
     enum imapd_step step = IMAPD_DONE;
     struct imapd_view v;
@@ -321,10 +321,10 @@ enum imapd_step imapd_sync(struct imapd_session *s, bool with_expunge)
 
     if (s->box->gone)
         return IMAPD_DONE;
-    err = imapd_view_open(s, &v);
+    err = imapd__view_open(s, &v);
     if (!err) {
         err = sync_in_view(&v, with_expunge, &step);
-        imapd_view_close(&v);
+        imapd__view_close(&v);
     }
     if (err) { /* the command itself is done; the news come next time */
         OBS_EVENT(OBS_IMAPD_SYNC_FAILED, s->id, OBS_C("user", s->user->login), OBS_E("error", err));

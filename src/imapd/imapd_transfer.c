@@ -10,11 +10,11 @@
  */
 #include "imapd_priv.h"
 
-void imapd_transfer_fini(struct imapd_transfer *t)
+void imapd__transfer_fini(struct imapd_transfer *t)
 {
-    imapd_runs_fini(&t->runs);
-    imapd_runs_fini(&t->from_uids);
-    imapd_runs_fini(&t->to_uids);
+    imapd__runs_fini(&t->runs);
+    imapd__runs_fini(&t->from_uids);
+    imapd__runs_fini(&t->to_uids);
 }
 
 /* Counts on from t->counted; IMAPD_GO when complete. */
@@ -37,7 +37,7 @@ static enum ms_err count_slice(struct imapd_session *s, struct part_snap *snap, 
             t->whole_messages++;
             t->whole_bytes += m.size;
             t->counted = m.uid + 1;
-            *step = imapd_pace(s);
+            *step = imapd__pace(s);
         }
         if (err == MS_ENOTFOUND)
             err = MS_OK;
@@ -51,7 +51,7 @@ static enum ms_err count_all(struct imapd_session *s, struct imapd_transfer *t, 
     struct part_snap snap;
     enum ms_err err;
 
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     err = count_slice(s, &snap, t, step);
     part_snap_end(&snap);
     t->is_counted = !err && *step == IMAPD_GO;
@@ -68,9 +68,9 @@ static void note_result(struct imapd_session *s, struct imapd_transfer *t, const
     for (size_t i = 0; i < res->runs.len / 8; i++) {
         struct store_run run = store_run_at(res->runs, i);
 
-        imapd_runs_add(&t->from_uids, run.first, run.last);
+        imapd__runs_add(&t->from_uids, run.first, run.last);
     }
-    imapd_runs_add(&t->to_uids, res->uid, res->uid + res->count - 1);
+    imapd__runs_add(&t->to_uids, res->uid, res->uid + res->count - 1);
 }
 
 /* The runs behind t->cursor, or the first STORE_RUNS_MAX of them. */
@@ -102,7 +102,7 @@ static enum ms_err emit_part(struct imapd_session *s, struct imapd_transfer *t, 
                            .left = left};
     struct part_snap snap;
 
-    MS_TRY(part_snap_begin(imapd_partition(s), &snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
     c.run_count = store_split(&snap, t->from, t->runs.items, t->runs.count, &t->cursor, STORE_UIDS_MAX, runs,
                               STORE_RUNS_MAX);
     part_snap_end(&snap);
@@ -119,7 +119,7 @@ static enum ms_err emit_part(struct imapd_session *s, struct imapd_transfer *t, 
     return MS_OK;
 }
 
-enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out)
+enum imapd_step imapd__transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out)
 {
     enum imapd_step step = IMAPD_GO;
     struct store_result res;
@@ -133,7 +133,7 @@ enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transf
     }
     if (t->is_posted) {
         t->is_posted = false;
-        *err_out = imapd_post_result(s, &res);
+        *err_out = imapd__post_result(s, &res);
         if (*err_out)
             return IMAPD_GO;
         note_result(s, t, &res);
@@ -142,7 +142,7 @@ enum imapd_step imapd_transfer_step(struct imapd_session *s, struct imapd_transf
     if (*err_out || done)
         return IMAPD_GO;
     t->is_posted = true;
-    step = imapd_post(s);
+    step = imapd__post(s);
     if (step == IMAPD_WAIT)
         return step;
     *err_out = s->post.err;

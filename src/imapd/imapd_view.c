@@ -3,7 +3,7 @@
  */
 #include "imapd_priv.h"
 
-enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v)
+enum ms_err imapd__view_open(struct imapd_session *s, struct imapd_view *v)
 {
     enum ms_err err;
 
@@ -11,7 +11,7 @@ enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v)
     v->cur = NULL;
     v->row.uid = 0;
     v->has_names = false;
-    MS_TRY(part_snap_begin(imapd_partition(s), &v->snap));
+    MS_TRY(part_snap_begin(imapd__partition(s), &v->snap));
     err = store_mailbox_get(&v->snap, s->box->id, &v->mb);
     if (err == MS_ENOTFOUND) { /* deleted and purged: there is nothing any more */
         v->mb = (struct store_mailbox){
@@ -25,7 +25,7 @@ enum ms_err imapd_view_open(struct imapd_session *s, struct imapd_view *v)
     return err;
 }
 
-void imapd_view_close(struct imapd_view *v)
+void imapd__view_close(struct imapd_view *v)
 {
     store_cursor_close(&v->cur);
     part_snap_end(&v->snap);
@@ -33,7 +33,7 @@ void imapd_view_close(struct imapd_view *v)
 
 /* Rows are asked for in ascending order as a rule, so the cursor mostly stands where it is wanted, or one
  * before. */
-enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_message *out)
+enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, struct store_message *out)
 {
     enum ms_err err = MS_OK;
 
@@ -51,9 +51,9 @@ enum ms_err imapd_view_next(struct imapd_view *v, uint32_t uid, struct store_mes
     return MS_OK;
 }
 
-enum ms_err imapd_view_message(struct imapd_view *v, uint32_t uid, struct store_message *out)
+enum ms_err imapd__view_message(struct imapd_view *v, uint32_t uid, struct store_message *out)
 {
-    enum ms_err err = imapd_view_next(v, uid, out);
+    enum ms_err err = imapd__view_next(v, uid, out);
 
     if (err && err != MS_ENOTFOUND)
         return err;
@@ -72,11 +72,11 @@ static void view_names(struct imapd_view *v)
         v->names[i] = store_keyword_name(&v->mb, i);
 }
 
-void imapd_view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra)
+void imapd__view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra)
 {
     struct slice names[STORE_KEYWORDS_MAX];
     size_t count = 0;
-    unsigned flags = imapd_wire_flags((uint16_t)(m->flags | extra));
+    unsigned flags = imapd__wire_flags((uint16_t)(m->flags | extra));
 
     if (m->keywords.bits[0] || m->keywords.bits[1]) {
         view_names(v);
@@ -84,26 +84,26 @@ void imapd_view_emit_flags(struct imapd_view *v, const struct store_message *m, 
             if ((m->keywords.bits[i / 64] >> (i % 64) & 1) && v->names[i].len)
                 names[count++] = v->names[i];
     }
-    if (imapd_seqmap_seq(&v->s->box->recent, m->uid))
+    if (imapd__seqmap_seq(&v->s->box->recent, m->uid))
         flags |= IMAP_FLAG_RECENT;
-    imap_emit_flags(imapd_out(v->s), flags, names, count);
+    imap_emit_flags(imapd__out(v->s), flags, names, count);
 }
 
-void imapd_view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m, bool uid)
+void imapd__view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m, bool uid)
 {
-    struct str *out = imapd_out(v->s);
+    struct str *out = imapd__out(v->s);
 
     str_addf(out, "* %u FETCH (", seq);
     if (uid)
         str_addf(out, "UID %u ", m->uid);
     str_add_cstr(out, "FLAGS ");
-    imapd_view_emit_flags(v, m, 0);
+    imapd__view_emit_flags(v, m, 0);
     str_add_cstr(out, ")\r\n");
 }
 
 static void emit_flag_names(struct imapd_view *v, bool with_star)
 {
-    struct str *out = imapd_out(v->s);
+    struct str *out = imapd__out(v->s);
 
     str_add_cstr(out, "(\\Answered \\Flagged \\Deleted \\Seen \\Draft");
     for (unsigned i = 0; i < v->mb.keyword_count; i++)
@@ -115,10 +115,10 @@ static void emit_flag_names(struct imapd_view *v, bool with_star)
 }
 
 /* RFC 3501 7.2.6: a client hears of a keyword before it sees it at a message. */
-void imapd_view_announce(struct imapd_view *v, bool always)
+void imapd__view_announce(struct imapd_view *v, bool always)
 {
     struct imapd_box *box = v->s->box;
-    struct str *out = imapd_out(v->s);
+    struct str *out = imapd__out(v->s);
 
     if (!always && box->keywords == v->mb.keyword_count)
         return;

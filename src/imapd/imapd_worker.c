@@ -7,14 +7,14 @@
 
 void imapd_env_init(struct imapd_env *env)
 {
-    env->recent = imapd_recent_create();
+    env->recent = imapd__recent_create();
 }
 
 void imapd_env_fini(struct imapd_env *env)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(env->loops); i++)
-        imapd_shared_destroy(&env->loops[i].shared);
-    imapd_recent_destroy(&env->recent);
+        imapd__shared_destroy(&env->loops[i].shared);
+    imapd__recent_destroy(&env->recent);
 }
 
 static void worker_limits(struct imapd_worker *w)
@@ -43,7 +43,7 @@ static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct l
 
     MS_ASSERT(le->loop == loop && env->recent);
     w->env = env;
-    w->shared = imapd_shared_get(le);
+    w->shared = imapd__shared_get(le);
     w->loop = loop;
     w->accounts = le->accounts;
     w->handle = handle;
@@ -74,27 +74,27 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
         session_refuse(w);
         return;
     }
-    s = imapd_session_create(w, session);
+    s = imapd__session_create(w, session);
     if (net_stream_open(w->loop, fd, NET_IN_MAX, &imapd_callbacks, s, &stream)) {
-        imapd_session_discard(s);
+        imapd__session_discard(s);
         session_refuse(w);
         return;
     }
     s->stream = stream;
     if (w->implicit_tls && net_tls_start(stream, w->env->tls)) {
-        imapd_session_abort(s, NET_CLOSED_TLS);
+        imapd__session_abort(s, NET_CLOSED_TLS);
         return;
     }
-    imapd_session_start(s, stream);
+    imapd__session_start(s, stream);
 }
 
 struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t session)
 {
     struct imapd_worker *w = worker;
-    struct imapd_session *s = imapd_session_create(w, session);
+    struct imapd_session *s = imapd__session_create(w, session);
     struct net_stream *stream = net_mem_open(w->loop, peer_text, NET_IN_MAX, &imapd_callbacks, s);
 
-    imapd_session_start(s, stream);
+    imapd__session_start(s, stream);
     return stream;
 }
 
@@ -104,7 +104,7 @@ static void worker_drain(void *worker)
 
     w->draining = true;
     LIST_FOREACH_SAFE(&w->sessions, node)
-    imapd_session_drain(LIST_ENTRY(node, struct imapd_session, node));
+    imapd__session_drain(LIST_ENTRY(node, struct imapd_session, node));
 }
 
 static void worker_close(void *worker)
