@@ -23,11 +23,15 @@ static const struct journal_head sample = {
 
 static void head_round_trip(void **state)
 {
-    uint8_t bytes[JOURNAL_HEADER_BYTES];
+    uint8_t bytes[JOURNAL_HEADER_BYTES], again[JOURNAL_HEADER_BYTES];
     struct journal_head back;
     journal__head_emit(&sample, bytes);
     assert_int_equal(journal__head_parse(bytes, &back), MS_OK);
-    assert_memory_equal(&back, &sample, sizeof(back));
+    journal__head_emit(&back, again); /* not the structs: they have padding */
+    assert_memory_equal(again, bytes, sizeof(bytes));
+    assert_int_equal(back.epoch, sample.epoch);
+    assert_int_equal(back.prev_crc, sample.prev_crc);
+    assert_int_equal(back.branch, sample.branch);
     for (unsigned bit = 0; bit < JOURNAL_HEADER_BYTES * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(journal__head_parse(bytes, &back), MS_EDAMAGED);

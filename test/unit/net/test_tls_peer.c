@@ -147,7 +147,7 @@ static pid_t client_start(const char *option, const char *value)
     int err = posix_spawnp(&pid, "openssl", &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (err) {
-        print_message("no openssl command here\n");
+        print_message("# no openssl command here\n");
         skip();
     }
     return pid;

@@ -319,7 +319,7 @@ static void running(unsigned seed)
             there++;
             first = (key + LIVE_LOOPS) / LIVE_LOOPS * LIVE_LOOPS;
         }
-        print_message("  %u records there\n", there);
+        print_message("#   %u records there\n", there);
         if (verify(f.p, &out))
             fail_msg("seed %u: %s", seed, str_cstr(&out));
         fixture_close(&f);
@@ -339,7 +339,7 @@ static void for_seeds(void (*fn)(unsigned), unsigned rounds)
     if (more)
         rounds = (unsigned)strtoul(more, NULL, 10);
     for (unsigned i = 0; i < (seed ? 1 : rounds); i++) {
-        print_message("seed %u\n", base + i);
+        print_message("# seed %u\n", base + i);
         fn(base + i);
     }
 }
