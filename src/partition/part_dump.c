@@ -83,6 +83,8 @@ static enum ms_err dump_record(void *owner, const struct journal_record *rec)
     if (rec->kind == JOURNAL_REC_PART) {
         uint64_t stream = rd_u64(&r);
         str_addf(&d->text, " stream=%llx part=%u", (unsigned long long)stream, rd_u32(&r));
+    } else if (rec->kind == JOURNAL_REC_FILLER && rec->version == JOURNAL_FILLER_OLD_END) {
+        str_add_cstr(&d->text, " old end, nothing is missing");
     } else if (rec->kind == JOURNAL_REC_SKIP) {
         str_addf(&d->text, " position=%016llx", (unsigned long long)rd_u64(&r));
     }
