@@ -22,8 +22,7 @@
 #define RETRY_MS_MAX 1000
 #define LANE_NOTES   1024
 
-/* -- from the lane
- * ----------------------------------------------------------------------------------------------- */
+/* -- from the lane -------------------------------------------------------------------------------- */
 
 static void on_flushed(void *owner, struct journal_batch *batch)
 {
@@ -41,8 +40,7 @@ static void on_batch(void *owner, const struct bus_msg *msg)
     a->waiting[(a->head + a->count++) % JOURNAL_BATCHES] = a->by_index[msg->a[0]];
 }
 
-/* -- one transaction
- * --------------------------------------------------------------------------------------------- */
+/* -- one transaction ------------------------------------------------------------------------------ */
 
 static enum ms_err apply_entry(struct partition *p, const struct journal_batch_entry *e, size_t n,
                                struct ms_errinfo *why)
@@ -103,8 +101,7 @@ static enum ms_err commit_waiting(struct partition *p, size_t *n_out, struct ms_
     return MS_OK;
 }
 
-/* -- trouble
- * ----------------------------------------------------------------------------------------------------- */
+/* -- trouble -------------------------------------------------------------------------------------- */
 
 static bool is_resource(enum ms_err err)
 {
@@ -206,8 +203,7 @@ static void *applier_main(void *arg)
     }
 }
 
-/* -- wiring
- * ------------------------------------------------------------------------------------------------------ */
+/* -- wiring --------------------------------------------------------------------------------------- */
 
 static void on_note_overflow(void *owner)
 {

@@ -32,8 +32,7 @@ enum ms_err part__blob_get(struct db_txn *txn, uint64_t id, struct part_blob *ou
     return part_blob_parse(id, row, out);
 }
 
-/* -- noting
- * ------------------------------------------------------------------------------------------------------ */
+/* -- noting --------------------------------------------------------------------------------------- */
 
 static bool is_fresh(const struct part_tx *tx, uint64_t id, unsigned *at_out)
 {
@@ -156,8 +155,7 @@ enum ms_err part_blob_ref(struct part_tx *tx, uint64_t id, int64_t delta)
     return MS_OK;
 }
 
-/* -- writing
- * ----------------------------------------------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------------------------------- */
 
 static void row_begin(struct part_tx *tx, const struct part__new_blob *b, unsigned extents, uint32_t refs)
 {

@@ -118,8 +118,7 @@ void part_body_destroy(struct part_body **body)
         body_end(b);
 }
 
-/* -- parts
- * ------------------------------------------------------------------------------------------------------- */
+/* -- parts ---------------------------------------------------------------------------------------- */
 
 static void on_part(void *owner, uint64_t request, const struct part_reply *reply)
 {
@@ -206,8 +205,7 @@ static void cut_part(struct part_body *b)
     b->held = 0;
 }
 
-/* -- bytes
- * ------------------------------------------------------------------------------------------------------- */
+/* -- bytes ---------------------------------------------------------------------------------------- */
 
 /* A stream that is running gets whole parts at once. */
 static void add_piece(struct part_body *b)
@@ -315,8 +313,7 @@ struct sum128 part_body_hash(const struct part_body *b)
     return b->hash;
 }
 
-/* -- into a record
- * ----------------------------------------------------------------------------------------------- */
+/* -- into a record -------------------------------------------------------------------------------- */
 
 static void hand_over(struct part_body *b, struct part_rec *rec)
 {

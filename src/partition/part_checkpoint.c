@@ -62,8 +62,7 @@ size_t part__checkpoint_list(const struct partition *p, struct part__checkpoint 
     return n;
 }
 
-/* -- bytes and trailer
- * ------------------------------------------------------------------------------------------- */
+/* -- bytes and trailer ---------------------------------------------------------------------------- */
 
 static enum ms_err write_all(int fd, const uint8_t *ptr, size_t len)
 {
@@ -171,8 +170,7 @@ enum ms_err part__copy_checkpoint(const struct partition *p, const struct part__
     return err ? ms_fail(why, err, "%s: %s", path, ms_err_text(err)) : MS_OK;
 }
 
-/* -- making
- * ------------------------------------------------------------------------------------------------------ */
+/* -- making --------------------------------------------------------------------------------------- */
 
 static enum ms_err walk(struct db_txn *txn, unsigned dbi)
 {

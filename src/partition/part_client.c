@@ -54,8 +54,7 @@ void part__client_destroy(struct part_client *c)
     ms_free(c);
 }
 
-/* -- room
- * -------------------------------------------------------------------------------------------------------- */
+/* -- room ----------------------------------------------------------------------------------------- */
 
 /* One record larger than the bound goes alone. */
 static bool inflight_has_room(const struct partition *p, size_t bytes)
@@ -119,8 +118,7 @@ void part_wait_room(struct part_client *c, struct bus_waiter *waiter)
     retry_later(c);
 }
 
-/* -- calls
- * ------------------------------------------------------------------------------------------------------- */
+/* -- calls ---------------------------------------------------------------------------------------- */
 
 enum ms_err part__client_send(struct part_client *c, struct bus_msg *msg, size_t bytes, part_done_fn *done,
                               void *owner, uint64_t *request_out)
@@ -204,8 +202,7 @@ void part__client_abort_stream(struct part_client *c, uint64_t stream)
     retry_later(c);
 }
 
-/* -- posts
- * ------------------------------------------------------------------------------------------------------- */
+/* -- posts ---------------------------------------------------------------------------------------- */
 
 static uint32_t chain_crc(const struct mbuf *chain)
 {

@@ -111,8 +111,7 @@ enum ms_err partition_dump_log(struct partition *p, uint64_t from, void (*line)(
     return err;
 }
 
-/* -- index
- * ------------------------------------------------------------------------------------------------------- */
+/* -- index ---------------------------------------------------------------------------------------- */
 
 static void dump_meta(struct slice key, struct slice value, struct str *s)
 {

@@ -66,8 +66,7 @@ enum ms_err part__holes_parse(struct slice value, struct part__holes *out)
     return r.bad || rd_left(&r) || out->state > PART_HOLE_DAMAGE ? MS_EDAMAGED : MS_OK;
 }
 
-/* -- the op
- * ------------------------------------------------------------------------------------------------------ */
+/* -- the op --------------------------------------------------------------------------------------- */
 
 static enum ms_err apply_hole(struct part_tx *tx, struct slice op)
 {

@@ -20,8 +20,7 @@
 #define PART_VERIFIERS_MAX    4
 #define PART_PATH_MAX         4096
 
-/* -- record form (part_record.c)
- * -------------------------------------------------------------------------------- */
+/* -- record form (part_record.c) ------------------------------------------------------------------ */
 struct part__record {
     uint32_t meta_bytes;
     uint16_t op_count;
@@ -42,8 +41,7 @@ void part__rec_reset(struct part_rec *rec);               /* after its content w
 /* -- source form (part_source.c) */
 void part__source_emit(const struct part_blob_source *src, struct str *op);
 
-/* -- crash mark (part_crash.c)
- * ---------------------------------------------------------------------------------- */
+/* -- crash mark (part_crash.c) -------------------------------------------------------------------- */
 #define PART_CRASHES_MAX 2
 struct part__crash {
     struct part__crash_page *page; /* mapped */
@@ -62,8 +60,7 @@ void part__crash_clear(struct part__crash *c);
 void part__crash_set_rebuild(struct part__crash *c, bool rebuild);
 bool part__crash_is_rebuild(const struct part__crash *c);
 
-/* -- applying (part_tx.c, part_blob.c)
- * -------------------------------------------------------------------------- */
+/* -- applying (part_tx.c, part_blob.c) ------------------------------------------------------------ */
 struct part__change {
     uint64_t mailbox, modseq;
 };
@@ -125,8 +122,7 @@ enum ms_err part__blob_end_op(struct part_tx *tx);
 /* Room for one more element of an array of the transaction. */
 void part__grow(void **array, size_t *cap, size_t count, size_t bytes_each);
 
-/* -- holes (part_hole.c)
- * ---------------------------------------------------------------------------------------- */
+/* -- holes (part_hole.c) -------------------------------------------------------------------------- */
 #define PART_HOLES_MAX 64
 #define PART_OP_HOLE   1 /* (u64 from, u64 to)*: this damage was known here */
 enum part__hole_state {
@@ -159,8 +155,7 @@ void part__hole_notes_collect(struct part__hole_notes *n, const struct journal_r
 uint64_t part__hole_notes_until(const struct part__hole_notes *n, uint64_t from, uint64_t to);
 enum ms_err part__hole_append(struct partition *p, const struct part__holes *h, struct ms_errinfo *why);
 
-/* -- meta rows (part_meta.c)
- * ------------------------------------------------------------------------------------ */
+/* -- meta rows (part_meta.c) ---------------------------------------------------------------------- */
 struct part__meta {
     bool fresh; /* no rows: a new index */
     struct journal_mark applied;
@@ -177,8 +172,7 @@ enum ms_err part__index_open(const struct partition *p, const char *path, bool r
                              struct db **out, struct ms_errinfo *why);
 extern const char *const part__db_names[PART_DB_COUNT];
 
-/* -- replay (part_replay.c, part_salvage.c)
- * --------------------------------------------------------------------- */
+/* -- replay (part_replay.c, part_salvage.c) ------------------------------------------------------- */
 struct part__replay {
     struct partition *p;
     struct db *db;
@@ -202,8 +196,7 @@ void part__streams_part(struct part__streams *s, const struct journal_record *re
 /* Gives every orphan to the salvage function, in order of position; all in this transaction. */
 enum ms_err part__streams_orphans(struct part__streams *s, struct part_tx *tx, struct ms_errinfo *why);
 
-/* -- checkpoints (part_checkpoint.c)
- * ---------------------------------------------------------------------------- */
+/* -- checkpoints (part_checkpoint.c) -------------------------------------------------------------- */
 struct part__checkpoint {
     uint64_t position;
     char name[32];
@@ -212,8 +205,7 @@ struct part__checkpoint {
 enum ms_err part__copy_checkpoint(const struct partition *p, const struct part__checkpoint *c, const char *to,
                                   struct ms_errinfo *why);
 
-/* -- applier (part_applier.c, part_answer.c)
- * -------------------------------------------------------------------- */
+/* -- applier (part_applier.c, part_answer.c) ------------------------------------------------------ */
 #define PART_MSG_BATCH BUS_KIND(5, 1, 2) /* lane to applier: a[0] = index of the batch */
 #define PART_MSG_DONE                                                                                        \
     BUS_KIND(5, 1, 3) /* a[0] err, a[1] position; result: `flags` bytes in a[2..4], else the body */
@@ -249,8 +241,7 @@ void part__applier_free(struct part__applier *a);
 void part__answer(struct partition *p, size_t n, enum ms_err err);
 enum ms_err part__thread_start(pthread_t *thread, void *(*main)(void *), void *arg, const char *name);
 
-/* -- keeping (part_keep.c, part_checkpoint.c)
- * ------------------------------------------------------------------- */
+/* -- keeping (part_keep.c, part_checkpoint.c) ----------------------------------------------------- */
 #define PART_CHECKPOINTS_MAX 64
 /* Newest first; returns the number there are (at most max). */
 size_t part__checkpoint_list(const struct partition *p, struct part__checkpoint *out, size_t max);
@@ -281,8 +272,7 @@ void part__keep_space(struct partition *p); /* looks at the free space; makes th
 /* Whole segments that nothing needs any more; waits for the loops (rule 3.2). */
 enum ms_err part__segments_remove(struct partition *p, unsigned *removed_out, struct ms_errinfo *why);
 
-/* -- clients (part_client.c, part_hub.c, part_feed.c)
- * ------------------------------------------------------------ */
+/* -- clients (part_client.c, part_hub.c, part_feed.c) --------------------------------------------- */
 #define PART_WATCH_BUCKETS 65536
 struct part__call {
     part_done_fn *done; /* NULL: forgotten */
@@ -327,8 +317,7 @@ unsigned part__watch_bucket(uint64_t mailbox);
 void part__hub_join(struct part_client *c, unsigned lane_index, unsigned applier_index);
 void part__hub_leave(struct part_client *c);
 
-/* -- the partition
- * ---------------------------------------------------------------------------------------------- */
+/* -- the partition -------------------------------------------------------------------------------- */
 enum part__state {
     PART_ST_OPEN,      /* folder and log opened; nothing written */
     PART_ST_LOG_READY, /* journal recovered; index not, or offline */
@@ -384,8 +373,7 @@ enum ms_err part__sync_dir(const char *path, struct ms_errinfo *why);
 /* Journal recovered, not more. Idempotent. */
 enum ms_err part__recover_log(struct partition *p, struct part_report *report, struct ms_errinfo *why);
 
-/* -- blob rows
- * -------------------------------------------------------------------------------------------------- */
+/* -- blob rows ------------------------------------------------------------------------------------ */
 #define PART_BLOB_HEADER_BYTES 44
 #define PART_BLOB_DIGEST       1
 #define PART_BLOB_MOVED        2

@@ -40,8 +40,7 @@ struct part_reader {
     struct loop_work work;
 };
 
-/* -- opening
- * ----------------------------------------------------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------------------------------- */
 
 static void reader_free(struct part_reader *r)
 {
@@ -124,8 +123,7 @@ uint64_t part_reader_size(const struct part_reader *r)
     return r->prefix.len + r->blob_bytes;
 }
 
-/* -- reading
- * ----------------------------------------------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------------------------------- */
 
 /* Fills buf up to `want` from offset off + buf->len on; what is there already stays (a read that went on
  * elsewhere). */
@@ -248,8 +246,7 @@ void part_reader_close(struct part_reader **r_io)
         reader_free(r);
 }
 
-/* -- blocking
- * ---------------------------------------------------------------------------------------------------- */
+/* -- blocking ------------------------------------------------------------------------------------- */
 
 static enum ms_err read_extent(struct partition *p, struct part_extent e, struct str *out)
 {

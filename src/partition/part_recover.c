@@ -29,8 +29,7 @@ static void unlink_index(const struct partition *p, const char *name)
     unlink(lock);
 }
 
-/* -- the log
- * ----------------------------------------------------------------------------------------------------- */
+/* -- the log -------------------------------------------------------------------------------------- */
 
 /* Of this partition and timeline? Then what it knows to be durable was. */
 static bool is_ours(const struct partition *p, const struct part__meta *meta)
@@ -106,8 +105,7 @@ enum ms_err part__recover_log(struct partition *p, struct part_report *report, s
     return MS_OK;
 }
 
-/* -- rebuild
- * ----------------------------------------------------------------------------------------------------- */
+/* -- rebuild -------------------------------------------------------------------------------------- */
 
 static enum ms_err replay(struct partition *p, struct db *db, const struct part__meta *meta,
                           struct part_report *report, struct ms_errinfo *why)
@@ -225,8 +223,7 @@ static enum ms_err rebuild(struct partition *p, struct part_report *report, stru
     return rebuild_from(p, report, why);
 }
 
-/* -- all of it
- * --------------------------------------------------------------------------------------------------- */
+/* -- all of it ------------------------------------------------------------------------------------ */
 
 static enum ms_err bring_up(struct partition *p, enum part_recover_mode mode, struct part_report *report,
                             struct ms_errinfo *why)

@@ -50,8 +50,7 @@ static enum ms_err commit(struct run *run)
     return MS_OK;
 }
 
-/* -- holes
- * ------------------------------------------------------------------------------------------------------- */
+/* -- holes ---------------------------------------------------------------------------------------- */
 
 static void on_damage(void *owner, uint64_t from, uint64_t to, const char *what)
 {
@@ -93,8 +92,7 @@ static enum ms_err hole_end(struct run *run)
     return err;
 }
 
-/* -- records
- * ----------------------------------------------------------------------------------------------------- */
+/* -- records -------------------------------------------------------------------------------------- */
 
 /* An op that crashed the process twice, or that cannot be applied to a good index, keeps the partition
  * closed. */
@@ -178,8 +176,7 @@ static void ignore_damage(void *owner, uint64_t from, uint64_t to, const char *w
 {
 }
 
-/* -- all of it
- * --------------------------------------------------------------------------------------------------- */
+/* -- all of it ------------------------------------------------------------------------------------ */
 
 static enum ms_err both_passes(struct run *run)
 {

@@ -98,8 +98,7 @@ enum ms_err part__tx_apply(struct part_tx *tx, const struct journal_record *rec,
     return err;
 }
 
-/* -- for apply functions
- * ----------------------------------------------------------------------------------------- */
+/* -- for apply functions -------------------------------------------------------------------------- */
 
 struct db_txn *part_tx_db(struct part_tx *tx)
 {

@@ -73,8 +73,7 @@ static void on_damage(void *owner, uint64_t from, uint64_t to, const char *what)
     complain(owner, "log %016llx-%016llx: %s", (unsigned long long)from, (unsigned long long)to, what);
 }
 
-/* -- blobs
- * ------------------------------------------------------------------------------------------------------- */
+/* -- blobs ---------------------------------------------------------------------------------------- */
 
 static bool ext_points_to(struct verify *v, uint64_t position, uint64_t id)
 {

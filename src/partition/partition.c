@@ -177,8 +177,7 @@ void partition_close(struct partition **p_io)
     *p_io = NULL;
 }
 
-/* -- what the owners of ops bring
- * -------------------------------------------------------------------------------- */
+/* -- what the owners of ops bring ----------------------------------------------------------------- */
 
 void partition_register(struct partition *p, const struct part_op *ops, size_t op_count,
                         const struct part_row *rows, size_t row_count)
@@ -220,8 +219,7 @@ void partition_set_port(struct partition *p, unsigned port, struct bus_ep *to, b
     p->ports[port] = (struct part__port){to, on_overflow, owner};
 }
 
-/* -- start and stop
- * ---------------------------------------------------------------------------------------------- */
+/* -- start and stop ------------------------------------------------------------------------------- */
 
 enum ms_err partition_start(struct partition *p, struct bus *bus, struct loop_pool *cold_reads,
                             struct ms_errinfo *why_out)
@@ -254,8 +252,7 @@ void partition_stop(struct partition *p)
     part__enter(p, PART_ST_STOPPED);
 }
 
-/* -- small answers
- * ----------------------------------------------------------------------------------------------- */
+/* -- small answers -------------------------------------------------------------------------------- */
 
 const char *partition_name(const struct partition *p)
 {

@@ -206,8 +206,7 @@ static enum ms_err salvage(struct part_tx *tx, uint64_t stream, const struct par
     return slot_put(tx, 0xFFFF000000000000u | id, id);
 }
 
-/* -- folder
- * ------------------------------------------------------------------------------------------------------ */
+/* -- folder --------------------------------------------------------------------------------------- */
 
 void fixture_open(struct fixture *f)
 {
@@ -312,8 +311,7 @@ void fixture_stop(struct fixture *f)
     fixture_sh(f, "rm -rf %s", f->dir);
 }
 
-/* -- building
- * ---------------------------------------------------------------------------------------------------- */
+/* -- building ------------------------------------------------------------------------------------- */
 
 static void op_u64(struct part_rec *rec, uint16_t kind, unsigned n, uint64_t a, uint64_t b)
 {
@@ -403,8 +401,7 @@ struct outcome apply_now(struct fixture *f, struct part_rec *rec, uint64_t *posi
     return o;
 }
 
-/* -- looking
- * ----------------------------------------------------------------------------------------------------- */
+/* -- looking -------------------------------------------------------------------------------------- */
 
 static bool row_get(struct partition *p, enum part_db db, uint64_t key, uint64_t *value_out)
 {

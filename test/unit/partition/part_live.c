@@ -42,8 +42,7 @@ void live_run(struct live *l, unsigned loop, live_fn *fn, void *arg)
     sem_destroy(&done);
 }
 
-/* -- wiring
- * ------------------------------------------------------------------------------------------------------ */
+/* -- wiring --------------------------------------------------------------------------------------- */
 
 struct feed_owner {
     struct live *l;
@@ -118,8 +117,7 @@ void live_stop(struct live *l)
     bus_destroy(&l->bus);
 }
 
-/* -- posts
- * ------------------------------------------------------------------------------------------------------- */
+/* -- posts ---------------------------------------------------------------------------------------- */
 
 static void take_answer(void *owner, uint64_t request, const struct part_reply *reply)
 {
@@ -171,8 +169,7 @@ struct outcome live_one(struct live *l, unsigned loop, struct part_rec *rec)
     return outcome_next(&r);
 }
 
-/* -- bodies
- * ------------------------------------------------------------------------------------------------------ */
+/* -- bodies --------------------------------------------------------------------------------------- */
 
 struct put {
     struct live *l;

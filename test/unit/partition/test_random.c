@@ -106,8 +106,7 @@ static void model_at(unsigned seed, unsigned steps, struct model *m)
         step(seed, n, m, NULL, NULL);
 }
 
-/* -- one thread
- * -------------------------------------------------------------------------------------------------- */
+/* -- one thread ----------------------------------------------------------------------------------- */
 
 static atomic_uint *answered;
 
@@ -204,8 +203,7 @@ static void one_thread(unsigned seed)
     fixture_stop(&f);
 }
 
-/* -- running
- * ----------------------------------------------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------------------------------- */
 
 enum { LIVE_KEYS = 20000 };
 static atomic_uchar *acked; /* one per key */
