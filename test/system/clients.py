@@ -137,7 +137,8 @@ def swaks(site):
     common = ("--server", "localhost", "--from", "anna@example.org", "--to", "bert@example.org", "--suppress-data")
     tls = subprocess.run(["perl", "-MNet::SSLeay", "-e", "1"], capture_output=True).returncode == 0
     verified = ("--tls-verify", "--tls-ca-path", c.cert)
-    said = c.run(*common, "--port", site.base + 587, *(("--tls", *verified) if tls else ()), "--auth", "PLAIN", "--auth-user", "anna@example.org",
+    said = c.run(*common, "--port", site.base + 587, *(("--tls", *verified) if tls else ()),
+                 "--auth", "PLAIN", "--auth-user", "anna@example.org",
                  "--auth-password", PASSWORD, "--header", "X-Test-Id: by-swaks", "--body", "from swaks\n.\n..\n")
     c.run(*common, *(("--port", site.base + 465, "--tls-on-connect", *verified) if tls else ("--port", site.base + 587)),
           "--auth", "PLAIN", "--auth-user", "anna", "--auth-password", PASSWORD, "--header", "X-Test-Id: by-swaks-2")
@@ -269,6 +270,14 @@ tls_trust_file {c.cert}
     arrived(site, "by-msmtp", sent)
 
 
+def check_log(site):
+    """Nothing that a good client does is worth a warning; the ballast of a new site is told as one."""
+    loud = [line for line in site.log.read_text().splitlines()
+            if "level=error" in line or "level=warning" in line and "event=partition.ballast" not in line]
+    if loud:
+        raise RuntimeError(f"{loud[:5]}")
+
+
 def main():
     tap = Tap()
     users = ("anna", "bert", "carl", "dora", "emil")
@@ -276,8 +285,7 @@ def main():
         for client in (curl, python, swaks, msmtp, mutt, mbsync, fetchmail):
             tap.run(client.__name__, client, site)
         tap.run("stop", lambda: None if site.stop() == 0 else 1 / 0)
-        quiet = [line for line in site.log.read_text().splitlines() if "level=error" in line or "level=warning" in line and "what=made" not in line]  # the first ballast
-        tap.run("the log has no warning", lambda: None if not quiet else (_ for _ in ()).throw(RuntimeError(quiet[:5])))
+        tap.run("the log has no warning", check_log, site)
     return tap.end()
 
 

@@ -155,11 +155,19 @@ class Round:
             self.site.kill()
 
 
+def values(args, rnd, case):
+    """Of n: up to what the load reaches in its second."""
+    _, kind, _, match, _, _ = case
+    if match == "checkpoints/" or kind in (shmem.OPEN, shmem.TRUNCATE):
+        return [1 + i % 4 for i in range(args.spread)]
+    return (AT + tuple(rnd.randint(1, 200) for _ in range(args.spread)))[:args.spread]
+
+
 def one_case(args, rnd, case):
     """All values of n; at least one must have been reached by the load."""
     name, kind, errno_value, match, times, follows = case
     reached, last = 0, ""
-    for at in (AT + tuple(rnd.randint(1, 200) for _ in range(args.spread)))[:args.spread]:
+    for at in values(args, rnd, case):
         with tempfile.TemporaryDirectory(prefix="faults-") as work:
             try:
                 hits, last = Round(args, pathlib.Path(work), rnd).run(kind, errno_value, match, at, times, follows)
