@@ -43,7 +43,7 @@ static const struct conf_opt imapd_opts[] = {
     {.key = "slice_rows",
      .type = CONF_INT,
      CONF_AT(struct imapd_conf, slice_rows),
-     .dflt = "2000",
+     .dflt = "500",
      .min = "1",
      .max = "1000000",
      .help = "Messages or mailboxes that one command looks at before other sessions have their turn."},
