@@ -27,9 +27,7 @@ static void add_hex(struct str *s, struct slice bytes)
         str_addf(s, "%02x", bytes.ptr[i]);
 }
 
-/* -- log
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- log --------------------------------------------------------------------------------------- */
 
 static void dump_ops(struct dump *d, const struct journal_record *rec)
 {

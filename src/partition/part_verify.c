@@ -46,9 +46,7 @@ static void on_ref(void *owner, uint64_t id)
     map_put_u64(&v->refs, id, (void *)count); /* the value is the number itself */
 }
 
-/* -- log
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- log --------------------------------------------------------------------------------------- */
 
 static enum ms_err on_record(void *owner, const struct journal_record *rec)
 {
