@@ -32,7 +32,7 @@
 #define DISPATCH_MSG_WORKER  BUS_KIND(7, 1, 1) /* a[0] = worker: open it */
 #define DISPATCH_MSG_HANDOFF BUS_KIND(7, 1, 2) /* a[0] = worker, a[1] = fd, a[2] = session; body = struct net_addr */
 #define DISPATCH_MSG_DRAIN   BUS_KIND(7, 1, 3) /* a[0] = worker: no more connections, say goodbye */
-#define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker */
+#define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker, a[1] = kind answered */
 #define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker: one session fewer */
 
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };

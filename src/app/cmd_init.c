@@ -197,13 +197,33 @@ static void collect(struct init *in)
         kv(in, in->sets[i].key, in->sets[i].value);
 }
 
-static int make_dir(const char *parent, const char *name)
+/* With its parents. */
+static int make_dir(const char *wanted)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s%s%s", parent, name[0] ? "/" : "", name);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return app_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
-    return EX_OK;
+    int n = snprintf(path, sizeof path, "%s", wanted);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return app_fail(EX_CANTCREAT, "%s: path too long", wanted);
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return app_fail(EX_CANTCREAT, "%s: %s", path, strerror(errno));
+        if (!slash)
+            return EX_OK;
+        *slash = '/';
+    }
+}
+
+/* The folder that a file lies in. */
+static int make_parent(const char *file)
+{
+    char path[4096];
+    const char *slash = strrchr(file, '/');
+    if (!slash || slash == file)
+        return EX_OK;
+    snprintf(path, sizeof path, "%.*s", (int)(slash - file), file);
+    return make_dir(path);
 }
 
 /* Whole or not at all, flushed with its folder. */
@@ -269,9 +289,20 @@ static int make_partition(const struct conf *conf)
     return EX_OK;
 }
 
+/* Where the configuration says that things lie. */
+static int make_folders(const struct conf *conf)
+{
+    const struct server_conf *sc = conf_section(conf, "server");
+    const struct account_conf *ac = conf_section(conf, "directory");
+    struct partition_conf pc;
+    int rc = make_dir(sc->run_dir);
+    if (!rc)
+        rc = make_parent(ac->path);
+    return rc ? rc : make_parent(app_partition_conf(conf, &pc)->dir);
+}
+
 static int write_site(struct init *in)
 {
-    static const char *const dirs[] = {"", "run", "tls", "directory", APP_PARTITION_DIR};
     char path[4096];
     struct str text;
     struct ms_errinfo why;
@@ -281,8 +312,11 @@ static int write_site(struct init *in)
     int rc = conf_kv_emit(app_tables, app_table_count, in->kvs, in->kv_count, false, &text, &why) == MS_OK
                  ? EX_OK
                  : app_fail(EX_CONFIG, "%s", why.text);
-    for (size_t i = 0; i < MS_ARRAY_LEN(dirs) && !rc; i++)
-        rc = make_dir(in->dir, dirs[i]);
+    if (!rc)
+        rc = make_dir(in->dir);
+    snprintf(path, sizeof path, "%s/tls", in->dir);
+    if (!rc)
+        rc = make_dir(path);
     if (!rc)
         rc = write_certificate(in);
     if (!rc)
@@ -294,7 +328,9 @@ static int write_site(struct init *in)
     struct conf *conf = app_conf_load(path);
     if (!conf)
         return EX_CONFIG;
-    rc = add_users(in, conf);
+    rc = make_folders(conf);
+    if (!rc)
+        rc = add_users(in, conf);
     if (!rc)
         rc = make_partition(conf);
     conf_unref(&conf);

@@ -10,6 +10,7 @@
  */
 #include "dispatch_priv.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t id)
@@ -71,7 +72,6 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     struct bus_msg msg = {.kind = DISPATCH_MSG_WORKER, .a = {w->id}};
     enum ms_err err = bus_call(d->ep, lane->ep, &msg);
     MS_ASSERT(err == MS_OK); /* room was there */
-    w->pending++;
     s->worker_count++;
     lane->workers++;
     OBS_EVENT(OBS_DISPATCH_WORKER_STARTED, 0, OBS_C("service", s->name), OBS_U("worker", w->id),
@@ -167,8 +167,10 @@ static void on_taken(void *owner, const struct bus_msg *msg)
 {
     struct dispatch *d = owner;
     struct dispatch_worker *w = dispatch__worker(d, msg->a[0]);
-    MS_ASSERT(w->pending > 0);
-    w->pending--;
+    if (msg->a[1] == DISPATCH_MSG_HANDOFF) {
+        MS_ASSERT(w->pending > 0);
+        w->pending--;
+    }
     dispatch__on_closed(d);
 }
 
@@ -242,14 +244,25 @@ void dispatch_register(struct dispatch *d, const struct service_proto *proto, vo
     d->protos[d->proto_count++].env = env;
 }
 
+/* A relative socket path is relative to the configuration's folder, like every path in it. */
+static void listen_address(const struct dispatch_service *s, const char *text, char *out, size_t out_max)
+{
+    bool relative = strncmp(text, "unix:", 5) == 0 && text[5] != '/';
+    if (relative)
+        snprintf(out, out_max, "unix:%s/%s", conf_dir(s->dispatch->conf), text + 5);
+    else
+        snprintf(out, out_max, "%s", text);
+}
+
 static enum ms_err service_listen(struct dispatch_service *s, struct ms_errinfo *why_out)
 {
     uint64_t backlog = s->conf.backlog ? s->conf.backlog : MS_MAX(s->conf.max_procs * s->conf.max_conns, 5);
     for (size_t i = 0; i < s->conf.listen.count; i++) {
+        char where[512];
         struct ms_errinfo why;
-        enum ms_err err =
-            net_listener_open(s->dispatch->control, s->conf.listen.items[i], (int)MS_MIN(backlog, 65535),
-                              on_accept, s, &s->listeners[i], &why);
+        listen_address(s, s->conf.listen.items[i], where, sizeof where);
+        enum ms_err err = net_listener_open(s->dispatch->control, where, (int)MS_MIN(backlog, 65535),
+                                            on_accept, s, &s->listeners[i], &why);
         if (err)
             return ms_fail(why_out, err, "service %s: %s", s->name, why.text);
         s->listener_count++;
@@ -294,6 +307,7 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
         while (d->services[i].worker_count < d->services[i].conf.min_procs)
             if (!service_spawn(&d->services[i]))
                 break;
+        service_gate(&d->services[i]);
         for (unsigned k = 0; k < d->services[i].listener_count; k++)
             OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", d->services[i].name),
                       OBS_C("address", net_listener_addr(d->services[i].listeners[k])->text));
@@ -314,8 +328,8 @@ void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owne
             struct dispatch_worker *w = &s->workers[k];
             struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->id}};
             w->state = DISPATCH_W_TERMINATING;
-            if (bus_call(d->ep, w->lane->ep, &msg) == MS_OK)
-                w->pending++;
+            if (bus_call(d->ep, w->lane->ep, &msg) != MS_OK) /* cut off at the deadline then */
+                OBS_EVENT(OBS_DISPATCH_NO_DRAIN, 0, OBS_C("service", s->name));
         }
     }
     dispatch__on_closed(d);

@@ -6,39 +6,39 @@
 const char *const dispatch_protocol_names[] = {"smtp", "submission", "lmtp", "imap", NULL};
 static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
 
-#define DISPATCH_LIMIT_ROWS \
-    {.key = "min_procs", \
-     .type = CONF_INT, \
-     CONF_AT(struct dispatch_service_conf, min_procs), \
-     .dflt = "1", \
-     .min = "0", \
-     .max = "64", \
-     .help = "Workers that always exist."}, \
-        {.key = "max_procs", \
-         .type = CONF_INT, \
-         CONF_AT(struct dispatch_service_conf, max_procs), \
-         .dflt = "8", \
-         .min = "1", \
-         .max = "64", \
-         .help = "Most workers of a service."}, \
-        {.key = "min_conns", \
-         .type = CONF_INT, \
-         CONF_AT(struct dispatch_service_conf, min_conns), \
-         .dflt = "50", \
-         .min = "1", \
-         .max = "1000000", \
-         .help = "A worker with this many connections is busy enough: when all are, another is made."}, \
-        {.key = "max_conns", \
-         .type = CONF_INT, \
-         CONF_AT(struct dispatch_service_conf, max_conns), \
-         .dflt = "5000", \
-         .min = "1", \
-         .max = "1000000", \
-         .help = "Most connections of one worker."}, \
-    { \
-        .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto", \
-        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO, \
-        .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns." \
+#define DISPATCH_LIMIT_ROWS                                                                                  \
+    {.key = "min_procs",                                                                                     \
+     .type = CONF_INT,                                                                                       \
+     CONF_AT(struct dispatch_service_conf, min_procs),                                                       \
+     .dflt = "1",                                                                                            \
+     .min = "0",                                                                                             \
+     .max = "64",                                                                                            \
+     .help = "Workers that always exist."},                                                                  \
+        {.key = "max_procs",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_procs),                                                   \
+         .dflt = "8",                                                                                        \
+         .min = "1",                                                                                         \
+         .max = "64",                                                                                        \
+         .help = "Most workers of a service."},                                                              \
+        {.key = "min_conns",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, min_conns),                                                   \
+         .dflt = "50",                                                                                       \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .help = "A worker with this many connections is busy enough: when all are, another is made."},      \
+        {.key = "max_conns",                                                                                 \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_conns),                                                   \
+         .dflt = "5000",                                                                                     \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .help = "Most connections of one worker."},                                                         \
+    {                                                                                                        \
+        .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
+        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \
+        .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns."     \
     }
 
 /* clang-format off */

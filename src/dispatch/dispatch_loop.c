@@ -13,7 +13,7 @@ static struct bus_ep *control_ep(const struct dispatch_lane *lane)
 
 static void lane_reply(struct dispatch_lane *lane, const struct bus_msg *msg)
 {
-    struct bus_msg reply = {.kind = DISPATCH_MSG_TAKEN, .id = msg->id, .a = {msg->a[0]}};
+    struct bus_msg reply = {.kind = DISPATCH_MSG_TAKEN, .id = msg->id, .a = {msg->a[0], msg->kind}};
     bus_reply(lane->ep, lane->ep, msg->from, &reply);
 }
 

@@ -31,8 +31,7 @@
 
 struct imapd_session;
 
-/* -- states: RFC 3501 3
- * ------------------------------------------------------------------------------------------ */
+/* -- states: RFC 3501 3 */
 enum imapd_state {
     IMAPD_ST_NOAUTH,   /* user == NULL */
     IMAPD_ST_AUTH,     /* user != NULL, box == NULL */
@@ -69,8 +68,7 @@ enum imapd_step {
 };
 typedef enum imapd_step imapd_step_fn(struct imapd_session *s);
 
-/* -- command table
- * ----------------------------------------------------------------------------------------------- */
+/* -- command table */
 enum imapd_uid_form { IMAPD_UID_NO, IMAPD_UID_BOTH, IMAPD_UID_ONLY };
 enum imapd_cmd_flag {
     IMAPD_C_USES_SEQ = 1,    /* without UID: no EXPUNGE is sent before its end (RFC 3501 7.4.1) */
@@ -110,8 +108,7 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     uint32_t own_count, own_cap;
 };
 
-/* -- user, mailbox
- * ----------------------------------------------------------------------------------------------- */
+/* -- user, mailbox */
 struct imapd_user {
     uint64_t account;
     uint64_t quota_bytes, quota_messages;
@@ -135,8 +132,7 @@ struct imapd_box {
 };
 void imapd__box_destroy(struct imapd_box **box);
 
-/* -- worker
- * ------------------------------------------------------------------------------------------------------ */
+/* -- worker */
 struct imapd_worker {
     struct imapd_env *env;
     struct imapd_loop_shared *shared;
@@ -154,8 +150,7 @@ struct imapd_worker {
     int64_t step_rows;
 };
 
-/* -- session
- * ----------------------------------------------------------------------------------------------------- */
+/* -- session */
 struct imapd_post { /* one record on its way to the partition */
     struct part_rec rec;
     struct bus_waiter waiter;
@@ -223,8 +218,7 @@ enum imapd_step imapd__no(struct imapd_session *s, const char *code, const char 
 enum imapd_step imapd__bad(struct imapd_session *s, const char *text);
 enum imapd_step imapd__fail(struct imapd_session *s, enum ms_err err);
 
-/* -- output
- * ------------------------------------------------------------------------------------------------------ */
+/* -- output */
 static inline struct str *imapd__out(struct imapd_session *s)
 {
     return &s->w->out;
@@ -242,8 +236,7 @@ MS_MUST_USE enum ms_err imapd__post_result(struct imapd_session *s, struct store
 MS_MUST_USE enum ms_err imapd__post_last(struct imapd_session *s, struct store_result *out);
 void imapd__post_drop(struct imapd_session *s);
 
-/* -- reading
- * ----------------------------------------------------------------------------------------------------- */
+/* -- reading */
 /* MS_EMORE: say IMAPD_WAIT and ask the same again. */
 MS_MUST_USE enum ms_err imapd__read(struct imapd_session *s, struct part_reader *r, uint64_t off, size_t max,
                                     struct mbuf **out);
@@ -282,8 +275,7 @@ uint16_t imapd__store_flags(unsigned wire);
 unsigned imapd__wire_flags(uint16_t flags);
 bool imapd__flags_are_good(const struct imap_flags *f); /* named maxima of the store */
 
-/* -- sync
- * -------------------------------------------------------------------------------------------------------- */
+/* -- sync */
 /* Brings the client up to date. Called until IMAPD_DONE; with_expunge: EXPUNGE is allowed now. */
 enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge);
 /* This command made the change `modseq` and has told, or need not tell, of it. */
@@ -295,8 +287,7 @@ MS_MUST_USE enum ms_err imapd__box_scan(struct imapd_view *v, struct imapd_box *
 /* Those from `from` on become \Recent here unless another session was told of them. */
 void imapd__box_claim_recent(struct imapd_session *s, struct imapd_box *box, uint32_t from);
 
-/* -- sets of messages
- * -------------------------------------------------------------------------------------------- */
+/* -- sets of messages */
 struct imapd_runs { /* ascending, disjoint, not touching */
     struct store_run *items;
     size_t count, cap;
@@ -337,8 +328,7 @@ void imapd__transfer_fini(struct imapd_transfer *t);
 /* IMAPD_GO: all are visible, or *err_out. Else: say it. */
 enum imapd_step imapd__transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
 
-/* -- mailbox names
- * ----------------------------------------------------------------------------------------------- */
+/* -- mailbox names */
 /* Canonical form in the command arena; MS_EINVAL, MS_ELIMIT. */
 MS_MUST_USE enum ms_err imapd__name(struct imapd_session *s, struct slice name, struct slice *out);
 /* Puts ops for the levels above name that are missing into the record. */
@@ -347,8 +337,7 @@ MS_MUST_USE enum ms_err imapd__mailbox_find(struct imapd_session *s, struct slic
                                             uint32_t *uidvalidity_out);
 void imapd__emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
 
-/* -- login
- * ------------------------------------------------------------------------------------------------------- */
+/* -- login */
 enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };
 struct imapd_login {
     enum imapd_login_stage stage;
@@ -360,8 +349,7 @@ struct imapd_login {
 enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l);
 void imapd__emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
 
-/* -- feed: sessions of a loop that idle
- * -------------------------------------------------------------------------- */
+/* -- feed: sessions of a loop that idle */
 struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env);
 void imapd__shared_destroy(struct imapd_loop_shared **shared);
 void imapd__feed_watch(struct imapd_session *s);
@@ -375,8 +363,7 @@ uint32_t imapd__recent_get(struct imapd_recent *r, const struct partition *p, ui
 uint32_t imapd__recent_claim(struct imapd_recent *r, const struct partition *p, uint64_t mailbox,
                              uint32_t uidnext);
 
-/* -- messages for FETCH and SEARCH
- * ------------------------------------------------------------------------------- */
+/* -- messages for FETCH and SEARCH */
 enum imapd_need { IMAPD_NEED_MIME = 1, IMAPD_NEED_BYTES = 2 };
 enum imapd_msg_stage { IMAPD_MSG_EMPTY, IMAPD_MSG_CACHE, IMAPD_MSG_PARSE, IMAPD_MSG_READY };
 struct imapd_msg { /* one message, independent of the snapshot it was found in */

@@ -33,7 +33,7 @@ void part__ballast_release(struct partition *p)
     if (truncate(path, 0) && errno != ENOENT)
         return;
     if (!atomic_exchange(&p->ballast_gone, true))
-        OBS_EVENT(OBS_PART_BALLAST, 0, OBS_C("partition", p->conf.name), OBS_C("what", "released"));
+        OBS_EVENT(OBS_PART_BALLAST, 0, OBS_C("partition", p->conf.name));
 }
 
 static bool ballast_is_there(const char *path, uint64_t bytes)
@@ -61,7 +61,7 @@ static void ballast_make(struct partition *p)
     close(fd);
     atomic_store(&p->ballast_gone, rc != 0);
     if (!rc)
-        OBS_EVENT(OBS_PART_BALLAST, 0, OBS_C("partition", p->conf.name), OBS_C("what", "made"));
+        OBS_EVENT(OBS_PART_BALLAST_MADE, 0, OBS_C("partition", p->conf.name));
 }
 
 void part__keep_space(struct partition *p)

@@ -1,11 +1,10 @@
 /*
  * store_ops.c - building the store's ops. Final formats (version 1 of every kind).
  *
- * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last field.
- *   text      u16 length, bytes
- *   runs      u16 count (<= 512), per run u32 first, u32 last: UIDs, both included, ascending, disjoint, from 1
- *   keywords  u16 count (<= 128), texts of 1..64 bytes
- *   source    the blob source form of partition.h; always first, so that a reader finds the message of any op
+ * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last
+ * field. text      u16 length, bytes runs      u16 count (<= 512), per run u32 first, u32 last: UIDs, both
+ * included, ascending, disjoint, from 1 keywords  u16 count (<= 128), texts of 1..64 bytes source    the blob
+ * source form of partition.h; always first, so that a reader finds the message of any op
  *
  * 16 account_create    u64 account, text owner, u8 count (<= 7), per folder: u16 attributes, u8 subscribed,
  *                      text name. The first folder is INBOX. A folder that exists is left alone.
@@ -21,17 +20,14 @@
  *                      u64 limit of messages, u32 recipient, u16 flags, text owner, text mailbox name,
  *                      text prefix
  * 23 append            source, u64 account, u64 mailbox, u64 internal date us, i16 zone minutes,
- *                      u64 limit of bytes, u64 limit of messages, u16 flags, keywords, text owner, text mailbox name
- * 24 flags             u64 mailbox, u8 how (0 set, 1 add, 2 remove), u16 flags, u64 unchangedsince
- *                      (0 = no condition), keywords, runs
- * 25 expunge           u64 mailbox, u8 any (0: only messages with \Deleted), runs
- * 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8 move, u64 limit of bytes,
- *                      u64 limit of messages, u64 bytes of all parts, u32 messages of all parts
- *                      (0: this op is all), u64 position of the first part (0: this is it), runs,
- *                      runs left for later parts
- * 27 purge             u64 mailbox, u64 modseq
- * 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages
- * 29 forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
+ *                      u64 limit of bytes, u64 limit of messages, u16 flags, keywords, text owner, text
+ * mailbox name 24 flags             u64 mailbox, u8 how (0 set, 1 add, 2 remove), u16 flags, u64
+ * unchangedsince (0 = no condition), keywords, runs 25 expunge           u64 mailbox, u8 any (0: only
+ * messages with \Deleted), runs 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8
+ * move, u64 limit of bytes, u64 limit of messages, u64 bytes of all parts, u32 messages of all parts (0: this
+ * op is all), u64 position of the first part (0: this is it), runs, runs left for later parts 27 purge u64
+ * mailbox, u64 modseq 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages 29
+ * forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
  *
  * A limit of 0 is none. Owner and mailbox name of deliver and append are hints: only a salvage reads them.
  */
@@ -224,6 +220,8 @@ void store_op_flags(struct part_rec *rec, uint64_t mailbox, enum store_flags_how
     emit_keywords(op, keywords, keyword_count);
     emit_runs(op, runs, n);
     part_rec_op_end(rec);
+    /* \Deleted is the first half of making room: it must work on a full disk (storage rule 1.6). */
+    rec->relief = how != STORE_FLAGS_REMOVE && (flags & STORE_DELETED);
 }
 
 void store_op_expunge(struct part_rec *rec, uint64_t mailbox, bool any, const struct store_run *runs,

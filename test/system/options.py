@@ -43,7 +43,7 @@ def deliver(site, user="anna", test_id="m"):
 def check_server(binary):
     sets = ("server.hostname=mx7.example.net", "server.loops=3", "server.work_threads=5", "server.run_dir=other/place")
     with running(binary, sets, start=False) as site:
-        (site.folder / "other").mkdir()
+        (site.folder / "other").mkdir(exist_ok=True)
         site.start()
         # effect: server.hostname
         for port in (25, 24, 587):
