@@ -24,9 +24,7 @@ struct conf_check {
     size_t count;
 };
 
-/* -- bind
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- bind */
 
 static struct conf__entry *entry_new(struct apply *ap, struct conf__tab *tab, const char *path,
                                      const char *name, struct conf__place at)
@@ -261,9 +259,7 @@ static void convert_tab(struct apply *ap, const struct conf__tab *tab)
     }
 }
 
-/* -- check
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- check */
 
 void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...)
 {

@@ -61,9 +61,7 @@ static void emit_type(struct str *out, const struct conf_opt *opt)
         str_addf(out, ", at most %u items", opt->list_max);
 }
 
-/* -- sample
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- sample */
 
 static void sample_options(struct str *out, const struct conf__tab *tab, const char *indent, bool commented)
 {
@@ -136,9 +134,7 @@ void conf_emit_sample(const struct conf_table *const *tables, size_t table_count
     conf_unref(&conf);
 }
 
-/* -- manual
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- manual */
 
 /* Text for mdoc: backslashes and hyphens are escaped, a control character cannot begin a line, sentences end
  * lines. */

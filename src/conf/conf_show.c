@@ -81,9 +81,7 @@ void conf_emit_show(const struct conf *conf, struct str *out, bool origin)
     conf__walk(conf, &visitor, &s);
 }
 
-/* -- diff
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- diff */
 
 struct diff {
     struct str *out;

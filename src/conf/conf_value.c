@@ -177,9 +177,7 @@ static bool secret_convert(const struct conf__conv *cv, const struct conf_opt *o
     return ok;
 }
 
-/* -- lists
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- lists */
 
 /* A scalar as a list of scalars at the same place: one for texts, several split at blanks and commas for
  * numbers. */

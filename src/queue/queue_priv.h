@@ -37,9 +37,7 @@ MS_MUST_USE enum ms_err queue__entry_parse(struct slice key, struct slice row, s
 MS_MUST_USE enum ms_err queue__recipient_parse(struct slice key, struct slice row,
                                                struct queue_recipient *out);
 
-/* -- ops
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- ops */
 struct queue__op_enqueue {
     struct part_blob_source source;
     struct queue_entry entry;

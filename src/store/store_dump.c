@@ -79,9 +79,7 @@ static void source(struct str *out, const struct part_blob_source *src)
     part_blob_source_dump(src, out);
 }
 
-/* -- ops
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- ops */
 void store__dump_account_create(struct slice op, struct str *out)
 {
     struct store__op_account o;

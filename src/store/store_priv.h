@@ -81,9 +81,7 @@ MS_MUST_USE enum ms_err store__copy_parse(struct slice row, struct store__copy_r
 /* Are these runs (u32 first, u32 last)* ascending, disjoint and without UID 0? */
 bool store__runs_are_good(struct slice runs);
 
-/* -- ops
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- ops */
 struct store__op_name { /* create, delete, rename, attr */
     uint64_t account;
     uint16_t attrs;

@@ -327,9 +327,6 @@ static void running(unsigned seed)
     fixture_stop(&f);
 }
 
-/* ----------------------------------------------------------------------------------------------------------------
- */
-
 static void for_seeds(void (*fn)(unsigned), unsigned rounds)
 {
     const char *seed = getenv("TEST_PART_SEED"), *more = getenv("TEST_PART_ROUNDS");
