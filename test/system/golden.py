@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Golden logs: the journal of every released format version is replayed and must give the index that it gave then.
+
+usage: golden.py BINARY FOLDER            checks every FOLDER/v*/
+       golden.py BINARY FOLDER --make v1  writes a new one (for a released version: never again)
+A golden log is the segments (gzip) and what `store dump` printed of log and index.
+"""
+import gzip
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from msite import Site, message, wait_for  # noqa: E402
+from tap import Tap  # noqa: E402
+
+SETS = ("store.partitions.primary.segment_size=4MiB", "store.partitions.primary.map_size=64MiB",
+        "store.partitions.primary.ballast=1MiB", "server.loops=1", "store.expunge_keep=1s", "store.purge_interval=200ms")
+
+
+def new_site(work, binary):
+    return Site(pathlib.Path(work) / "site", binary, ("anna", "bert"), SETS).init()
+
+
+def partition(site):
+    return site.folder / "store/primary"
+
+
+def dump(site, what):
+    """Without the rows that say where this start stands."""
+    text = site.run("store", "dump", f"--{what}", "-c", site.config).stdout
+    return [line for line in text.splitlines() if not line.startswith("meta applied")]
+
+
+def imap_work(site):
+    c = site.imap("anna")
+    c.create("Work")
+    c.create("Work/2026")
+    c.create("Gone")
+    for number in range(6):
+        c.append("INBOX", "(\\Seen kw%d)" % (number % 3), '"01-Feb-2026 10:00:00 +0200"', message(f"append-{number}"))
+    c.append("Work", None, None, message("large", body="z" * 70 + "\r\n", extra="X-Large: yes\r\n") + b"0123456789\r\n" * 30000)
+    c.select("INBOX")
+    c.store("1:3", "+FLAGS", "(\\Flagged other)")
+    c.store("2", "FLAGS", "(\\Draft)")
+    c.copy("1:4", "Work/2026")
+    c.store("3", "+FLAGS", "(\\Deleted)")
+    c.expunge()
+    c.append("Gone", None, None, message("gone"))
+    c.close()
+    c.delete("Gone")
+    c.rename("Work", "Business")
+    c.unsubscribe("Business/2026")
+    c.logout()
+
+
+def make(binary, folder):
+    with tempfile.TemporaryDirectory(prefix="golden-") as work:
+        site = new_site(work, binary).start()
+        for number in range(5):
+            with site.lmtp() as client:
+                client.sendmail("x@example.net", ["anna@example.org"], message(f"lmtp-{number}"))
+        with site.submission("bert") as client:
+            client.sendmail("bert@example.org", ["anna@example.org", "bert@example.org"], message("smtp", "bert@example.org"))
+        imap_work(site)
+        wait_for(lambda: "entries=0 " in site.command("jobs", "status").stdout, 10)
+        time.sleep(3)  # expunge_keep and a purge
+        site.stop()
+        index = dump(site, "index")
+        folder.mkdir(parents=True)
+        for path in sorted((partition(site) / "journal").glob("*.seg")):
+            data = path.read_bytes().rstrip(b"\0")
+            if data:
+                (folder / (path.name + ".gz")).write_bytes(gzip.compress(data + bytes(-len(data) % 4096), mtime=0))
+        (folder / "index.txt").write_text("\n".join(index) + "\n")
+        (folder / "log.txt").write_text("\n".join(dump(site, "log")) + "\n")
+
+
+def check(binary, folder):
+    with tempfile.TemporaryDirectory(prefix="golden-") as work:
+        site = new_site(work, binary)
+        shutil.rmtree(partition(site))
+        (partition(site) / "journal").mkdir(parents=True)
+        for path in folder.glob("*.seg.gz"):
+            (partition(site) / "journal" / path.name[:-3]).write_bytes(gzip.decompress(path.read_bytes()))
+        log = dump(site, "log")
+        want = (folder / "log.txt").read_text().splitlines()
+        if log[:len(want)] != want:
+            raise RuntimeError("the log reads differently: " + next(b for a, b in zip(want, log + [""]) if a != b))
+        site.run("store", "rebuild", "-c", site.config)
+        index = dump(site, "index")
+        want = (folder / "index.txt").read_text().splitlines()
+        if index != want:
+            lines = sorted(set(index) ^ set(want))
+            raise RuntimeError(f"{len(lines)} rows differ, for example: {lines[0]}")
+        site.run("store", "verify", "-c", site.config)
+        kinds = {m[1] for m in re.finditer(r"^  (\w+) v\d", (folder / "log.txt").read_text(), re.M)}
+        return f"{len(log)} lines of log, {len(index)} rows, ops: {' '.join(sorted(kinds))}"
+
+
+def main():
+    binary, folder = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+    if "--make" in sys.argv:
+        make(binary, folder / sys.argv[sys.argv.index("--make") + 1])
+        return 0
+    tap = Tap()
+    for version in sorted(folder.glob("v*")):
+        tap.run(f"golden log {version.name}", check, binary, version)
+    return tap.end()
+
+
+sys.exit(main())
