@@ -474,7 +474,7 @@ static void readers(void **state)
             live_run(&l, 0, read_close, &x);
         }
     }
-    print_message("%u cold reads\n", cold);
+    print_message("# %u cold reads\n", cold);
     str_fini(&bytes);
     str_fini(&whole);
     live_stop(&l);
