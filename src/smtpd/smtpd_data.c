@@ -147,7 +147,10 @@ static void make_id(struct smtpd_session *s)
 {
     struct smtpd_tx *tx = s->tx;
     if (smtpd__is_lmtp(s)) {
-        snprintf(tx->id, sizeof tx->id, "%llx.%x", (unsigned long long)s->id, s->tx_number);
+        /* Session numbers begin again at each start; the epoch never repeats. */
+        uint64_t epoch = partition_epoch(part_client_partition(s->worker->mine->queue_client));
+        snprintf(tx->id, sizeof tx->id, "%llx-%llx.%x", (unsigned long long)epoch, (unsigned long long)s->id,
+                 s->tx_number);
         return;
     }
     tx->queue_id = route_next_id(s->worker->mine->route);
