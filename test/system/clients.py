@@ -9,6 +9,7 @@ import mailbox
 import os
 import pathlib
 import shutil
+import socket
 import smtplib
 import imaplib
 import subprocess
@@ -278,12 +279,23 @@ def check_log(site):
         raise RuntimeError(f"{loud[:5]}")
 
 
+def knows_localhost():
+    try:
+        return bool(socket.getaddrinfo("localhost", 0))
+    except OSError:
+        return False
+
+
+def with_localhost(site):
+    raise Skip("localhost does not resolve on this machine (no /etc/hosts), and the certificate is for that name")
+
+
 def main():
     tap = Tap()
     users = ("anna", "bert", "carl", "dora", "emil")
     with running(pathlib.Path(sys.argv[1]).resolve(), users=users) as site:
         for client in (curl, python, swaks, msmtp, mutt, mbsync, fetchmail):
-            tap.run(client.__name__, client, site)
+            tap.run(client.__name__, with_localhost if client is not curl and not knows_localhost() else client, site)
         tap.run("stop", lambda: None if site.stop() == 0 else 1 / 0)
         tap.run("the log has no warning", check_log, site)
     return tap.end()
