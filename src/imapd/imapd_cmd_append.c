@@ -25,6 +25,8 @@ struct append {
     struct mime_parser *parser;
     struct str cache;
     enum ms_err err; /* the first that went wrong */
+    uint64_t twin;   /* an equal message that is here already; 0: none */
+    bool no_twin;    /* it was gone when the op was applied: now with the bytes */
 };
 
 void imapd__append_cleanup(struct imapd_session *s)
@@ -119,6 +121,54 @@ static enum imapd_step append_room(struct imapd_session *s, struct append *a)
     return IMAPD_LITERAL;
 }
 
+/* A read that would have to wait for the disk is given up: sharing is a saving, not worth a delay. */
+static void on_late_read(void *owner, enum ms_err err, struct mbuf *buf)
+{
+}
+
+static bool has_bytes_of(const struct part_body *body, struct slice bytes)
+{
+    struct slice piece;
+    for (unsigned i = 0; part_body_piece(body, i, &piece); i++) {
+        if (piece.len > bytes.len || !slice_eq(piece, slice_sub(bytes, 0, piece.len)))
+            return false;
+        bytes = slice_sub(bytes, piece.len, SIZE_MAX);
+    }
+    return bytes.len == 0;
+}
+
+static bool is_equal(struct imapd_session *s, const struct append *a, struct part_snap *snap,
+                     const struct part_blob *blob)
+{
+    struct part_reader *reader;
+    struct mbuf *buf = NULL;
+    bool equal = false;
+    if (part_reader_open(snap, net_loop(s->stream), blob, (struct slice){NULL, 0}, &reader))
+        return false;
+    if (part_reader_read(reader, 0, PART_READ_MAX, &buf, on_late_read, NULL) == MS_OK)
+        equal = buf->len == blob->size && has_bytes_of(a->body, mbuf_slice(buf));
+    mbuf_unref(&buf);
+    part_reader_close(&reader);
+    return equal;
+}
+
+/* Storage rule 3.3: the digest index gives a candidate, its bytes decide. A message that went to the log in
+ * parts while it arrived is not looked for: its bytes are written already. */
+static uint64_t find_twin(struct imapd_session *s, const struct append *a)
+{
+    struct part_snap snap;
+    struct part_blob blob;
+    uint64_t id = 0, size = part_body_bytes(a->body);
+    if (a->no_twin || size == 0 || size > PART_INLINE_MAX ||
+        part_snap_begin(part_client_partition(s->user->client), &snap) != MS_OK)
+        return 0;
+    bool found = part_digest_find(&snap, part_body_hash(a->body), size, &id) == MS_OK &&
+                 part_blob_find(&snap, id, &blob) == MS_OK && is_equal(s, a, &snap, &blob);
+    part_snap_end(&snap);
+    return found ? id : 0;
+}
+_Static_assert(PART_INLINE_MAX <= PART_READ_MAX, "one read holds what is compared");
+
 static enum imapd_step append_post(struct imapd_session *s, struct append *a)
 {
     const struct imap_flags *f = &s->cmd.args->append.flags;
@@ -138,7 +188,8 @@ static enum imapd_step append_post(struct imapd_session *s, struct append *a)
         .messages_max = s->user->quota_messages,
     };
 
-    store_op_append(&s->post.rec, a->body, 0, &op);
+    a->twin = find_twin(s, a);
+    store_op_append(&s->post.rec, a->twin ? NULL : a->body, a->twin, &op);
     a->stage = APPEND_POSTED;
     return imapd__post(s);
 }
@@ -154,7 +205,7 @@ static enum imapd_step append_finish(struct imapd_session *s, struct append *a)
             return imapd__no(s, "CANNOT", "The message holds NUL bytes");
     }
     if (!a->err)
-        a->err = part_body_finish(a->body, str_slice(&a->cache), false);
+        a->err = part_body_finish(a->body, str_slice(&a->cache), true);
     if (a->err == MS_EMORE) {
         a->err = MS_OK;
         return IMAPD_WAIT;
@@ -162,11 +213,15 @@ static enum imapd_step append_finish(struct imapd_session *s, struct append *a)
     return a->err ? imapd__fail(s, a->err) : append_post(s, a);
 }
 
-static enum imapd_step append_posted(struct imapd_session *s)
+static enum imapd_step append_posted(struct imapd_session *s, struct append *a)
 {
     struct store_result res;
     enum ms_err err = imapd__post_result(s, &res);
 
+    if (err == MS_EGONE && a->twin) {
+        a->no_twin = true;
+        return append_post(s, a);
+    }
     if (err == MS_ENOTFOUND)
         return imapd__no(s, "TRYCREATE", "No such mailbox");
     if (err)
@@ -189,7 +244,7 @@ enum imapd_step imapd_append_run(struct imapd_session *s)
     case APPEND_FINISH:
         return append_finish(s, a);
     case APPEND_POSTED:
-        return append_posted(s);
+        return append_posted(s, a);
     }
     MS_UNREACHABLE();
 }

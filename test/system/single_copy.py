@@ -143,8 +143,34 @@ def check_flags(clients):
             raise RuntimeError(f"user {i} has {have}, not {flags_of(i)}")
 
 
+def check_appends(binary):
+    """Equal APPENDs of two users share one blob; one octet more or less is another; what was expunged by all comes again."""
+    with running(binary) as site:
+        clients = [site.imap("anna"), site.imap("bert")]
+        same, other = message("same", body="x" * 70 + "\r\n"), message("same", body="x" * 69 + "y\r\n")
+        for client in clients:
+            for text in (same, same, other):
+                if client.append("INBOX", None, None, text)[0] != "OK":
+                    raise RuntimeError("APPEND refused")
+            client.select("INBOX")
+            got = [client.fetch(str(n), "(BODY.PEEK[])")[1][0][1] for n in (1, 2, 3)]
+            if got != [same, same, other]:
+                raise RuntimeError("a message came back as another")
+        if site.stats()["blobs"] != 2:
+            raise RuntimeError(f"{site.stats()['blobs']} blobs for two different messages")
+        for client in clients:
+            client.store("1:*", "+FLAGS", "(\\Deleted)")
+            client.expunge()
+        clients[0].append("INBOX", None, None, same)
+        if clients[0].fetch("1", "(BODY.PEEK[])")[1][0][1] != same:
+            raise RuntimeError("after the expunge the message came back as another")
+        site.stop()
+        site.run("store", "verify", "-c", site.config)
+
+
 def main():
     tap = Tap()
+    tap.run("equal APPENDs share a blob", check_appends, pathlib.Path(sys.argv[1]).resolve())
     if lmdb is None:
         def skip():
             raise Skip("python3-lmdb is not installed")
