@@ -62,7 +62,7 @@ struct server {
     struct bus_ep *signal_ep, *control_ep;
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
-    bool stopping, dispatch_idle;
+    bool stopping;
     bool cut_off; /* the stop did not wait for sessions and deliveries */
     char ctl_path[512], pid_path[512];
 };
