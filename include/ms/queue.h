@@ -26,6 +26,7 @@
 #define QUEUE_REASON_MAX      512
 #define QUEUE_NAME_MAX        64   /* channel */
 #define QUEUE_HOST_MAX        255
+#define QUEUE_TRACE_MAX       64   /* octets of the one id of a message */
 
 enum queue_op_kind {
     QUEUE_OP_ENQUEUE = 64,
