@@ -6,7 +6,7 @@
  * envelope for one channel (and one host when the channel says single_sys): route splits before it posts; all entries of one
  * message are ops of one record and share one blob.
  *
- * Rows (version 1; byte by byte in src/queue/queue_rows.c), database queue:
+ * Rows (entries version 2, recipients version 1; byte by byte in src/queue/queue_rows.c), database queue:
  *   entry id (16)                    -> envelope row: queue_entry without recipients
  *   entry id (16) + be32 recipient   -> recipient row
  * A finished recipient's row says so; the entry goes away with its last recipient - at once when nobody else must remember
@@ -30,7 +30,7 @@
 
 enum queue_op_kind {
     QUEUE_OP_ENQUEUE = 64,
-    QUEUE_OP_RESULT = 65, /* per recipient: done / failed / retry at; entry attempts + next due */
+    QUEUE_OP_RESULT = 65, /* per recipient: done / failed / retry; of the entry: struct queue_attempt */
     QUEUE_OP_FORGET = 66,
     QUEUE_OP_HOLD = 67,   /* hold or release, with a reason */
     QUEUE_OP_DELETE = 68,
@@ -66,6 +66,8 @@ struct queue_entry {
     uint64_t arrival_us;
     uint64_t due_us;        /* next attempt; 0 = at once */
     uint32_t attempts;
+    uint64_t tried_us;      /* last attempt; 0 = none yet, or not recorded by version 1 */
+    uint8_t notices;        /* delay notices sent so far */
     enum queue_class class_;
     bool held;
     struct slice hold_reason;
@@ -95,9 +97,16 @@ struct queue_outcome {
      * it stays PENDING with the deliver op's error as its reason: delivery inside the queue's own partition. */
     bool if_delivered;
 };
-/* due_us counts when recipients stay pending. Outcomes of recipients that are finished already are passed over. */
-void queue_op_result(struct part_rec *rec, const struct queue_id *id, uint64_t due_us, const struct queue_outcome *outcomes,
-                     size_t n);
+/* What becomes of the entry while recipients stay pending; all of it replaces what the row says. */
+struct queue_attempt {
+    uint64_t due_us;   /* next attempt; 0 = at once */
+    uint64_t tried_us; /* last attempt */
+    uint8_t notices;   /* delay notices sent so far */
+    bool count;        /* attempts grows by one */
+};
+/* Outcomes of recipients that are finished already are passed over. */
+void queue_op_result(struct part_rec *rec, const struct queue_id *id, const struct queue_attempt *attempt,
+                     const struct queue_outcome *outcomes, size_t n);
 void queue_op_forget(struct part_rec *rec, const struct queue_id *id);
 void queue_op_hold(struct part_rec *rec, const struct queue_id *id, bool hold, struct slice reason);
 void queue_op_delete(struct part_rec *rec, const struct queue_id *id);

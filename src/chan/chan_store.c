@@ -46,6 +46,7 @@ struct work {
     struct slice sender, trace;
     uint64_t blob, arrival_us;
     uint32_t attempts;
+    uint8_t notices;
     struct work_rcpt *rcpts;
     size_t rcpt_count, at;
     uint64_t request;    /* of account or partition */
@@ -105,6 +106,7 @@ static enum ms_err read_entry(struct work *w)
         w->blob = entry.blob;
         w->arrival_us = entry.arrival_us;
         w->attempts = entry.attempts;
+        w->notices = entry.notices;
         err = read_recipients(w, &snap, entry.pending);
     }
     part_snap_end(&snap);
@@ -239,11 +241,15 @@ static void deliver(struct work *w)
                                              .messages_max = r->account.quota_messages,
                                              .recipient = r->number};
     }
-    uint64_t due_us = clock_wall_us() + channel_backoff_us(w->job->conf, w->attempts + 1);
+    uint64_t now_us = clock_wall_us();
+    const struct queue_attempt attempt = {.due_us = now_us + channel_backoff_us(w->job->conf, w->attempts + 1),
+                                          .tried_us = now_us,
+                                          .notices = w->notices,
+                                          .count = true};
     w->state = WORK_DELIVER;
     enum ms_err err = n ? store_op_deliver(&w->rec, NULL, w->blob, &delivery, targets, n) : MS_OK;
     MS_ASSERT(err == MS_OK); /* n <= QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX */
-    queue_op_result(&w->rec, &w->id, due_us, outcomes, w->rcpt_count);
+    queue_op_result(&w->rec, &w->id, &attempt, outcomes, w->rcpt_count);
     post(w);
 }
 _Static_assert(QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX, "an entry is delivered by one op");

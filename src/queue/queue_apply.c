@@ -9,7 +9,6 @@
 
 struct entry { /* an entry row in memory; e's slices point into row */
     struct queue_entry e;
-    size_t len;
     uint8_t row[QUEUE__ENTRY_ROW_MAX];
 };
 
@@ -58,15 +57,16 @@ static enum ms_err entry_load(struct part_tx *tx, const struct queue_id *id, str
     if (row.len > sizeof(out->row))
         return MS_EDAMAGED;
     memcpy(out->row, row.ptr, row.len);
-    out->len = row.len;
-    return queue__entry_parse(queue__key_entry(id), slice_make(out->row, out->len), &out->e);
+    return queue__entry_parse(queue__key_entry(id), slice_make(out->row, row.len), &out->e);
 }
 
-/* Counters and times changed, texts not. */
-static enum ms_err entry_save(struct part_tx *tx, struct entry *en)
+/* A row of an older version becomes one of the newest when it changes. */
+static enum ms_err entry_save(struct part_tx *tx, const struct queue_entry *e)
 {
-    queue__entry_emit_fixed(&en->e, en->row);
-    return db_put(part_tx_db(tx), PART_DB_QUEUE, queue__key_entry(&en->e.id), slice_make(en->row, en->len));
+    uint8_t row[QUEUE__ENTRY_ROW_MAX];
+
+    return db_put(part_tx_db(tx), PART_DB_QUEUE, queue__key_entry(&e->id),
+                  slice_make(row, queue__entry_emit(e, row)));
 }
 
 static enum ms_err rows_remove(struct part_tx *tx, const struct queue_id *id)
@@ -113,7 +113,6 @@ static enum ms_err enqueue_recipients(struct part_tx *tx, const struct queue__op
 static enum ms_err enqueue(struct part_tx *tx, struct slice op)
 {
     struct queue__op_enqueue o;
-    uint8_t row[QUEUE__ENTRY_ROW_MAX];
     struct queue_entry *e = &o.entry;
     struct slice old;
     enum ms_err err;
@@ -127,8 +126,7 @@ static enum ms_err enqueue(struct part_tx *tx, struct slice op)
 
     MS_TRY(part_blob_add(tx, &o.source, &e->blob));
     MS_TRY(part_blob_ref(tx, e->blob, 1));
-    MS_TRY(db_put(part_tx_db(tx), PART_DB_QUEUE, queue__key_entry(&e->id),
-                  slice_make(row, queue__entry_emit(e, row))));
+    MS_TRY(entry_save(tx, e));
     MS_TRY(enqueue_recipients(tx, &o));
     note(tx, QUEUE_NOTE_READY, &e->id);
     return MS_OK;
@@ -208,27 +206,36 @@ static enum ms_err result_end(struct part_tx *tx, struct entry *en)
 
     if (en->e.pending) {
         note(tx, QUEUE_NOTE_READY, &en->e.id);
-        return entry_save(tx, en);
+        return entry_save(tx, &en->e);
     }
     MS_TRY(is_recorded(tx, &en->e.id, &recorded));
     if (!recorded)
         return entry_remove(tx, &en->e);
     note(tx, QUEUE_NOTE_GONE, &en->e.id); /* for the job controller it is */
-    return entry_save(tx, en);
+    return entry_save(tx, &en->e);
 }
 
-static enum ms_err result(struct part_tx *tx, struct slice op)
+static void attempt_apply(struct queue_entry *e, const struct queue__op_result *o)
+{
+    e->attempts += o->attempt.count;
+    e->due_us = o->attempt.due_us;
+    if (o->version == 1)
+        return;
+    e->tried_us = o->attempt.tried_us;
+    e->notices = o->attempt.notices;
+}
+
+static enum ms_err result(struct part_tx *tx, struct slice op, unsigned version)
 {
     struct queue__op_result o;
     struct entry en;
     struct rd r;
 
-    MS_TRY(queue__op_result_parse(op, &o));
+    MS_TRY(queue__op_result_parse(op, version, &o));
     MS_TRY(entry_load(tx, &o.id, &en));
     if (en.e.pending == 0)
         return MS_OK; /* waits for its forget only */
-    en.e.attempts++;
-    en.e.due_us = o.due_us;
+    attempt_apply(&en.e, &o);
     r = rd_make(o.outcomes);
     for (unsigned i = 0; i < o.outcome_count; i++) {
         struct queue_outcome outcome;
@@ -266,15 +273,13 @@ static enum ms_err hold(struct part_tx *tx, struct slice op)
 {
     struct queue__op_hold o;
     struct entry en;
-    uint8_t row[QUEUE__ENTRY_ROW_MAX];
 
     MS_TRY(queue__op_hold_parse(op, &o));
     MS_TRY(entry_load(tx, &o.id, &en));
     en.e.held = o.hold;
     en.e.hold_reason = o.hold ? o.reason : (struct slice){0};
     note(tx, QUEUE_NOTE_READY, &o.id);
-    return db_put(part_tx_db(tx), PART_DB_QUEUE, queue__key_entry(&o.id),
-                  slice_make(row, queue__entry_emit(&en.e, row)));
+    return entry_save(tx, &en.e);
 }
 
 enum ms_err queue__apply_enqueue(struct part_tx *tx, struct slice op)
@@ -282,9 +287,14 @@ enum ms_err queue__apply_enqueue(struct part_tx *tx, struct slice op)
     return finish(tx, enqueue(tx, op));
 }
 
+enum ms_err queue__apply_result_v1(struct part_tx *tx, struct slice op)
+{
+    return finish(tx, result(tx, op, 1));
+}
+
 enum ms_err queue__apply_result(struct part_tx *tx, struct slice op)
 {
-    return finish(tx, result(tx, op));
+    return finish(tx, result(tx, op, QUEUE__RESULT_VERSION));
 }
 
 enum ms_err queue__apply_forget(struct part_tx *tx, struct slice op)

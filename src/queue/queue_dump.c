@@ -86,18 +86,23 @@ void queue__dump_enqueue(struct slice op, struct str *out)
     }
 }
 
-void queue__dump_result(struct slice op, struct str *out)
+static void dump_result(struct slice op, unsigned version, struct str *out)
 {
     struct queue__op_result o;
     struct queue_outcome outcome;
     struct rd r;
 
-    if (queue__op_result_parse(op, &o)) {
+    if (queue__op_result_parse(op, version, &o)) {
         damaged(out, op);
         return;
     }
     begin(out, "queue_result", &o.id);
-    num(out, "due_us", o.due_us);
+    num(out, "due_us", o.attempt.due_us);
+    if (version >= 2) {
+        num(out, "tried_us", o.attempt.tried_us);
+        num(out, "notices", o.attempt.notices);
+        num(out, "count", o.attempt.count);
+    }
     r = rd_make(o.outcomes);
     for (unsigned i = 0; i < o.outcome_count && !queue__op_outcome_parse(&r, &outcome); i++) {
         num(out, "to", outcome.number);
@@ -106,6 +111,16 @@ void queue__dump_result(struct slice op, struct str *out)
         num(out, "if_delivered", outcome.if_delivered);
         text(out, "reason", outcome.reason);
     }
+}
+
+void queue__dump_result_v1(struct slice op, struct str *out)
+{
+    dump_result(op, 1, out);
+}
+
+void queue__dump_result(struct slice op, struct str *out)
+{
+    dump_result(op, QUEUE__RESULT_VERSION, out);
 }
 
 static void dump_id(const char *what, struct slice op, struct str *out)
@@ -147,6 +162,8 @@ static void dump_entry(const struct queue_entry *e, struct str *out)
     str_addf(out, " blob=%016llx", (unsigned long long)e->blob);
     num(out, "bytes", e->blob_bytes);
     num(out, "attempts", e->attempts);
+    num(out, "tried_us", e->tried_us);
+    num(out, "notices", e->notices);
     num(out, "recipients", e->recipient_count);
     num(out, "pending", e->pending);
     dump_envelope(out, e);

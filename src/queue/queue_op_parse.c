@@ -54,7 +54,7 @@ static void read_entry(struct rd *r, struct queue_entry *e)
     e->host = read_text(r, QUEUE_HOST_MAX);
     e->sender = read_text(r, QUEUE__SENDER_MAX);
     e->envid = read_text(r, QUEUE__ENVID_MAX);
-    e->trace = read_text(r, QUEUE__TRACE_MAX);
+    e->trace = read_text(r, QUEUE_TRACE_MAX);
 }
 
 enum ms_err queue__op_recipient_parse(struct rd *r, struct queue_recipient *out)
@@ -103,14 +103,19 @@ enum ms_err queue__op_outcome_parse(struct rd *r, struct queue_outcome *out)
     return r->bad ? MS_EINVAL : MS_OK;
 }
 
-enum ms_err queue__op_result_parse(struct slice op, struct queue__op_result *out)
+enum ms_err queue__op_result_parse(struct slice op, unsigned version, struct queue__op_result *out)
 {
     struct rd r = rd_make(op);
     struct queue_outcome outcome;
 
-    *out = (struct queue__op_result){0};
+    *out = (struct queue__op_result){.version = version, .attempt.count = true};
     read_id(&r, &out->id);
-    out->due_us = rd_u64(&r);
+    out->attempt.due_us = rd_u64(&r);
+    if (version >= 2) {
+        out->attempt.tried_us = rd_u64(&r);
+        out->attempt.notices = rd_u8(&r);
+        out->attempt.count = read_u8(&r, 1);
+    }
     out->outcome_count = rd_u16(&r);
     if (r.bad || out->outcome_count > QUEUE_RECIPIENTS_MAX)
         return MS_EINVAL;

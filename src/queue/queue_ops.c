@@ -1,32 +1,34 @@
 /*
- * queue_ops.c - building the queue's ops. Final formats (version 1 of every kind).
+ * queue_ops.c - building the queue's ops. Final formats; version 1 unless a line says otherwise.
  *
- * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last field.
- * "text" is u16 length, bytes; "source" the blob source form of partition.h; "id" the 16 bytes of a queue_id.
+ * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last
+ * field. "text" is u16 length, bytes; "source" the blob source form of partition.h; "id" the 16 bytes of a
+ * queue_id.
  *
- * 64 enqueue   source, id, u64 arrival us, u64 due us, u8 class, u8 flags (1 held, 2 SMTPUTF8), u8 RET, u8 body type,
- *              text hold reason, text channel, text host, text sender, text ENVID, text trace,
- *              u16 count (1..1000), per recipient, numbers ascending: u32 number, u8 NOTIFY, text address,
- *              text original, text ORCPT
- *              Further enqueue ops of one record carry the same source: the first makes the blob, all refer to it.
- * 65 result    id, u64 due us, u16 count (<= 1000), per recipient: u32 number, u8 state (0 retry, 1 done, 2 failed),
+ * 64 enqueue   source, id, u64 arrival us, u64 due us, u8 class, u8 flags (1 held, 2 SMTPUTF8), u8 RET, u8
+ * body type, text hold reason, text channel, text host, text sender, text ENVID, text trace, u16 count
+ * (1..1000), per recipient, numbers ascending: u32 number, u8 NOTIFY, text address, text original, text ORCPT
+ *              Further enqueue ops of one record carry the same source: the first makes the blob, all refer
+ * to it. 65 result    version 2: id, u64 due us, u64 tried us, u8 notices, u8 flags (1 counts as an attempt),
+ *              u16 count (<= 1000), per recipient: u32 number, u8 state (0 retry, 1 done, 2 failed),
  *              u8 flags (1 recorded, 2 only if a deliver op of this record took it), text reason
- * 66 forget    id
- * 67 hold      id, u8 hold (0: release), text reason
- * 68 delete    id
+ *              version 1 (read, not written any more): id, u64 due us, then from count on the same; counts as
+ * an attempt, leaves tried and notices as they are 66 forget    id 67 hold      id, u8 hold (0: release),
+ * text reason 68 delete    id
  */
 #include "queue_priv.h"
 
 static struct str *op_begin(struct part_rec *rec, enum queue_op_kind kind)
 {
-    return part_rec_op_begin(rec, (uint16_t)kind, QUEUE__VERSION);
+    return part_rec_op_begin(rec, (uint16_t)kind,
+                             kind == QUEUE_OP_RESULT ? QUEUE__RESULT_VERSION : QUEUE__VERSION);
 }
 
 static bool entry_fits(const struct queue_entry *e)
 {
     return e->hold_reason.len <= QUEUE_REASON_MAX && e->channel.len <= QUEUE_NAME_MAX && e->channel.len > 0 &&
            e->host.len <= QUEUE_HOST_MAX && e->sender.len <= QUEUE__SENDER_MAX &&
-           e->envid.len <= QUEUE__ENVID_MAX && e->trace.len <= QUEUE__TRACE_MAX &&
+           e->envid.len <= QUEUE__ENVID_MAX && e->trace.len <= QUEUE_TRACE_MAX &&
            e->class_ < QUEUE_CLASS_COUNT && e->ret <= 2 && e->body_type <= 2;
 }
 
@@ -84,14 +86,17 @@ enum ms_err queue_op_enqueue(struct part_rec *rec, struct part_body *body, uint6
     return MS_OK;
 }
 
-void queue_op_result(struct part_rec *rec, const struct queue_id *id, uint64_t due_us,
+void queue_op_result(struct part_rec *rec, const struct queue_id *id, const struct queue_attempt *attempt,
                      const struct queue_outcome *outcomes, size_t n)
 {
     struct str *op = op_begin(rec, QUEUE_OP_RESULT);
 
     MS_ASSERT(n <= QUEUE_RECIPIENTS_MAX);
     str_add(op, id->b, 16);
-    str_add_le64(op, due_us);
+    str_add_le64(op, attempt->due_us);
+    str_add_le64(op, attempt->tried_us);
+    str_add_byte(op, attempt->notices);
+    str_add_byte(op, attempt->count);
     str_add_le16(op, (uint16_t)n);
     for (size_t i = 0; i < n; i++) {
         str_add_le32(op, outcomes[i].number);

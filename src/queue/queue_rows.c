@@ -1,17 +1,18 @@
 /*
- * queue_rows.c - the rows of the queue in the index: bytes <-> structs. Final formats (version 1).
+ * queue_rows.c - the rows of the queue in the index: bytes <-> structs. Final formats.
  *
  * Keys are big-endian so that they sort: an entry's row is followed by those of its recipients. Values are
- * little-endian; numbers are offsets in bytes; "text" is u16 length, bytes. Nothing behind the last field; bits and
- * bytes not named here are zero.
+ * little-endian; numbers are offsets in bytes; "text" is u16 length, bytes. Nothing behind the last field;
+ * bits and bytes not named here are zero.
  *
  * entry       key   0 entry id (16): u64 epoch, u16 loop, u48 counter
- *             val   0 u8  version
+ *             val   0 u8  version: 2
  *                   1 u8  class: enum queue_class
  *                   2 u8  flags: 1 held, 2 SMTPUTF8
  *                   3 u8  RET of RFC 3461: 0 none, 1 FULL, 2 HDRS
  *                   4 u8  body type: 0 7BIT, 1 8BITMIME, 2 BINARYMIME
- *                   5 three zeros
+ *                   5 u8  delay notices sent so far
+ *                   6 two zeros
  *                   8 u64 blob; the entry holds one reference
  *                  16 u64 bytes of the blob
  *                  24 u64 arrival, microseconds since 1970
@@ -20,9 +21,11 @@
  *                  44 u32 recipients: rows there are
  *                  48 u32 recipients still pending
  *                  52 u32 zero
- *                  56 text hold reason, text channel, text host, text sender, text ENVID, text trace
+ *                  56 u64 last attempt, microseconds since 1970; 0 = none, or not known
+ *                  64 text hold reason, text channel, text host, text sender, text ENVID, text trace
+ *             Version 1, read but not written any more: 5 is zero, and the texts begin at 56.
  * recipient   key   0 entry id (16), 16 u32 number
- *             val   0 u8  version
+ *             val   0 u8  version: 1
  *                   1 u8  state: 0 pending, 1 done, 2 failed
  *                   2 u8  NOTIFY of RFC 3461: bits 1 never, 2 success, 4 failure, 8 delay; 0 = not given
  *                   3 u8  flags: 1 another partition holds a delivered row for it
@@ -60,23 +63,22 @@ static struct slice get_text(struct rd *r, size_t max)
     return text;
 }
 
-static enum ms_err row_begin(struct slice row, size_t fixed)
+static enum ms_err row_begin(struct slice row, uint8_t version_max)
 {
     if (row.len < 1)
         return MS_EDAMAGED;
-    if (row.ptr[0] != QUEUE__VERSION)
-        return MS_EVERSION;
-    return row.len < fixed ? MS_EDAMAGED : MS_OK;
+    return row.ptr[0] == 0 || row.ptr[0] > version_max ? MS_EVERSION : MS_OK;
 }
 
-void queue__entry_emit_fixed(const struct queue_entry *e, uint8_t *out)
+static void entry_emit_fixed(const struct queue_entry *e, uint8_t *out)
 {
     memset(out, 0, QUEUE__ENTRY_ROW);
-    out[0] = QUEUE__VERSION;
+    out[0] = QUEUE__ENTRY_VERSION;
     out[1] = (uint8_t)e->class_;
     out[2] = (uint8_t)((e->held ? ROW_HELD : 0) | (e->smtputf8 ? ROW_SMTPUTF8 : 0));
     out[3] = e->ret;
     out[4] = e->body_type;
+    out[5] = e->notices;
     ms_put_le64(out + 8, e->blob);
     ms_put_le64(out + 16, e->blob_bytes);
     ms_put_le64(out + 24, e->arrival_us);
@@ -84,19 +86,20 @@ void queue__entry_emit_fixed(const struct queue_entry *e, uint8_t *out)
     ms_put_le32(out + 40, e->attempts);
     ms_put_le32(out + 44, e->recipient_count);
     ms_put_le32(out + 48, e->pending);
+    ms_put_le64(out + 56, e->tried_us);
 }
 
 size_t queue__entry_emit(const struct queue_entry *e, uint8_t *out)
 {
     size_t at = QUEUE__ENTRY_ROW;
 
-    queue__entry_emit_fixed(e, out);
+    entry_emit_fixed(e, out);
     at += put_text(out + at, e->hold_reason, QUEUE_REASON_MAX);
     at += put_text(out + at, e->channel, QUEUE_NAME_MAX);
     at += put_text(out + at, e->host, QUEUE_HOST_MAX);
     at += put_text(out + at, e->sender, QUEUE__SENDER_MAX);
     at += put_text(out + at, e->envid, QUEUE__ENVID_MAX);
-    return at + put_text(out + at, e->trace, QUEUE__TRACE_MAX);
+    return at + put_text(out + at, e->trace, QUEUE_TRACE_MAX);
 }
 
 static void entry_parse_fixed(const uint8_t *p, struct queue_entry *out)
@@ -114,28 +117,34 @@ static void entry_parse_fixed(const uint8_t *p, struct queue_entry *out)
         .attempts = ms_get_le32(p + 40),
         .recipient_count = ms_get_le32(p + 44),
         .pending = ms_get_le32(p + 48),
+        .notices = p[5],
+        .tried_us = p[0] == QUEUE__VERSION ? 0 : ms_get_le64(p + 56),
     };
 }
 
 enum ms_err queue__entry_parse(struct slice key, struct slice row, struct queue_entry *out)
 {
     const uint8_t *p = row.ptr;
+    size_t fixed;
     struct rd r;
 
     if (key.len != QUEUE__ENTRY_KEY)
         return MS_EDAMAGED;
-    MS_TRY(row_begin(row, QUEUE__ENTRY_ROW));
+    MS_TRY(row_begin(row, QUEUE__ENTRY_VERSION));
+    fixed = p[0] == QUEUE__VERSION ? QUEUE__ENTRY_ROW_V1 : QUEUE__ENTRY_ROW;
+    if (row.len < fixed)
+        return MS_EDAMAGED;
     entry_parse_fixed(p, out);
     memcpy(out->id.b, key.ptr, QUEUE__ENTRY_KEY);
-    r = rd_make(slice_sub(row, QUEUE__ENTRY_ROW, SIZE_MAX));
+    r = rd_make(slice_sub(row, fixed, SIZE_MAX));
     out->hold_reason = get_text(&r, QUEUE_REASON_MAX);
     out->channel = get_text(&r, QUEUE_NAME_MAX);
     out->host = get_text(&r, QUEUE_HOST_MAX);
     out->sender = get_text(&r, QUEUE__SENDER_MAX);
     out->envid = get_text(&r, QUEUE__ENVID_MAX);
-    out->trace = get_text(&r, QUEUE__TRACE_MAX);
+    out->trace = get_text(&r, QUEUE_TRACE_MAX);
     if (r.bad || rd_left(&r) || p[1] >= QUEUE_CLASS_COUNT || (p[2] & ~(ROW_HELD | ROW_SMTPUTF8)) ||
-        p[3] > 2 || p[4] > 2 || p[5] || p[6] || p[7] || ms_get_le32(p + 52) ||
+        p[3] > 2 || p[4] > 2 || (p[0] == QUEUE__VERSION && p[5]) || p[6] || p[7] || ms_get_le32(p + 52) ||
         out->recipient_count > QUEUE_RECIPIENTS_MAX || out->pending > out->recipient_count)
         return MS_EDAMAGED;
     return MS_OK;
@@ -161,7 +170,9 @@ enum ms_err queue__recipient_parse(struct slice key, struct slice row, struct qu
 
     if (key.len != QUEUE__RECIPIENT_KEY)
         return MS_EDAMAGED;
-    MS_TRY(row_begin(row, QUEUE__RECIPIENT_ROW));
+    MS_TRY(row_begin(row, QUEUE__VERSION));
+    if (row.len < QUEUE__RECIPIENT_ROW)
+        return MS_EDAMAGED;
     r = rd_make(slice_sub(row, QUEUE__RECIPIENT_ROW, SIZE_MAX));
     *out = (struct queue_recipient){
         .number = ms_get_be32(key.ptr + QUEUE__ENTRY_KEY),

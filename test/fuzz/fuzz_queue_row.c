@@ -1,14 +1,16 @@
 /*
  * fuzz_queue_row.c - hostile rows and op payloads of the queue. The first byte chooses: 0 a row (u8 key
- * length, key, value), 64-68 the op of that kind, else results. What can be read as a row is written again
- * and must be the same bytes. Needs: libms_queue, libms_partition. Corpus: corpus/queue_row.
+ * length, key, value), 64-68 the op of that kind, 69 a result op of version 1, else results. What can be read
+ * as a row is written again and must be the same bytes (of version 1: the same row in the newest). Needs:
+ * libms_queue, libms_partition. Corpus: corpus/queue_row.
  */
 #include "../../src/queue/queue_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static part_dump_fn *const ops[] = {
-    queue__dump_enqueue, queue__dump_result, queue__dump_forget, queue__dump_hold, queue__dump_delete,
+    queue__dump_enqueue, queue__dump_result, queue__dump_forget,
+    queue__dump_hold,    queue__dump_delete, queue__dump_result_v1,
 };
 
 static void again(struct slice key, struct slice value)
@@ -19,7 +21,13 @@ static void again(struct slice key, struct slice value)
     struct queue_recipient rcpt;
 
     if (!queue__entry_parse(key, value, &entry)) {
-        MS_ASSERT(slice_eq(value, slice_make(out, queue__entry_emit(&entry, out))));
+        struct slice now = slice_make(out, queue__entry_emit(&entry, out));
+        struct queue_entry same;
+
+        if (value.ptr[0] != QUEUE__VERSION)
+            MS_ASSERT(slice_eq(value, now));
+        MS_ASSERT(queue__entry_parse(key, now, &same) == MS_OK && same.blob == entry.blob);
+        MS_ASSERT(slice_eq(same.trace, entry.trace));
         MS_ASSERT(slice_eq(key, queue__key_entry(&entry.id)));
     }
     if (!queue__recipient_parse(key, value, &rcpt)) {
@@ -45,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         in = slice_sub(in, 1 + (size_t)data[1], SIZE_MAX);
         queue__dump_row(key, in, &out);
         again(key, in);
-    } else if (data[0] >= QUEUE_OP_ENQUEUE && data[0] <= QUEUE_OP_DELETE) {
+    } else if (data[0] >= QUEUE_OP_ENQUEUE && data[0] <= QUEUE_OP_DELETE + 1) {
         ops[data[0] - QUEUE_OP_ENQUEUE](in, &out);
     } else {
         struct rd r = rd_make(in);

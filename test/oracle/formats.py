@@ -294,6 +294,8 @@ class Entry:
     count: int
     pending: int
     texts: tuple  # hold reason, channel, host, sender, ENVID, trace
+    tried: int = 0
+    notices: int = 0
 
 
 @dataclasses.dataclass
@@ -334,9 +336,9 @@ def texts(raw, at, count):
     return tuple(out)
 
 
-def row(fmt, raw):
+def row(fmt, raw, version=1):
     """Fields behind the version byte, and the bytes behind them."""
-    if raw[0] != 1:
+    if raw[0] != version:
         raise Broken(f"row of version {raw[0]}")
     return struct.unpack_from("<" + fmt, raw, 1) + (raw[1 + struct.calcsize("<" + fmt):],)
 
@@ -417,9 +419,16 @@ def put_delivered(state, key, raw):
 
 def put_queue(state, key, raw):
     if len(key) == 16:
-        (klass, flags, ret, body, _, blob, size, arrival, due, attempts, count, pending, _,
-         rest) = row("BBBB3sQQQQIIII", raw)
-        state.entry[key] = Entry(klass, flags, ret, body, blob, size, arrival, due, attempts, count, pending, texts(rest, 0, 6))
+        notices, tried = 0, 0
+        if raw[0] == 1:
+            (klass, flags, ret, body, zeros, blob, size, arrival, due, attempts, count, pending, zero,
+             rest) = row("BBBB3sQQQQIIII", raw)
+        else:
+            (klass, flags, ret, body, notices, zeros, blob, size, arrival, due, attempts, count, pending, zero, tried,
+             rest) = row("BBBBB2sQQQQIIIIQ", raw, 2)
+        need(not any(zeros) and not zero, "queue entry: zeros")
+        state.entry[key] = Entry(klass, flags, ret, body, blob, size, arrival, due, attempts, count, pending, texts(rest, 0, 6),
+                                 tried, notices)
     else:
         status, notify, flags, rest = row("BBB", raw)
         state.recipient.setdefault(key[:16], {})[int.from_bytes(key[16:], "big")] = Recipient(status, notify, flags,

@@ -75,7 +75,7 @@ def listing(state):
     for name, entry in sorted(state.entry.items()):
         _, channel, host, sender, _, _ = entry.texts
         yield (f"queue {name.hex()} channel={shown(channel)} host={shown(host)} sender={shown(sender)} attempts={entry.attempts}"
-               f" due={entry.due} held={entry.flags & 1}")
+               f" due={entry.due} tried={entry.tried} notices={entry.notices} held={entry.flags & 1}")
         for number, rcpt in sorted(state.recipient[name].items()):
             yield f"recipient {number} {shown(rcpt.texts[0])} {STATES[rcpt.state]} {shown(rcpt.texts[3])}"
 

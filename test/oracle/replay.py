@@ -552,15 +552,22 @@ class Replay:
         self.state.entry[name] = Entry(klass, flags, ret, body, blob, size, arrival, due, 0, count, count, texts)
         self.state.recipient[name] = recipients
 
-    def result(self, op):
-        name, due = op.take(16), op.get("Q")
+    def result_1(self, op):
+        self.result(op, False)
+
+    def result(self, op, dated=True):
+        name, due, count = op.take(16), op.get("Q"), 1
+        if dated:
+            tried, notices, count = op.get("Q"), op.get("B"), op.upto("B", 1)
         outcomes = [(op.get("I"), op.upto("B", 2), op.upto("B", 3), op.text(512)) for _ in range(op.upto("H", 1000))]
         op.done()
         entry = self.entry(name)
         if not entry.pending:
             return
-        entry.attempts += 1
+        entry.attempts += count
         entry.due = due
+        if dated:
+            entry.tried, entry.notices = tried, notices
         for number, status, flags, reason in outcomes:
             recipient = self.state.recipient[name].get(number)
             if recipient is None or recipient.state:
@@ -600,7 +607,7 @@ class Replay:
         1: hole,
         16: account_create, 17: mailbox_create, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
-        64: enqueue, 65: result, 66: forget, 67: hold, 68: delete}.items()}
+        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(65, 2): result}
 
 
 def read_log(folder, until=None):

@@ -106,9 +106,16 @@ static struct queue_recipient recipient(const struct queue_id *id, uint32_t numb
     return r;
 }
 
+static void result_at(const struct queue_id *id, uint64_t due_us, const struct queue_outcome *o, size_t n)
+{
+    const struct queue_attempt attempt = {.due_us = due_us, .tried_us = due_us - 1, .count = true};
+
+    queue_op_result(&fx.rec, id, &attempt, o, n);
+}
+
 static enum ms_err result_one(const struct queue_id *id, struct queue_outcome outcome, uint64_t due_us)
 {
-    queue_op_result(&fx.rec, id, due_us, &outcome, 1);
+    result_at(id, due_us, &outcome, 1);
     return apply_one(&fx);
 }
 
@@ -208,13 +215,76 @@ static void test_result(void **state)
     const struct queue_outcome last[2] = {
         {.number = 0, .state = QUEUE_RCPT_DONE},
         {.number = 2, .state = QUEUE_RCPT_FAILED, .reason = SLICE_LIT("5.1.1 no")}};
-    queue_op_result(&fx.rec, &id, 0, last, 2);
+    result_at(&id, 0, last, 2);
     OK(apply_one(&fx));
     IS(find(&id, &e), MS_ENOTFOUND);
     assert_int_equal(blob_refs(), 0);
     assert_int_equal(db_count(look(&fx)->txn, PART_DB_QUEUE), 0);
     done(&fx);
     IS(result_one(&id, (struct queue_outcome){.number = 1}, 0), MS_ENOTFOUND);
+}
+
+/* The entry's times and notices are replaced; only what counts as an attempt makes one. */
+static void test_attempt(void **state)
+{
+    static const struct {
+        struct queue_attempt a;
+        uint32_t attempts;
+    } rows[] = {
+        {{.due_us = 10, .tried_us = 5, .notices = 0, .count = true}, 1},
+        {{.due_us = 10, .tried_us = 5, .notices = 1, .count = false}, 1}, /* a delay notice went out */
+        {{.due_us = 30, .tried_us = 20, .notices = 1, .count = true}, 2},
+        {{.due_us = 0, .tried_us = UINT64_MAX, .notices = 255, .count = true}, 3},
+        {{.due_us = 1, .tried_us = 0, .notices = 0, .count = false}, 3},
+    };
+    struct queue_id id = enqueue(1);
+    struct queue_outcome o = {.number = 0, .reason = SLICE_LIT("4.0.0 later")};
+    struct queue_entry e;
+
+    OK(find(&id, &e));
+    assert_int_equal(e.tried_us, 0);
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        queue_op_result(&fx.rec, &id, &rows[i].a, &o, i % 2); /* with and without a recipient */
+        OK(apply_one(&fx));
+        OK(find(&id, &e));
+        assert_int_equal(e.attempts, rows[i].attempts);
+        assert_int_equal(e.due_us, rows[i].a.due_us);
+        assert_int_equal(e.tried_us, rows[i].a.tried_us);
+        assert_int_equal(e.notices, rows[i].a.notices);
+    }
+}
+
+static void add_result_v1(const struct queue_id *id, uint64_t due_us, struct slice reason)
+{
+    struct str *op = part_rec_op_begin(&fx.rec, QUEUE_OP_RESULT, 1);
+
+    str_add(op, id->b, 16);
+    str_add_le64(op, due_us);
+    str_add_le16(op, 1);
+    str_add_le32(op, 0);
+    str_add_byte(op, QUEUE_RCPT_PENDING);
+    str_add_byte(op, 0);
+    str_add_bytes16(op, reason);
+    part_rec_op_end(&fx.rec);
+}
+
+/* Logs of the first version: an op of version 1 counts, and says nothing of notices and the last attempt. */
+static void test_old_result(void **state)
+{
+    struct queue_id id = enqueue(1);
+    const struct queue_attempt a = {.due_us = 10, .tried_us = 5, .notices = 2, .count = true};
+    struct queue_entry e;
+
+    queue_op_result(&fx.rec, &id, &a, NULL, 0);
+    OK(apply_one(&fx));
+    add_result_v1(&id, 77, SLICE_LIT("4.1.0 old"));
+    OK(apply_one(&fx));
+    OK(find(&id, &e));
+    assert_int_equal(e.attempts, 2);
+    assert_int_equal(e.due_us, 77);
+    assert_int_equal(e.tried_us, 5);
+    assert_int_equal(e.notices, 2);
+    assert_true(slice_eq_cstr(recipient(&id, 0).reason, "4.1.0 old"));
 }
 
 /* Storage rule 3.5: what another partition remembers stays until its forget. */
@@ -264,7 +334,7 @@ static void test_if_delivered(void **state)
     for (unsigned i = 0; i < 4; i++)
         o[i] = (struct queue_outcome){.number = i, .state = QUEUE_RCPT_DONE, .if_delivered = true};
     add_settle(numbers, errs, 3); /* 3 is settled by nobody */
-    queue_op_result(&fx.rec, &id, 123, o, 4);
+    result_at(&id, 123, o, 4);
     apply(&fx);
     OK(next(&fx));
     OK(find(&id, &e));
@@ -276,15 +346,15 @@ static void test_if_delivered(void **state)
     assert_int_equal(recipient(&id, 2).state, QUEUE_RCPT_PENDING);
     assert_int_equal(recipient(&id, 3).state, QUEUE_RCPT_PENDING);
     /* What one record settled says nothing to the next. */
-    queue_op_result(&fx.rec, &id, 124, o, 1);
+    result_at(&id, 124, o, 1);
     OK(apply_one(&fx));
-    queue_op_result(&fx.rec, &id, 125, o, 4);
+    result_at(&id, 125, o, 4);
     OK(apply_one(&fx));
     OK(find(&id, &e));
     assert_int_equal(e.pending, 3);
     add_settle(numbers, (enum ms_err[]){MS_OK, MS_OK, MS_OK}, 3);
     add_settle((uint32_t[]){3}, (enum ms_err[]){MS_OK}, 1);
-    queue_op_result(&fx.rec, &id, 126, o, 4);
+    result_at(&id, 126, o, 4);
     apply(&fx);
     OK(next(&fx));
     IS(find(&id, &e), MS_ENOTFOUND);
@@ -400,8 +470,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_enqueue),      T(test_shared), T(test_existing), T(test_result),  T(test_recorded),
-        T(test_if_delivered), T(test_hold),   T(test_walk),     T(test_rebuild), T(test_verify),
+        T(test_enqueue),  T(test_shared),       T(test_existing), T(test_result),
+        T(test_recorded), T(test_if_delivered), T(test_hold),     T(test_walk),
+        T(test_rebuild),  T(test_verify),       T(test_attempt),  T(test_old_result),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
