@@ -57,7 +57,7 @@ struct server {
     struct ctl_server *ctl;
     struct smtpd_env smtpd;
     struct imapd_env imapd;
-    struct chan_store_env chan;
+    struct chan_env chan;
     struct loop_timer housekeeper, deadline;
     struct bus_ep *signal_ep, *control_ep;
     pthread_t signal_thread;
@@ -245,6 +245,7 @@ static void make_clients(struct server *s)
 {
     s->control.accounts = account_client_create(s->account, s->control.loop);
     s->control.part = part_client_create(s->partition, s->control.loop);
+    s->control.route = route_create(s->control.loop, s->control.accounts, s->control.part, s->conf);
     for (unsigned i = 0; i < s->loop_count; i++) {
         struct server_loop *l = &s->loops[i];
         l->accounts = account_client_create(s->account, l->loop);
@@ -276,6 +277,11 @@ static void fill_envs(struct server *s)
     s->imapd.partition_owner = s;
     imapd_env_init(&s->imapd);
     s->chan.partition = s->partition_conf.name;
+    s->chan.hostname = s->sc->hostname;
+    s->chan.conf = s->conf;
+    s->chan.claims = chan_claims_create();
+    s->chan.loops[0] = (struct chan_env_loop){
+        .accounts = s->control.accounts, .queue = s->control.part, .route = s->control.route};
     for (unsigned i = 0; i < s->loop_count; i++) {
         struct server_loop *l = &s->loops[i];
         unsigned at = loop_index(l->loop);
@@ -286,7 +292,8 @@ static void fill_envs(struct server *s)
                                                      .conf = s->conf,
                                                      .tls = s->tls};
         s->imapd.loops[at] = (struct imapd_loop_env){.loop = l->loop, .accounts = l->accounts};
-        s->chan.loops[at] = (struct chan_store_loop){.accounts = l->accounts, .queue = l->part};
+        s->chan.loops[at] =
+            (struct chan_env_loop){.accounts = l->accounts, .queue = l->part, .route = l->route};
     }
 }
 
@@ -409,7 +416,9 @@ static void objects_free(struct server *s)
         route_destroy(&s->loops[i].route);
         account_client_destroy(&s->loops[i].accounts);
     }
+    route_destroy(&s->control.route);
     account_client_destroy(&s->control.accounts);
+    chan_claims_destroy(&s->chan.claims);
     partition_close(&s->partition);
     account_close(&s->account);
     if (s->cold_reads)

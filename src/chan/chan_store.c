@@ -11,9 +11,10 @@
  * (partition in trouble) ends the work as a retry; the delivery itself may have happened, the queue's row
  * then says so.
  */
+#include "chan_priv.h"
+
 #include "ms/base/arena.h"
 #include "ms/base/clock.h"
-#include "ms/chan.h"
 #include "ms/obs.h"
 
 enum work_state { WORK_ACCOUNTS, WORK_MAILBOXES, WORK_CREATE, WORK_DELIVER };
@@ -21,8 +22,8 @@ enum work_state { WORK_ACCOUNTS, WORK_MAILBOXES, WORK_CREATE, WORK_DELIVER };
 struct store_job {
     struct channel_job *handle;
     struct loop *loop;
-    const struct chan_store_env *env;
-    const struct chan_store_loop *here;
+    const struct chan_env *env;
+    const struct chan_env_loop *here;
     const struct channel_conf *conf;
     struct list works;
 };
@@ -53,6 +54,7 @@ struct work {
     struct part_rec rec; /* waiting for room */
     struct bus_waiter waiter;
     bool created; /* accounts were made once */
+    struct chan_claim claim;
 };
 
 static void work_step(struct work *w);
@@ -60,6 +62,7 @@ static void work_step(struct work *w);
 static void work_free(struct work *w)
 {
     list_remove(&w->node);
+    chan__claim_end(w->job->env->claims, &w->claim);
     part_rec_fini(&w->rec);
     arena_fini(&w->arena);
     ms_free(w);
@@ -317,7 +320,7 @@ static void work_step(struct work *w)
 static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *loop, const char *channel,
                       const struct channel_conf *conf)
 {
-    const struct chan_store_env *env = env_ptr;
+    const struct chan_env *env = env_ptr;
     struct store_job *job = ms_new(struct store_job);
     job->handle = handle;
     job->loop = loop;
@@ -339,7 +342,8 @@ static void job_entry(void *job_ptr, const struct queue_id *id, uint64_t ticket)
     part_rec_init(&w->rec);
     list_init(&w->waiter.node);
     list_push_back(&job->works, &w->node);
-    enum ms_err err = read_entry(w);
+    /* An operator's return is at it: what it leaves is looked at again. */
+    enum ms_err err = chan__claim(job->env->claims, &w->claim, id) ? read_entry(w) : MS_EBUSY;
     if (err)
         work_end(w, err == MS_ENOTFOUND ? CHANNEL_DONE : CHANNEL_RETRY);
     else

@@ -21,7 +21,7 @@ struct site {
     struct account_client *accounts;
     struct partition *partition;
     struct part_client *client;
-    struct chan_store_env env;
+    struct chan_env env;
     struct channel_conf conf;
     struct queue_ids ids;
     void *job;
@@ -89,8 +89,8 @@ static int setup(void **state)
     add_user(s, "carl", 0, "elsewhere");
     s->accounts = account_client_create(s->directory, s->loop);
     open_partition(s);
-    s->env = (struct chan_store_env){.partition = "main"};
-    s->env.loops[1] = (struct chan_store_loop){.accounts = s->accounts, .queue = s->client};
+    s->env = (struct chan_env){.partition = "main", .claims = chan_claims_create()};
+    s->env.loops[1] = (struct chan_env_loop){.accounts = s->accounts, .queue = s->client};
     s->conf = (struct channel_conf){.driver = "store", .backoff = {.items = hour_ms, .count = 1}};
     s->ids = (struct queue_ids){.epoch = partition_epoch(s->partition), .loop = 1, .next = 1};
     s->handle.entry_done = on_entry_done;
@@ -104,6 +104,7 @@ static int teardown(void **state)
     struct site *s = *state;
     char command[128];
     chan_store_driver.job_close(s->job);
+    chan_claims_destroy(&s->env.claims);
     partition_stop(s->partition);
     account_client_destroy(&s->accounts);
     account_close(&s->directory);
