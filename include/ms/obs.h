@@ -19,6 +19,7 @@
 #ifndef MS_OBS_H
 #define MS_OBS_H
 
+#include "ms/base/err.h"
 #include "ms/base/slice.h"
 #include "ms/base/str.h"
 
@@ -59,7 +60,9 @@ struct obs_kv {
 #define OBS_X(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_HEX, .u = (uint64_t)(v)})
 #define OBS_E(k, v) ((struct obs_kv){.key = (k), .type = OBS_KV_ERR, .u = (uint64_t)(v)})
 
-/* session: 0 = none. The kv array is borrowed. */
+/* session: 0 = none. The kv array is borrowed. Every line that belongs to a session or a message names it as its first key:
+ * trace=EPOCH-SESSION (hexadecimal) from the session number, or, when the first kv has the key "trace", that one instead (a
+ * message's own: EPOCH-SESSION.N). */
 #define OBS_EVENT(ev, session, ...)                                                                          \
     obs_event_emit((ev), (session), (const struct obs_kv[]){__VA_ARGS__},                                    \
                    sizeof((const struct obs_kv[]){__VA_ARGS__}) / sizeof(struct obs_kv))
@@ -77,6 +80,23 @@ void obs_set_level(enum obs_level level, enum obs_format format);
 bool obs_level_parse(struct slice s, enum obs_level *level_out); /* debug info notice warning error */
 /* Writes what is in the rings, joins the log thread. */
 void obs_stop(void);
+
+/* The first part of trace=: the epoch of the queue's partition, which no restart repeats. Before the first session. */
+void obs_set_epoch(uint64_t epoch);
+
+/* The history: lines of level info and above that carry a trace are kept in files of a folder too, whatever obs_start's level
+ * says; `trace ID` reads them. FOLDER/%08u.log, a new one past bytes / OBS_HISTORY_FILES, the oldest goes when there are more. Made
+ * when missing. Before obs_start; ends with obs_stop. What cannot be written is counted (history_dropped_total). */
+#define OBS_HISTORY_FILES 8
+MS_MUST_USE enum ms_err obs_history_open(const char *dir, uint64_t bytes, struct ms_errinfo *why_out);
+/* Lines of the history that belong to id, oldest first, line end included: the trace itself, what descends from it ("id.N",
+ * "id.r1"), and of a message the lines of its session; or lines that name it as qid. Any thread, also while the server writes.
+ * MS_ENOTFOUND: no such folder. MS_EINVAL: id cannot be one. */
+#define OBS_TRACE_MAX 64
+typedef void obs_history_fn(void *owner, struct slice line);
+MS_MUST_USE enum ms_err obs_history_find(const char *dir, struct slice id, obs_history_fn *fn, void *owner);
+/* One line, as obs writes it, to a JSON object without line end; a JSON line is copied. MS_ESYNTAX. */
+MS_MUST_USE enum ms_err obs_line_to_json(struct slice line, struct str *out);
 
 void obs_count(enum obs_counter c, uint64_t n);
 uint64_t obs_counter_get(enum obs_counter c); /* sum over threads */

@@ -28,6 +28,8 @@ struct server_conf {
 struct log_conf {
     int level;
     int format;
+    const char *history;
+    uint64_t history_bytes; /* 0 = none */
 };
 struct tls_conf {
     const char *certificate;
@@ -84,6 +86,7 @@ int cmd_store_skip_op(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
+int cmd_trace(struct app_args *args);
 
 /* Prints "mailserverd: text" to standard error and returns the exit code. */
 int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);

@@ -38,6 +38,11 @@ static const struct conf_opt log_opts[] = {
      .help = "Least level that is logged."},
     {.key = "format", .type = CONF_ENUM, CONF_AT(struct log_conf, format), .names = format_names, .dflt = "logfmt",
      .help = "Form of the lines on standard error."},
+    {.key = "history", .type = CONF_PATH, CONF_AT(struct log_conf, history), .dflt = "history",
+     .help = "Folder of the lines that belong to a session or message, of level info and above, for `trace`."},
+    {.key = "history_size", .type = CONF_SIZE, CONF_AT(struct log_conf, history_bytes), .dflt = "256 MiB",
+     .min = "64 KiB", .max = "1 TiB", .flags = CONF_CAN_BE_NONE,
+     .help = "Room for it; the oldest eighth goes when it is full. none: no history."},
 };
 static const struct conf_opt tls_opts[] = {
     {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .example = "tls/cert.pem",

@@ -33,6 +33,8 @@ const struct app_command app_commands[] = {
      "never apply the op that crashed the partition twice", cmd_store_skip_op},
     {"dispatcher", "status", "dispatcher status", "workers of every service", cmd_dispatcher_status},
     {"jobs", "status", "jobs status", "channels and their jobs", cmd_jobs_status},
+    {"trace", "", "trace ID [--fail-if-empty]",
+     "what happened to a message or in a session, from the kept history", cmd_trace},
     {"stats", "", "stats", "counters of the running server", cmd_stats},
 };
 const size_t app_command_count = MS_ARRAY_LEN(app_commands);

@@ -178,6 +178,9 @@ static void block_signals(void)
 static int open_log(struct server *s)
 {
     const struct log_conf *lc = conf_section(s->conf, "log");
+    struct ms_errinfo why;
+    if (lc->history_bytes && obs_history_open(lc->history, lc->history_bytes, &why) != MS_OK)
+        return app_fail(EX_CANTCREAT, "%s", why.text);
     if (obs_start(STDERR_FILENO, (enum obs_level)lc->level, (enum obs_format)lc->format) != MS_OK)
         return app_fail(EX_OSERR, "cannot start the log");
     return EX_OK;
@@ -211,6 +214,8 @@ static int recover_partition(struct server *s)
     if (report.text.len)
         fputs(str_cstr(&report.text), stderr);
     str_fini(&report.text);
+    if (!err)
+        obs_set_epoch(partition_epoch(s->partition));
     return err ? app_fail(app_exit_for_err(err), "partition %s: %s", s->partition_conf.name, why.text)
                : EX_OK;
 }

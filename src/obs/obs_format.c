@@ -183,23 +183,41 @@ static void put_kv(struct obs_line *l, enum obs_format format, const struct obs_
     }
 }
 
+static uint64_t epoch;
+
+void obs_set_epoch(uint64_t value)
+{
+    epoch = value;
+}
+
+static void put_trace(struct obs_line *l, enum obs_format format, uint64_t session)
+{
+    char text[OBS_TRACE_MAX];
+    int len =
+        snprintf(text, sizeof(text), "%llx-%llx", (unsigned long long)epoch, (unsigned long long)session);
+    struct obs_kv kv = OBS_S("trace", slice_make(text, (size_t)len));
+
+    put_kv(l, format, &kv);
+}
+
 void obs__line_format(struct obs_line *line, enum obs_format format, uint64_t wall_us, enum obs_event ev,
                       uint64_t session, const struct obs_kv *kv, size_t count)
 {
     bool json = format == OBS_JSON;
     char stamp[CLOCK_RFC3339_MAX];
-    struct obs_kv session_kv = OBS_X("session", session);
+    bool has_trace = count > 0 && strcmp(kv[0].key, "trace") == 0;
 
     line->len = 0;
     line->cut = false;
+    line->traced = has_trace || session != 0;
     (void)clock_emit_rfc3339(wall_us, stamp);
     (void)(line_put_cstr(line, json ? "{\"ts\":\"" : "ts=") && line_put_cstr(line, stamp) &&
            line_put_cstr(line, json ? "\",\"level\":\"" : " level=") &&
            line_put_cstr(line, obs__level_name(obs__event_level(ev))) &&
            line_put_cstr(line, json ? "\",\"event\":\"" : " event=") &&
            line_put_cstr(line, obs_event_name(ev)) && line_put_cstr(line, json ? "\"" : ""));
-    if (session)
-        put_kv(line, format, &session_kv);
+    if (session && !has_trace)
+        put_trace(line, format, session);
     for (size_t i = 0; i < count && !line->cut; i++)
         put_kv(line, format, &kv[i]);
     if (line->cut)

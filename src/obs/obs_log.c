@@ -26,24 +26,25 @@
 #include "ms/base/clock.h"
 #include "obs_priv.h"
 
-#define LOG_BATCH_BYTES 65536
-#define LOG_STALL_MS    2000
-#define LOG_LOST_MS     1000 /* longest time until lost lines are told, when nothing else wakes the thread */
+#define LOG_STALL_MS 2000
+#define LOG_LOST_MS  1000 /* longest time until lost lines are told, when nothing else wakes the thread */
 
 static struct {
     _Atomic int running;
     _Atomic int stopping;
     _Atomic int asleep;
     _Atomic int level;
+    _Atomic int history_on;
     _Atomic int format;
     int fd;
     int wake_fd;
     pthread_t thread;
     /* Log thread: */
-    size_t turn;  /* slot the next batch begins with */
-    bool torn;    /* a batch was given up in the middle of a line */
-    bool stalled; /* the descriptor took nothing for LOG_STALL_MS */
-    uint8_t batch[LOG_BATCH_BYTES];
+    size_t turn;              /* slot the next batch begins with */
+    bool torn;                /* a batch was given up in the middle of a line */
+    bool stalled;             /* the descriptor took nothing for LOG_STALL_MS */
+    struct obs_batch batch;   /* to the descriptor */
+    struct obs_batch history; /* to the history */
 } lg = {.level = OBS_INFO, .format = OBS_LOGFMT, .fd = -1, .wake_fd = -1};
 
 static void log_wake(void)
@@ -75,16 +76,32 @@ static void log_write_direct(const struct obs_line *line)
         obs_count(MET_LOG_DROPPED, 1);
 }
 
+/* Where a line of this level goes; what belongs to no session or message has no place in the history. */
+static unsigned sinks_of(enum obs_level level)
+{
+    unsigned sinks = 0;
+
+    if (level >= (enum obs_level)atomic_load_explicit(&lg.level, memory_order_relaxed))
+        sinks |= OBS_SINK_LOG;
+    if (level >= OBS_INFO && atomic_load_explicit(&lg.history_on, memory_order_relaxed))
+        sinks |= OBS_SINK_HISTORY;
+    return sinks;
+}
+
 void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv, size_t count)
 {
-    enum obs_level level = (enum obs_level)atomic_load_explicit(&lg.level, memory_order_relaxed);
     enum obs_format format = (enum obs_format)atomic_load_explicit(&lg.format, memory_order_relaxed);
+    unsigned sinks = sinks_of(obs__event_level(ev));
     struct obs_slot *slot;
     struct obs_line line;
 
-    if (obs__event_level(ev) < level)
+    if (!sinks)
         return;
     obs__line_format(&line, format, clock_wall_us(), ev, session, kv, count);
+    if (!line.traced)
+        sinks &= ~(unsigned)OBS_SINK_HISTORY;
+    if (!sinks)
+        return;
     slot = obs__slot_get();
     if (!slot) {
         if (atomic_load(&lg.running))
@@ -95,7 +112,7 @@ void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv
     }
     atomic_store(&slot->emitting, 1);
     if (atomic_load(&lg.running)) {
-        if (!obs__ring_push(&slot->ring, line.bytes, line.len))
+        if (!obs__ring_push(&slot->ring, sinks, line.bytes, line.len))
             log_drop_one(slot);
         log_wake();
         atomic_store(&slot->emitting, 0);
@@ -165,11 +182,11 @@ static size_t log_batch_begin(uint64_t lost)
     size_t used = 0;
 
     if (lg.torn)
-        lg.batch[used++] = '\n';
+        lg.batch.bytes[used++] = '\n';
     if (lost) {
         obs__line_format(&line, (enum obs_format)atomic_load_explicit(&lg.format, memory_order_relaxed),
                          clock_wall_us(), OBS_LOG_DROPPED, 0, &kv, 1);
-        memcpy(lg.batch + used, line.bytes, line.len);
+        memcpy(lg.batch.bytes + used, line.bytes, line.len);
         used += line.len;
     }
     return used;
@@ -181,38 +198,42 @@ static void log_batch_failed(size_t begin, size_t done, size_t used, uint64_t lo
     uint64_t lines = 0;
 
     for (size_t i = MS_MAX(begin, done); i < used; i++)
-        lines += lg.batch[i] == '\n';
+        lines += lg.batch.bytes[i] == '\n';
     obs_count(MET_LOG_DROPPED, lines);
     obs__lost_add(lines + (done < begin ? lost : 0));
     if (done)
-        lg.torn = lg.batch[done - 1] != '\n';
+        lg.torn = lg.batch.bytes[done - 1] != '\n';
 }
 
 /* One batch from all rings; false when there was no line. */
 static bool log_pass(void)
 {
     uint64_t lost = obs__lost_take(), lines = 0;
-    size_t begin = log_batch_begin(lost), used = begin, done;
+    size_t begin = log_batch_begin(lost), done;
     size_t slots = obs__slot_count();
     bool ended = false;
 
+    lg.batch.used = begin;
+    lg.history.used = lg.history.lines = 0;
     for (size_t i = 0; i < slots; i++) {
         struct obs_slot *slot = obs__slot_at((i + lg.turn) % slots);
         int state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
         if (state == OBS_SLOT_FREE)
             continue;
-        used += obs__ring_pop(&slot->ring, lg.batch + used, sizeof(lg.batch) - used, &lines);
+        lines += obs__ring_pop(&slot->ring, &lg.batch, &lg.history);
         ended |= state == OBS_SLOT_ENDED;
     }
     lg.turn++; /* a thread that fills every batch must not starve the others */
     if (ended)
         obs__slots_reclaim();
-    if (!lines && !lost)
-        return false;
-    done = log_write_all(lg.batch, used);
-    if (done < used)
-        log_batch_failed(begin, done, used, lost);
+    if (lg.history.used)
+        obs__history_write(lg.history.bytes, lg.history.used, lg.history.lines);
+    if (lg.batch.used == 0)
+        return lines > 0;
+    done = log_write_all(lg.batch.bytes, lg.batch.used);
+    if (done < lg.batch.used)
+        log_batch_failed(begin, done, lg.batch.used, lost);
     else
         lg.torn = false;
     return lines > 0;
@@ -272,6 +293,7 @@ enum ms_err obs_start(int fd, enum obs_level level, enum obs_format format)
     lg.fd = fd;
     lg.torn = lg.stalled = false;
     obs_set_level(level, format);
+    atomic_store(&lg.history_on, obs__history_is_open());
     atomic_store(&lg.stopping, 0);
     atomic_store(&lg.asleep, 0);
     /* Signals are for the control thread. */
@@ -301,5 +323,7 @@ void obs_stop(void)
     MS_ASSERT(pthread_join(lg.thread, NULL) == 0);
     close(lg.wake_fd);
     lg.wake_fd = -1;
+    atomic_store(&lg.history_on, 0);
+    obs__history_close();
     obs__slots_reclaim();
 }

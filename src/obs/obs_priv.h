@@ -8,11 +8,14 @@
 
 #include "ms/obs.h"
 
+#define OBS_BATCH_BYTES 65536
+
 /* -- one formatted line; no heap, so that emitting cannot wait in the allocator -- */
 
 struct obs_line {
     size_t len;
-    bool cut; /* something did not fit */
+    bool cut;    /* something did not fit */
+    bool traced; /* has a trace= */
     uint8_t bytes[OBS_LINE_MAX];
 };
 
@@ -30,12 +33,26 @@ struct obs_ring {
     uint8_t *bytes;                     /* OBS_RING_BYTES, set before the slot becomes active */
 };
 
+/* Where a line goes: bits. */
+enum obs_sink { OBS_SINK_LOG = 1, OBS_SINK_HISTORY = 2 };
+
+/* Whole lines of several rings, for one write each. */
+struct obs_batch {
+    size_t used;
+    uint64_t lines;
+    uint8_t bytes[OBS_BATCH_BYTES];
+};
+
 /* false: no room, nothing written. */
-bool obs__ring_push(struct obs_ring *ring, const uint8_t *line, size_t len);
+bool obs__ring_push(struct obs_ring *ring, unsigned sinks, const uint8_t *line, size_t len);
 bool obs__ring_is_empty(struct obs_ring *ring);
-/* Appends whole lines to `out` while they fit `out_max`; gives the number of bytes, adds the lines to *lines.
- */
-size_t obs__ring_pop(struct obs_ring *ring, uint8_t *out, size_t out_max, uint64_t *lines);
+/* Appends lines to the batches of their sinks while both have room; gives the lines taken. */
+uint64_t obs__ring_pop(struct obs_ring *ring, struct obs_batch *log, struct obs_batch *history);
+
+/* -- obs_history.c: files of the history. The log thread, or the one that starts it -- */
+bool obs__history_is_open(void);
+void obs__history_write(const uint8_t *lines, size_t len, uint64_t count);
+void obs__history_close(void);
 
 /* -- slot: what one thread has. FREE -> ACTIVE by its thread, ACTIVE -> ENDED (lines left) or FREE when the
  * thread ends, ENDED -> FREE when its lines are written -- */

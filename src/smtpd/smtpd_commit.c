@@ -116,8 +116,8 @@ static void log_end(struct smtpd_session *s)
         obs_count(MET_SMTPD_MESSAGES, 1);
         obs_count(MET_SMTPD_BYTES, tx->data.bytes);
     }
-    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->id, OBS_S("from", tx->sender), OBS_U("to", tx->rcpt_count),
-              OBS_U("size", tx->data.bytes), OBS_C("id", tx->id), OBS_E("result", err),
+    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->id, OBS_C("trace", tx->id), OBS_S("from", tx->sender),
+              OBS_U("to", tx->rcpt_count), OBS_U("size", tx->data.bytes), OBS_E("result", err),
               OBS_S("rip", smtpd__rip(s)));
 }
 

@@ -106,8 +106,6 @@ void smtpd__deliver_post(struct smtpd_session *s, unsigned sink)
 static struct smtp_reply rcpt_reply(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum ms_err err)
 {
     switch (err) {
-    case MS_OK:
-        return SMTPD_REPLY(250, "2.1.5", "Delivered");
     case MS_EQUOTA:
         return SMTPD_REPLY(452, "4.2.2",
                            "Mailbox full"); /* RFC 2033 4.2 leaves it to the sender how long to try */
@@ -131,7 +129,9 @@ void smtpd__deliver_reply(struct smtpd_session *s)
         if (!err)
             err = tx->rcpts[rcpt->same].result;
         is_unknown = err == MS_EUNKNOWN;
-        if (!is_unknown)
+        if (!err)
+            smtp_reply_emitf(out, 250, "2.1.5", "Delivered, id %s", tx->id);
+        else if (!is_unknown)
             smtp_reply_emit(out, rcpt_reply(s, rcpt, err));
     }
     net_write(s->stream, str_slice(out));

@@ -21,7 +21,7 @@ void smtpd__tx_end(struct smtpd_session *s)
         return;
     s->tx = NULL;
     if (tx->is_posted) /* whether it was taken the log of the partition knows, the client does not */
-        OBS_EVENT(OBS_SMTPD_UNKNOWN, s->id, OBS_C("id", tx->id), OBS_S("rip", smtpd__rip(s)));
+        OBS_EVENT(OBS_SMTPD_UNKNOWN, s->id, OBS_C("trace", tx->id), OBS_S("rip", smtpd__rip(s)));
     for (unsigned i = 0; i < tx->sink_count; i++)
         smtpd__sink_fini(&tx->sinks[i]);
     if (tx->parser) {

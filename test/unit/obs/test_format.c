@@ -79,14 +79,15 @@ static void test_order(void **state)
     struct str out;
 
     str_init(&out, 0);
+    obs_set_epoch(5);
     obs_event_format(&out, OBS_LOGFMT, 0, OBS_LOG_DROPPED, 0xabc, kv, 2);
     obs_event_format(&out, OBS_JSON, 0, OBS_LOG_DROPPED, 0xabc, kv, 2);
     obs_event_format(&out, OBS_LOGFMT, 0, OBS_LOG_DROPPED, 0, NULL, 0);
     assert_string_equal(
         str_cstr(&out),
-        "ts=1970-01-01T00:00:00.000000Z level=warning event=log.dropped session=abc b=\"x y\" a=2\n"
+        "ts=1970-01-01T00:00:00.000000Z level=warning event=log.dropped trace=5-abc b=\"x y\" a=2\n"
         "{\"ts\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"warning\",\"event\":\"log.dropped\","
-        "\"session\":\"abc\",\"b\":\"x y\",\"a\":2}\n"
+        "\"trace\":\"5-abc\",\"b\":\"x y\",\"a\":2}\n"
         "ts=1970-01-01T00:00:00.000000Z level=warning event=log.dropped\n");
     str_fini(&out);
 }

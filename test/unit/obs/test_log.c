@@ -41,7 +41,7 @@ static void tally_line(struct tally *t, struct slice line)
         t->told_lost += check_number(line, " lines=");
         return;
     }
-    session = check_number(line, " session=");
+    session = check_number(line, " trace=0-");
     n = check_number(line, " n=");
     assert_in_range(session, 1, THREADS);
     assert_true(n >= t->next[session]);
@@ -50,7 +50,7 @@ static void tally_line(struct tally *t, struct slice line)
     /* whole: begins and ends as it must, nothing else between */
     assert_true(slice_has_prefix(line, SLICE_LIT("ts=20")));
     assert_int_equal(slice_find(slice_sub(line, 1, SIZE_MAX), SLICE_LIT("ts=")), -1);
-    assert_int_equal(slice_find(line, SLICE_LIT("level=warning event=log.dropped session=")),
+    assert_int_equal(slice_find(line, SLICE_LIT("level=warning event=log.dropped trace=0-")),
                      strlen("ts=2026-11-22T18:40:00.123456Z "));
     assert_true(slice_find(line, SLICE_LIT(" text=\"some words\" n=")) > 0);
 }
@@ -262,7 +262,7 @@ static void test_levels(void **state)
     str_init(&text, 0);
     check_read_all(fd, &text);
     assert_true(
-        slice_has_suffix(str_slice(&text), SLICE_LIT("\"event\":\"log.dropped\",\"session\":\"5\"}\n")));
+        slice_has_suffix(str_slice(&text), SLICE_LIT("\"event\":\"log.dropped\",\"trace\":\"0-5\"}\n")));
     str_fini(&text);
     close(fd);
 }
