@@ -204,7 +204,7 @@ static void half_close(void **state)
     net_mem_eof(s.stream);
     for (unsigned i = 0; i < 9; i++)
         expect(&s, "*");
-    expect(&s, "250 2.1.5 Delivered");
+    expect(&s, "250 2.1.5 Delivered, id *");
     assert_true(session_wait_closed(&s));
     session_close(&s);
     assert_int_equal(site_inbox_count(&site, "alice@example.org"), 1);
@@ -226,7 +226,7 @@ static void partition_away(void **state)
     expect(&s, "451 4.3.0 *");
     expect(&s, "250 2.1.5 *");
     expect(&s, "354 *");
-    expect(&s, "250 2.1.5 Delivered");
+    expect(&s, "250 2.1.5 Delivered, id *");
     session_close(&s);
     partition_stop(site.partitions[0]); /* the queue's */
     session_open(&s, &site, "smtp", DISPATCH_TLS_NONE);
@@ -254,7 +254,7 @@ static void partition_goes(void **state)
     partition_stop(site.partitions[1]);
     feed(&s, ".\r\nNOOP\r\n");
     expect(&s, "451 4.3.0 *");
-    expect(&s, "250 2.1.5 Delivered");
+    expect(&s, "250 2.1.5 Delivered, id *");
     expect(&s, "250 2.0.0 *");
     session_close(&s);
     site_close(&site);
