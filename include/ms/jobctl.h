@@ -7,6 +7,7 @@
  *
  * In this version: pools with job_limit, channels with maxjobs, filesperjob, threaddepth and max_client_threads by the formula of
  * semantics 4.5 (single destination host), order by class then arrival, due times, holds; jobs linger JOBCTL_LINGER_MS.
+ * Held entries are not tracked at all (semantics 7); what the operator wants to go now goes ahead of all others.
  *
  * Threads:  control loop; job halves on worker loops.   Limits: JOBCTL_ENTRIES_MAX tracked at once.
  */
@@ -54,18 +55,26 @@ void jobctl_sched_add_pool(struct jobctl_sched *s, const char *name, uint64_t jo
 /* MS_ENOTFOUND: unknown pool. conf is borrowed for the scheduler's life. */
 MS_MUST_USE enum ms_err jobctl_sched_add_channel(struct jobctl_sched *s, const char *name, const struct channel_conf *conf,
                                                  uint32_t *index_out);
-/* New or changed entry (put), or finished (gone). MS_ELIMIT: not tracked, the overflow flag is set: rescan when there is room. */
+/* New or changed entry (put; a held one is dropped), or finished (gone). MS_ELIMIT: not tracked, the overflow flag is set: rescan when there is room. */
 MS_MUST_USE enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *e, uint64_t now_us);
 void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id);
 /* A job reported: its ticket is free; entry back to waiting (retry) or gone. */
 void jobctl_sched_done(struct jobctl_sched *s, uint32_t job, const struct queue_id *id, bool retry, uint64_t due_us);
+/* Reserves an entry for somebody else than a job, whether it is tracked or not (a held one is not): until given back no job
+ * gets it. MS_EBUSY: a job has it, or it is reserved already. */
+MS_MUST_USE enum ms_err jobctl_sched_take(struct jobctl_sched *s, const struct queue_id *id);
+void jobctl_sched_give_back(struct jobctl_sched *s, const struct queue_id *id, uint64_t now_us);
+/* Due now, once, ahead of all others. MS_ENOTFOUND: not tracked; MS_EBUSY: in work or reserved. */
+MS_MUST_USE enum ms_err jobctl_sched_run(struct jobctl_sched *s, const struct queue_id *id);
+bool jobctl_sched_is_assigned(const struct jobctl_sched *s, const struct queue_id *id);
 void jobctl_sched_job_opened(struct jobctl_sched *s, uint32_t job, uint64_t now_us);
 void jobctl_sched_job_closed(struct jobctl_sched *s, uint32_t job);
 /* One decision a call, until NONE or WAIT. */
 struct jobctl_decision jobctl_sched_next(struct jobctl_sched *s, uint64_t now_us);
 uint64_t jobctl_sched_count(const struct jobctl_sched *s);
 uint32_t jobctl_sched_jobs(const struct jobctl_sched *s, uint32_t channel);
-bool jobctl_sched_overflowed(const struct jobctl_sched *s);
+/* Entries were not tracked for lack of room since this was asked last. */
+bool jobctl_sched_overflowed(struct jobctl_sched *s);
 
 /* -- the running part */
 struct jobctl;
@@ -76,6 +85,15 @@ MS_MUST_USE enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, 
 /* No new assignments; on_idle when no entry is in work. */
 void jobctl_drain(struct jobctl *j, void (*on_idle)(void *owner), void *owner);
 void jobctl_destroy(struct jobctl **j);
+/* -- operator control (control thread)
+ * take   the entry is given to no job until jobctl_give_back; it need not be tracked, or exist. MS_EBUSY: in work right now,
+ *        or taken by somebody else.
+ * run    it is tried now: backoff is ignored once, and it goes ahead of all others. MS_EBUSY: in work right now, or taken;
+ *        MS_ENOTFOUND: gone, held, or of a channel that is not configured; MS_ELIMIT: too many entries waiting */
+MS_MUST_USE enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id);
+void jobctl_give_back(struct jobctl *j, const struct queue_id *id);
+MS_MUST_USE enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id);
+bool jobctl_is_active(const struct jobctl *j, const struct queue_id *id); /* a job has it */
 void jobctl_emit_status(struct jobctl *j, struct str *out);
 
 #endif

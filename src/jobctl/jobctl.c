@@ -36,23 +36,23 @@ static const struct jobctl_chan *chan_find(const struct jobctl *j, struct slice 
     return NULL;
 }
 
-static void put_entry(struct jobctl *j, const struct queue_entry *entry)
+/* MS_ENOTFOUND: nothing to do for it. */
+static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry)
 {
     const struct jobctl_chan *chan = chan_find(j, entry->channel);
     if (!chan) { /* a channel that was taken out of the configuration: its entries wait for its return */
         OBS_EVENT(OBS_JOBCTL_NO_CHANNEL, 0, OBS_S("channel", entry->channel));
-        return;
+        return MS_ENOTFOUND;
     }
     if (entry->pending == 0)
-        return;
+        return MS_ENOTFOUND;
     struct jobctl_entry e = {.id = entry->id,
                              .arrival_us = entry->arrival_us,
                              .due_us = entry->due_us,
                              .class_ = entry->class_,
                              .recipients = entry->pending,
                              .held = entry->held};
-    if (jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us()) == MS_ELIMIT)
-        j->scan_again = true;
+    return jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us());
 }
 
 static void on_ready(void *owner, const struct bus_msg *msg)
@@ -67,7 +67,7 @@ static void on_ready(void *owner, const struct bus_msg *msg)
     }
     enum ms_err err = queue_find(&snap, &id, &entry);
     if (err == MS_OK)
-        put_entry(j, &entry);
+        (void)put_entry(j, &entry); /* no room for it: the scheduler remembers that there was none */
     else if (err == MS_ENOTFOUND)
         jobctl_sched_gone(j->sched, &id);
     part_snap_end(&snap);
@@ -106,9 +106,17 @@ static void scan_slice(struct jobctl *j)
         }
         j->scan_begun = true;
         j->scan_after = entry.id;
-        put_entry(j, &entry);
+        (void)put_entry(j, &entry);
     }
     part_snap_end(&snap);
+}
+
+/* semantics 4.6: when enough has been delivered, entries there was no room for are looked for again. */
+static void look_for_missed(struct jobctl *j)
+{
+    if (!j->scanning && jobctl_sched_count(j->sched) < JOBCTL_ENTRIES_MAX / 2 &&
+        jobctl_sched_overflowed(j->sched))
+        j->scan_again = true;
 }
 
 static struct jobctl_lane *choose_lane(struct jobctl *j)
@@ -191,6 +199,7 @@ static void step(struct jobctl *j)
         report_idle(j);
         return;
     }
+    look_for_missed(j);
     if (j->scan_again && !j->scanning) {
         j->scan_again = j->scan_begun = false;
         j->scanning = true;
@@ -247,6 +256,38 @@ static void on_reply(void *owner, const struct bus_msg *msg)
         entry_ended(j, job, &id, msg->a[3] == CHANNEL_RETRY);
     }
     step_soon(j);
+}
+
+enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id)
+{
+    return jobctl_sched_take(j->sched, id);
+}
+
+void jobctl_give_back(struct jobctl *j, const struct queue_id *id)
+{
+    jobctl_sched_give_back(j->sched, id, clock_wall_us());
+    step_soon(j);
+}
+
+/* The note that the index changed may still be on its way: the entry is read here. */
+enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
+{
+    struct queue_entry entry;
+    struct part_snap snap;
+    MS_TRY(part_snap_begin(j->partition, &snap));
+    enum ms_err err = queue_find(&snap, id, &entry);
+    if (!err)
+        err = entry.held ? MS_ENOTFOUND : put_entry(j, &entry);
+    part_snap_end(&snap);
+    if (!err)
+        err = jobctl_sched_run(j->sched, id);
+    step_soon(j);
+    return err;
+}
+
+bool jobctl_is_active(const struct jobctl *j, const struct queue_id *id)
+{
+    return jobctl_sched_is_assigned(j->sched, id);
 }
 
 struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct partition *queue_partition,

@@ -2,7 +2,8 @@
  * jobctl_sched.c - the pure scheduler: events in, decisions out.
  *
  * An entry is delayed (in its channel's `delayed` heap by due time), ready (in the `ready` heap by class,
- * then arrival), assigned (in no heap), or idle (held). Every event changes one entry or one job;
+ * then arrival; those the operator wants to go now before all classes), assigned to a job or taken by the
+ * operator (in no heap). A held entry is not here. Every event changes one entry or one job;
  * jobctl_sched_next then finds the next thing to do:
  *
  *   1  due entries become ready
@@ -13,57 +14,7 @@
  *
  * Cost per event O(log n) in entries; channels and jobs are few and scanned.
  */
-#include "ms/jobctl.h"
-
-#include "ms/base/heap.h"
-#include "ms/base/map.h"
-
-enum entry_state { ENTRY_DELAYED, ENTRY_READY, ENTRY_ASSIGNED, ENTRY_HELD };
-
-struct sched_entry {
-    struct heap_node node;
-    struct jobctl_entry e;
-    uint32_t channel;
-    uint32_t job; /* ENTRY_ASSIGNED */
-    enum entry_state state;
-    bool finished; /* gone while assigned: dropped when the job reports */
-};
-
-enum job_state { JOB_FREE, JOB_OPENING, JOB_OPEN, JOB_CLOSING };
-
-struct sched_job {
-    enum job_state state;
-    uint32_t channel;
-    uint64_t in_work;
-    uint64_t idle_since_us;
-};
-
-struct sched_pool {
-    char name[CHANNEL_NAME_MAX + 1];
-    uint64_t limit;
-    uint64_t running;
-};
-
-struct sched_channel {
-    char name[CHANNEL_NAME_MAX + 1];
-    const struct channel_conf *conf;
-    struct sched_pool *pool;
-    struct heap ready, delayed;
-    uint64_t assigned;
-    uint64_t recipients; /* of ready and assigned entries */
-    uint32_t jobs;       /* opening and open */
-};
-
-struct jobctl_sched {
-    struct sched_pool pools[JOBCTL_POOLS_MAX];
-    unsigned pool_count;
-    struct sched_channel channels[JOBCTL_CHANNELS_MAX];
-    unsigned channel_count;
-    struct sched_job jobs[JOBCTL_JOBS_MAX];
-    uint32_t jobs_used; /* slots below this were used */
-    struct map entries;
-    bool overflow;
-};
+#include "jobctl_sched.h"
 
 struct jobctl_sched *jobctl_sched_create(void)
 {
@@ -124,105 +75,23 @@ enum ms_err jobctl_sched_add_channel(struct jobctl_sched *s, const char *name,
     return MS_OK;
 }
 
-static struct sched_entry *entry_find(struct jobctl_sched *s, const struct queue_id *id)
-{
-    return map_find(&s->entries, slice_make(id->b, sizeof id->b));
-}
-
-/* Takes a waiting entry out of its heap. */
-static void entry_unplace(struct jobctl_sched *s, struct sched_entry *e)
-{
-    struct sched_channel *c = &s->channels[e->channel];
-    if (e->state == ENTRY_DELAYED) {
-        heap_remove(&c->delayed, &e->node);
-    } else if (e->state == ENTRY_READY) {
-        heap_remove(&c->ready, &e->node);
-        c->recipients -= e->e.recipients;
-    }
-}
-
-/* Puts an entry that is in no heap where its times say. */
-static void entry_place(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
-{
-    struct sched_channel *c = &s->channels[e->channel];
-    if (e->e.held) {
-        e->state = ENTRY_HELD;
-    } else if (e->e.due_us > now_us) {
-        e->state = ENTRY_DELAYED;
-        e->node.key = e->e.due_us;
-        e->node.tie = e->e.arrival_us;
-        heap_insert(&c->delayed, &e->node);
-    } else {
-        /* semantics 4.7: effective priority, then enqueue time; a retry keeps its own. */
-        e->state = ENTRY_READY;
-        e->node.key = (uint64_t)e->e.class_ << 60 | (e->e.arrival_us & ~(UINT64_MAX << 60));
-        e->node.tie = e->e.due_us;
-        heap_insert(&c->ready, &e->node);
-        c->recipients += e->e.recipients;
-    }
-}
-
-static void entry_free(struct jobctl_sched *s, struct sched_entry *e)
-{
-    map_remove(&s->entries, slice_make(e->e.id.b, sizeof e->e.id.b));
-    ms_free(e);
-}
-
-enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *e,
-                             uint64_t now_us)
-{
-    struct sched_entry *old = entry_find(s, &e->id);
-    MS_ASSERT(channel < s->channel_count);
-    if (old && old->state == ENTRY_ASSIGNED) {
-        old->e.held = e->held; /* its job is at it; the rest is read again when the job reports */
-        return MS_OK;
-    }
-    if (old) {
-        entry_unplace(s, old);
-    } else {
-        if (s->entries.count >= JOBCTL_ENTRIES_MAX) {
-            s->overflow = true;
-            return MS_ELIMIT;
-        }
-        old = ms_new(struct sched_entry);
-        old->node.index = HEAP_NOT_IN;
-        map_put(&s->entries, slice_make(e->id.b, sizeof e->id.b), old);
-    }
-    old->e = *e;
-    old->channel = channel;
-    entry_place(s, old, now_us);
-    return MS_OK;
-}
-
-void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id)
-{
-    struct sched_entry *e = entry_find(s, id);
-    if (!e)
-        return;
-    if (e->state == ENTRY_ASSIGNED) {
-        e->finished = true;
-        return;
-    }
-    entry_unplace(s, e);
-    entry_free(s, e);
-}
-
 void jobctl_sched_done(struct jobctl_sched *s, uint32_t job, const struct queue_id *id, bool retry,
                        uint64_t due_us)
 {
-    struct sched_entry *e = entry_find(s, id);
+    struct sched_entry *e = jobctl__entry_find(s, id);
     struct sched_job *j = &s->jobs[job];
     MS_ASSERT(e && e->state == ENTRY_ASSIGNED && e->job == job && j->in_work > 0);
     struct sched_channel *c = &s->channels[e->channel];
     j->in_work--;
     c->assigned--;
     c->recipients -= e->e.recipients;
-    if (!retry || e->finished) {
-        entry_free(s, e);
+    if (!retry || e->dropped) {
+        jobctl__entry_free(s, e);
         return;
     }
     e->e.due_us = due_us;
-    entry_place(s, e, 0); /* whether it is due is looked at by the next decision, which knows the time */
+    jobctl__entry_place(s, e,
+                        0); /* whether it is due is looked at by the next decision, which knows the time */
 }
 
 void jobctl_sched_job_opened(struct jobctl_sched *s, uint32_t job, uint64_t now_us)
@@ -275,7 +144,7 @@ static void settle_due(struct jobctl_sched *s, uint64_t now_us)
         while ((node = heap_min(&c->delayed)) && node->key <= now_us) {
             struct sched_entry *e = MS_CONTAINER_OF(node, struct sched_entry, node);
             heap_remove(&c->delayed, node);
-            entry_place(s, e, now_us);
+            jobctl__entry_place(s, e, now_us);
         }
     }
 }
@@ -304,6 +173,7 @@ static bool try_assign(struct jobctl_sched *s, uint32_t channel, struct jobctl_d
         return false;
     struct sched_entry *e = MS_CONTAINER_OF(heap_pop(&c->ready), struct sched_entry, node);
     e->state = ENTRY_ASSIGNED;
+    e->first = false;
     e->job = job;
     c->assigned++;
     s->jobs[job].in_work++;
@@ -413,7 +283,9 @@ uint32_t jobctl_sched_jobs(const struct jobctl_sched *s, uint32_t channel)
     return s->channels[channel].jobs;
 }
 
-bool jobctl_sched_overflowed(const struct jobctl_sched *s)
+bool jobctl_sched_overflowed(struct jobctl_sched *s)
 {
-    return s->overflow;
+    bool overflow = s->overflow;
+    s->overflow = false;
+    return overflow;
 }

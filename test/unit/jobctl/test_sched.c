@@ -181,6 +181,131 @@ static void test_retry_and_linger(void **state)
     jobctl_sched_destroy(&s);
 }
 
+/* Opens jobs; the next entry that is assigned, 0: none. */
+static uint64_t next_assigned(struct jobctl_sched *s, uint64_t now, uint32_t *job_out)
+{
+    for (;;) {
+        struct jobctl_decision d = jobctl_sched_next(s, now);
+        if (d.act == JOBCTL_ACT_WAIT)
+            return 0;
+        if (d.act == JOBCTL_ACT_OPEN_JOB) {
+            jobctl_sched_job_opened(s, d.job, now);
+        } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
+            jobctl_sched_job_closed(s, d.job);
+        } else {
+            *job_out = d.job;
+            return ms_get_be64(d.id.b + 8);
+        }
+    }
+}
+
+static struct jobctl_sched *one_at_a_time(struct channel_conf *conf, uint32_t *chan_out)
+{
+    struct jobctl_sched *s = jobctl_sched_create();
+    *conf = channel(1, 0, 1000000, 1);
+    jobctl_sched_add_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_add_channel(s, "c", conf, chan_out), MS_OK);
+    return s;
+}
+
+/* semantics 7: what the operator wants to go goes at once, ahead of all others; only this once. */
+static void test_run(void **state)
+{
+    static const uint64_t order[] = {4, 3, 1, 2};
+    struct channel_conf conf;
+    uint32_t chan, job = 0;
+    struct jobctl_sched *s = one_at_a_time(&conf, &chan);
+    struct queue_id id = id_of(4), none = id_of(99);
+    put(s, chan, 1, QUEUE_URGENT, 10, 0);
+    put(s, chan, 2, QUEUE_NORMAL, 20, 0);
+    put(s, chan, 3, QUEUE_NORMAL, 30, 0);
+    put(s, chan, 4, QUEUE_THIRDCLASS, 5, 900000000); /* backs off for long */
+    assert_int_equal(jobctl_sched_run(s, &none), MS_ENOTFOUND);
+    assert_int_equal(jobctl_sched_run(s, &id), MS_OK);
+    id = id_of(3);
+    assert_int_equal(jobctl_sched_run(s, &id), MS_OK);
+    put(s, chan, 4, QUEUE_THIRDCLASS, 5, 900000000); /* a late note of the queue does not undo it */
+    for (size_t i = 0; i < MS_ARRAY_LEN(order); i++) {
+        assert_int_equal(next_assigned(s, 1000, &job), order[i]);
+        id = id_of(order[i]);
+        assert_true(jobctl_sched_is_assigned(s, &id));
+        assert_int_equal(jobctl_sched_run(s, &id), MS_EBUSY);
+        jobctl_sched_done(s, job, &id, order[i] == 4, 800000000);
+        assert_false(jobctl_sched_is_assigned(s, &id));
+    }
+    assert_int_equal(next_assigned(s, 1000, &job), 0); /* 4 waits for its new time like any other */
+    assert_int_equal(next_assigned(s, 800000000, &job), 4);
+    jobctl_sched_destroy(&s);
+}
+
+static void test_take(void **state)
+{
+    struct channel_conf conf;
+    uint32_t chan, job = 0;
+    struct jobctl_sched *s = one_at_a_time(&conf, &chan);
+    struct queue_id one = id_of(1), two = id_of(2), held = id_of(3);
+    put(s, chan, 1, QUEUE_NORMAL, 10, 0);
+    put(s, chan, 2, QUEUE_NORMAL, 20, 5000000);
+    assert_int_equal(jobctl_sched_take(s, &one), MS_OK);
+    assert_int_equal(jobctl_sched_take(s, &one), MS_EBUSY);
+    assert_int_equal(jobctl_sched_run(s, &one), MS_EBUSY);
+    assert_int_equal(jobctl_sched_take(s, &two), MS_OK);
+    assert_int_equal(next_assigned(s, 6000000, &job), 0);
+    jobctl_sched_give_back(s, &two, 1000); /* waits for its time again */
+    assert_int_equal(next_assigned(s, 1000, &job), 0);
+    assert_int_equal(next_assigned(s, 6000000, &job), 2);
+    assert_int_equal(jobctl_sched_take(s, &two), MS_EBUSY); /* a job has it */
+    jobctl_sched_done(s, job, &two, false, 0);
+    jobctl_sched_give_back(s, &one, 6000000);
+    assert_int_equal(next_assigned(s, 6000000, &job), 1);
+    jobctl_sched_done(s, job, &one, true, 0);
+    /* Gone, or held, while it was taken. */
+    assert_int_equal(jobctl_sched_take(s, &one), MS_OK);
+    jobctl_sched_gone(s, &one);
+    jobctl_sched_give_back(s, &one, 6000000);
+    assert_int_equal(jobctl_sched_count(s), 0);
+    /* One that is not there: held ones are reserved as well. */
+    assert_int_equal(jobctl_sched_take(s, &held), MS_OK);
+    put(s, chan, 3, QUEUE_URGENT, 1, 0); /* released meanwhile */
+    assert_int_equal(next_assigned(s, 6000000, &job), 0);
+    jobctl_sched_give_back(s, &held, 6000000);
+    assert_int_equal(next_assigned(s, 6000000, &job), 3);
+    jobctl_sched_done(s, job, &held, false, 0);
+    assert_int_equal(jobctl_sched_take(s, &held), MS_OK);
+    jobctl_sched_give_back(s, &held, 6000000);
+    assert_int_equal(jobctl_sched_count(s), 0);
+    jobctl_sched_destroy(&s);
+}
+
+/* Held entries are not tracked, wherever they were when the hold came. */
+static void test_hold(void **state)
+{
+    struct channel_conf conf;
+    uint32_t chan, job = 0;
+    struct jobctl_sched *s = one_at_a_time(&conf, &chan);
+    for (uint64_t due = 0; due < 20000000; due += 10000000) {
+        struct jobctl_entry e = {
+            .id = id_of(1), .due_us = due, .class_ = QUEUE_NORMAL, .recipients = 1, .held = true};
+        put(s, chan, 1, QUEUE_NORMAL, 1, due);
+        assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
+        assert_int_equal(jobctl_sched_count(s), 0);
+        assert_int_equal(jobctl_sched_run(s, &e.id), MS_ENOTFOUND);
+        put(s, chan, 1, QUEUE_NORMAL, 1, due); /* released */
+        assert_int_equal(next_assigned(s, 30000000, &job), 1);
+        assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
+        jobctl_sched_done(s, job, &e.id, true, 0);
+        assert_int_equal(jobctl_sched_count(s), 0);
+        put(s, chan, 1, QUEUE_NORMAL, 1, due);
+        assert_int_equal(next_assigned(s, 30000000, &job), 1);
+        assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
+        put(s, chan, 1, QUEUE_NORMAL, 1, due); /* held and released while a job had it */
+        jobctl_sched_done(s, job, &e.id, true, 0);
+        assert_int_equal(next_assigned(s, 30000000, &job), 1);
+        jobctl_sched_done(s, job, &e.id, false, 0);
+    }
+    jobctl_sched_destroy(&s);
+}
+
 /* Random events: never more jobs than the caps, nothing assigned twice, nothing left over, nothing starves.
  */
 struct work {
@@ -255,7 +380,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples), cmocka_unit_test(test_shared_pool),
         cmocka_unit_test(test_order),    cmocka_unit_test(test_retry_and_linger),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_run),      cmocka_unit_test(test_take),
+        cmocka_unit_test(test_hold),     cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
