@@ -2,6 +2,7 @@
  * smtp_param_parse.c - ESMTP parameters of MAIL and RCPT (RFC 5321 4.1.2), and xtext (RFC 3461 4).
  * The table below is the only place that knows a keyword.
  */
+#include "ms/base/codec.h"
 #include "smtp_priv.h"
 
 /* value: points into the line; has_value is false when no "=" was given */
@@ -55,7 +56,7 @@ void smtp_xtext_emit(struct str *out, struct slice in)
     }
 }
 
-/* Decodes to the arena. The decoded form must be free of control bytes: it goes into reports and logs. */
+/* Decodes to the arena. The decoded form must be printable ASCII: it goes into reports and logs. */
 static enum ms_err param_xtext(struct slice value, const struct smtp_parse_opts *opts, struct smtp_cmd *cmd,
                                struct slice *out)
 {
@@ -167,6 +168,23 @@ static enum ms_err param_notify(struct slice value, const struct smtp_parse_opts
     return MS_OK;
 }
 
+/* RFC 6533 3: behind the type utf-8 the address may stand as it is in a transaction that is SMTPUTF8. */
+static enum ms_err param_unitext(struct slice value, const struct smtp_parse_opts *opts, struct smtp_cmd *cmd,
+                                 struct slice *out)
+{
+    if (!utf8_is_valid(value))
+        return smtp__fail(cmd, SMTP_FAULT_PARAM_VALUE);
+    return smtp__dup(opts->arena, value, out) ? smtp__fail(cmd, SMTP_FAULT_MEMORY) : MS_OK;
+}
+
+static bool param_has_high(struct slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] >= 0x80)
+            return true;
+    return false;
+}
+
 /* RFC 3461 4.2: addr-type ";" xtext */
 static enum ms_err param_orcpt(struct slice value, const struct smtp_parse_opts *opts, struct smtp_cmd *cmd)
 {
@@ -179,6 +197,8 @@ static enum ms_err param_orcpt(struct slice value, const struct smtp_parse_opts 
             return smtp__fail(cmd, SMTP_FAULT_PARAM_VALUE);
     if (smtp__dup(opts->arena, type, &cmd->rcpt.orcpt_type))
         return smtp__fail(cmd, SMTP_FAULT_MEMORY);
+    if (param_has_high(value) && slice_ieq_cstr(type, "utf-8"))
+        return param_unitext(value, opts, cmd, &cmd->rcpt.orcpt);
     return param_xtext(value, opts, cmd, &cmd->rcpt.orcpt);
 }
 
@@ -212,8 +232,8 @@ static const struct smtp_param_row {
 };
 
 /* RFC 5321 4.1.2: esmtp-keyword ["=" esmtp-value]; bytes above 0x7f in values only with SMTPUTF8 (RFC
- * 6531 3.3), which no parameter known here needs. */
-static bool param_split(struct slice word, struct smtp_param *param)
+ * 6531 3.3): ORCPT may have them. */
+static bool param_split(struct slice word, bool utf8, struct smtp_param *param)
 {
     struct slice rest = word;
 
@@ -229,7 +249,7 @@ static bool param_split(struct slice word, struct smtp_param *param)
     }
     for (size_t i = 0; i < param->value.len; i++) {
         uint8_t c = param->value.ptr[i];
-        if (c <= ' ' || c > '~' || c == '=')
+        if (c <= ' ' || c == 0x7f || (c > 0x7f && !utf8) || c == '=')
             return false;
     }
     return param->key.len > 0 && (!param->has_value || param->value.len > 0);
@@ -276,7 +296,7 @@ enum ms_err smtp__params_parse(struct slice rest, enum smtp_verb verb, const str
             continue; /* several blanks are harmless */
         if (++count > SMTP_PARAMS_MAX)
             return smtp__fail(cmd, SMTP_FAULT_PARAM_MANY);
-        if (!param_split(word, &param))
+        if (!param_split(word, verb == SMTP_VERB_RCPT && opts->utf8, &param))
             return smtp__fail(cmd, SMTP_FAULT_PARAM_SYNTAX);
         MS_TRY(param_apply(&param, verb, opts, cmd));
     }

@@ -3,8 +3,6 @@
  */
 #include "smtpd_priv.h"
 
-#include <stdio.h>
-
 #define IN_ANY     (SMTPD_IN(GREET) | IN_SESSION)
 #define IN_SESSION (SMTPD_IN(READY) | SMTPD_IN(MAIL) | SMTPD_IN(RCPT))
 
@@ -22,9 +20,12 @@ bool smtpd__auth_is_offered(const struct smtpd_session *s)
            (net_tls_is_on(s->stream) || s->worker->env->allow_plaintext_auth);
 }
 
+/* LMTP has no DSN: who speaks it to us makes the reports (RFC 2033 4.2 tells it all it needs). */
 unsigned smtpd__params(const struct smtpd_session *s)
 {
-    unsigned params = SMTP_PARAM_SIZE | SMTP_PARAM_BODY;
+    unsigned params = SMTP_PARAM_SIZE | SMTP_PARAM_BODY | SMTP_PARAM_SMTPUTF8;
+    if (!smtpd__is_lmtp(s))
+        params |= SMTP_PARAM_DSN;
     return s->worker->kind == SMTPD_SUBMISSION ? params | SMTP_PARAM_AUTH : params;
 }
 
@@ -48,22 +49,19 @@ static void helo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
     struct str *out = &s->worker->out;
-    char size[32];
     hello_keep(s, cmd, true);
-    int n = snprintf(size, sizeof size, "SIZE %llu", (unsigned long long)s->conf->message_size_max);
     str_reset(out);
     smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->worker->env->hostname));
-    smtp_reply_emit_line(out, 250, false, NULL, slice_make(size, (size_t)n));
-    smtp_reply_emit_line(out, 250, false, NULL, SLICE_LIT("8BITMIME"));
-    smtp_reply_emit_line(out, 250, false, NULL, SLICE_LIT("PIPELINING"));
+    str_addf(out, "250-SIZE %llu\r\n", (unsigned long long)s->conf->message_size_max);
+    str_add_cstr(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    if (!smtpd__is_lmtp(s))
+        str_add_cstr(out, "250-DSN\r\n");
+    str_addf(out, "250-LIMITS RCPTMAX=%llu\r\n", (unsigned long long)s->conf->recipients_max); /* RFC 9422 */
     if (smtpd__tls_is_offered(s))
-        smtp_reply_emit_line(out, 250, false, NULL, SLICE_LIT("STARTTLS"));
-    if (smtpd__auth_is_offered(s)) {
-        str_add_cstr(out, "250-AUTH ");
-        str_add_cstr(out, sasl_mech_names());
-        str_add_cstr(out, "\r\n");
-    }
-    smtp_reply_emit_line(out, 250, true, NULL, SLICE_LIT("ENHANCEDSTATUSCODES"));
+        str_add_cstr(out, "250-STARTTLS\r\n");
+    if (smtpd__auth_is_offered(s))
+        str_addf(out, "250-AUTH %s\r\n", sasl_mech_names());
+    str_add_cstr(out, "250 ENHANCEDSTATUSCODES\r\n");
     net_write(s->stream, str_slice(out));
 }
 
@@ -240,7 +238,8 @@ static struct smtp_reply out_of_order(const struct smtpd_session *s)
 void smtpd__line(struct smtpd_session *s, struct slice line)
 {
     struct smtpd_worker *w = s->worker;
-    struct smtp_parse_opts opts = {.arena = &w->cmd_arena, .params = smtpd__params(s)};
+    struct smtp_parse_opts opts = {
+        .arena = &w->cmd_arena, .params = smtpd__params(s), .utf8 = s->tx && s->tx->smtputf8};
     struct smtp_reply reply = SMTPD_GO_ON;
     struct smtp_cmd cmd;
     struct slice args;

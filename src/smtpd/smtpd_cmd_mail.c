@@ -44,6 +44,10 @@ void smtpd__mail_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     struct smtpd_tx *tx = smtpd__tx_create(s, from->address);
     struct account_entry entry;
     tx->body_type = cmd->mail.body;
+    tx->smtputf8 = cmd->mail.params & SMTP_PARAM_SMTPUTF8;
+    tx->ret = cmd->mail.ret;
+    if (cmd->mail.envid.len > 0)
+        tx->envid = arena_dup(&tx->arena, cmd->mail.envid);
     if (s->worker->kind != SMTPD_SUBMISSION || from->is_null) {
         smtpd_enter(s, SMTPD_ST_MAIL);
         smtpd__reply(s, smtp_reply_for_err(MS_OK, SMTP_AT_MAIL));

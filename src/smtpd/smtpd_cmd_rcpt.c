@@ -58,6 +58,7 @@ void smtpd__rcpt_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     MS_ASSERT(address.len <= QUEUE_ADDRESS_MAX); /* the parser's bounds are narrower */
     memcpy(s->tx->asked, address.ptr, address.len);
     s->tx->asked[address.len] = '\0';
+    smtpd__rcpt_keep_dsn(s->tx, cmd);
     enum ms_err err = route_recipient(s->worker->mine->route, address, result, on_route, s, &s->wait_request);
     if (err == MS_OK) {
         routed(s, result);

@@ -10,8 +10,6 @@
  */
 #include "smtpd_priv.h"
 
-#include <stdio.h>
-
 #include "ms/base/clock.h"
 #include "smtpd_trace.h"
 
@@ -143,20 +141,6 @@ static void write_run(struct smtpd_session *s, struct slice run)
 
 /* -- begin */
 
-static void make_id(struct smtpd_session *s)
-{
-    struct smtpd_tx *tx = s->tx;
-    if (smtpd__is_lmtp(s)) {
-        /* Session numbers begin again at each start; the epoch never repeats. */
-        uint64_t epoch = partition_epoch(part_client_partition(s->worker->mine->queue_client));
-        snprintf(tx->id, sizeof tx->id, "%llx-%llx.%x", (unsigned long long)epoch, (unsigned long long)s->id,
-                 s->tx_number);
-        return;
-    }
-    tx->queue_id = route_next_id(s->worker->mine->route);
-    queue_id_emit(&tx->queue_id, tx->id);
-}
-
 static struct slice only_recipient(const struct smtpd_session *s)
 {
     const struct smtpd_tx *tx = s->tx;
@@ -176,6 +160,7 @@ static void write_trace(struct smtpd_session *s)
                                 .id = slice_cstr(s->tx->id),
                                 .for_path = only_recipient(s),
                                 .is_lmtp = smtpd__is_lmtp(s),
+                                .is_utf8 = s->tx->smtputf8,
                                 .is_extended = s->is_esmtp,
                                 .is_authenticated = s->account != NULL,
                                 .wall_us = clock_wall_us()};
@@ -207,7 +192,6 @@ void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
         if (!sink_is_used(s, i))
             smtpd__sink_end(&tx->sinks[i], MS_OK);
     }
-    make_id(s);
     smtp_data_init(&tx->data, 0);
     write_trace(s);
     smtpd_enter(s, SMTPD_ST_DATA);

@@ -33,7 +33,7 @@ void smtpd__enqueue_post(struct smtpd_session *s)
                                     .trace = slice_cstr(tx->id),
                                     .class_ = tx->class_,
                                     .body_type = (uint8_t)tx->body_type,
-                                    .id_of_first = &tx->queue_id};
+                                    .smtputf8 = tx->smtputf8};
     enum ms_err err = route_enqueue(s->worker->mine->route, &mail, &id, on_durable, sink, &sink->request);
     if (err == MS_EFULL) {
         sink->state = SMTPD_SINK_ROOM;
@@ -59,5 +59,5 @@ void smtpd__enqueue_reply(struct smtpd_session *s)
     if (err)
         smtpd__reply(s, smtpd__end_reply(s, err));
     else
-        smtpd__replyf(s, 250, "2.0.0", "Accepted %s", s->tx->id);
+        smtpd__replyf(s, 250, "2.0.0", "Accepted, id %s", s->tx->id);
 }

@@ -17,7 +17,7 @@
 
 #define SMTPD_INBOXES   4096  /* slots of the cache; a power of two */
 #define SMTPD_TRACE_MAX 16384 /* room for our own header fields in a body */
-#define SMTPD_ID_MAX    QUEUE_ID_TEXT_MAX
+#define SMTPD_ID_MAX    QUEUE_TRACE_MAX
 #define SMTPD_TX_BYTES                                                                                       \
     ((size_t)8 << 20) /* accepted recipients: bounded by path length and recipients_max                      \
                        */
@@ -83,6 +83,12 @@ struct smtpd_worker {
     struct route_result route;
 };
 
+/* RFC 3461, of one recipient. */
+struct smtpd_dsn {
+    struct slice orcpt; /* "type;address", xtext undone; empty: not given */
+    uint8_t notify;     /* SMTP_NOTIFY_*; 0: not given */
+};
+
 /* One accepted LMTP recipient. */
 struct smtpd_rcpt {
     uint64_t account;
@@ -117,23 +123,28 @@ struct smtpd_sink {
 };
 
 struct smtpd_tx {
+    char id[SMTPD_ID_MAX]; /* EPOCH-SESSION.N: in the Received field, the answer and every log line */
     struct arena arena;
     struct slice sender;
     enum smtp_body body_type;
+    enum smtp_ret ret;  /* RFC 3461 4.3 */
+    struct slice envid; /* RFC 3461 4.4, xtext undone; empty: not given */
+    bool smtputf8;      /* RFC 6531 3.4 */
     /* Recipients: route_result and original text (SMTP), or smtpd_rcpt (LMTP). */
     struct route_result *routes;
     struct slice *originals;
+    struct smtpd_dsn *dsns; /* LMTP: none, it is not offered there */
     struct smtpd_rcpt *rcpts;
     size_t rcpt_count, rcpt_cap;
     /* What RCPT is looking up: not in the arena, where only accepted recipients may take room. */
     char asked[QUEUE_ADDRESS_MAX + 1];
+    struct smtpd_dsn asked_dsn; /* its text is in asked_orcpt */
+    char asked_orcpt[SMTP_ORCPT_MAX];
     char asked_login[ACCOUNT_LOGIN_MAX + 1];
     struct smtpd_rcpt pending;
     struct smtpd_sink *sinks; /* grows only before DATA */
     unsigned sink_count;
     /* From DATA on */
-    char id[SMTPD_ID_MAX];
-    struct queue_id queue_id;
     struct smtp_data data;
     struct smtpd_header header;
     bool has_begun; /* it is known whether the message has a header */
@@ -239,6 +250,9 @@ void smtpd__rcpt_done(struct smtpd_session *s, enum ms_err err);
 struct smtp_reply smtpd__data_check(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 size_t smtpd__data_input(struct smtpd_session *s, struct slice in);
+
+/* Keeps NOTIFY and ORCPT of the recipient that is asked for. */
+void smtpd__rcpt_keep_dsn(struct smtpd_tx *tx, const struct smtp_cmd *cmd);
 
 /* smtpd_inbox.c: the LMTP half of RCPT */
 void smtpd__inbox_find(struct smtpd_session *s, const struct route_result *route);

@@ -9,14 +9,16 @@
 
 const char *smtpd_trace_with(const struct smtpd_trace *t)
 {
-    /* RFC 3848: S behind TLS, A behind AUTH; [TLS][AUTH] */
-    static const char *const esmtp[2][2] = {{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}};
-    static const char *const lmtp[2][2] = {{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}};
+    /* RFC 3848: S behind TLS, A behind AUTH; [UTF8][TLS][AUTH] */
+    static const char *const esmtp[2][2][2] = {{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+                                               {{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}}};
+    static const char *const lmtp[2][2][2] = {{{"LMTP", "LMTPA"}, {"LMTPS", "LMTPSA"}},
+                                              {{"UTF8LMTP", "UTF8LMTPA"}, {"UTF8LMTPS", "UTF8LMTPSA"}}};
     bool tls = t->tls_version[0] != '\0';
     if (t->is_lmtp)
-        return lmtp[tls][t->is_authenticated];
+        return lmtp[t->is_utf8][tls][t->is_authenticated];
     /* A client that said HELO can have neither: both need EHLO. */
-    return t->is_extended ? esmtp[tls][t->is_authenticated] : "SMTP";
+    return t->is_extended ? esmtp[t->is_utf8][tls][t->is_authenticated] : "SMTP";
 }
 
 void smtpd_trace_emit(struct str *out, const struct smtpd_trace *t)

@@ -15,12 +15,13 @@ struct smtpd_trace {
     struct slice id;
     struct slice for_path; /* empty: none, or more than one recipient */
     bool is_lmtp;
+    bool is_utf8;     /* the transaction is SMTPUTF8 */
     bool is_extended; /* EHLO, not HELO */
     bool is_authenticated;
     uint64_t wall_us;
 };
 
-/* "ESMTPSA" and its kin: RFC 3848. */
+/* "ESMTPSA" and its kin: RFC 3848, RFC 6531 4.3. */
 const char *smtpd_trace_with(const struct smtpd_trace *t);
 void smtpd_trace_emit(struct str *out, const struct smtpd_trace *t);
 

@@ -3,6 +3,16 @@
  */
 #include "smtpd_priv.h"
 
+#include <stdio.h>
+
+/* The one id of a message. Session numbers begin again at each start; the epoch never repeats. */
+static void make_id(struct smtpd_session *s)
+{
+    uint64_t epoch = partition_epoch(part_client_partition(s->worker->mine->queue_client));
+    snprintf(s->tx->id, sizeof s->tx->id, "%llx-%llx.%u", (unsigned long long)epoch,
+             (unsigned long long)s->id, ++s->tx_number);
+}
+
 struct smtpd_tx *smtpd__tx_create(struct smtpd_session *s, struct slice sender)
 {
     struct smtpd_tx *tx = ms_new(struct smtpd_tx);
@@ -10,7 +20,7 @@ struct smtpd_tx *smtpd__tx_create(struct smtpd_session *s, struct slice sender)
     arena_init(&tx->arena, SMTPD_TX_BYTES);
     tx->sender = arena_dup(&tx->arena, sender);
     s->tx = tx;
-    s->tx_number++;
+    make_id(s);
     return tx;
 }
 
@@ -33,6 +43,7 @@ void smtpd__tx_end(struct smtpd_session *s)
     ms_free(tx->routes);
     ms_free(tx->originals);
     ms_free(tx->rcpts);
+    ms_free(tx->dsns);
     arena_fini(&tx->arena);
     ms_free(tx);
 }
@@ -42,14 +53,31 @@ static size_t grown(size_t cap)
     return cap ? cap * 2 : 1;
 }
 
+void smtpd__rcpt_keep_dsn(struct smtpd_tx *tx, const struct smtp_cmd *cmd)
+{
+    struct slice type = cmd->rcpt.orcpt_type, address = cmd->rcpt.orcpt;
+    tx->asked_dsn = (struct smtpd_dsn){.notify = (uint8_t)cmd->rcpt.notify};
+    if (type.len == 0)
+        return;
+    MS_ASSERT(type.len + 1 + address.len <= sizeof tx->asked_orcpt); /* the parser's bound */
+    memcpy(tx->asked_orcpt, type.ptr, type.len);
+    tx->asked_orcpt[type.len] = ';';
+    memcpy(tx->asked_orcpt + type.len + 1, address.ptr, address.len);
+    tx->asked_dsn.orcpt = slice_make(tx->asked_orcpt, type.len + 1 + address.len);
+}
+
 void smtpd__tx_add_route(struct smtpd_tx *tx, const struct route_result *route)
 {
     if (tx->rcpt_count == tx->rcpt_cap) {
         tx->rcpt_cap = grown(tx->rcpt_cap);
         tx->routes = ms_realloc_array(tx->routes, tx->rcpt_cap, sizeof *tx->routes);
         tx->originals = ms_realloc_array(tx->originals, tx->rcpt_cap, sizeof *tx->originals);
+        tx->dsns = ms_realloc_array(tx->dsns, tx->rcpt_cap, sizeof *tx->dsns);
     }
     tx->routes[tx->rcpt_count] = *route;
+    tx->dsns[tx->rcpt_count] = tx->asked_dsn;
+    if (tx->asked_dsn.orcpt.len > 0)
+        tx->dsns[tx->rcpt_count].orcpt = arena_dup(&tx->arena, tx->asked_dsn.orcpt);
     tx->originals[tx->rcpt_count++] = arena_dup(&tx->arena, slice_cstr(tx->asked));
 }
 

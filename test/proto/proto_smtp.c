@@ -11,6 +11,7 @@
  *   C: LINE        the client sends LINE CRLF
  *   C<< BYTES      ... these bytes; \r \n \t \0 \\ \xHH, and \R<count>{text} repeats
  *   S: PATTERN     the next reply line; * matches anything
+ *   M: PATTERN     the next reply, all its lines, a blank between them
  *   W: MS          time passes
  *   E:             the session ends, nothing more comes
  *   Q:             nothing more came up to here
@@ -140,6 +141,22 @@ static void expect_line(struct play *p, const char *pattern)
         play_fail(p, "wrong reply", line);
 }
 
+/* Lines with "-" behind the code and the one without (RFC 5321 4.2.1). */
+static void expect_reply(struct play *p, const char *pattern)
+{
+    struct slice line;
+    bool more = true;
+    str_reset(&p->text);
+    while (more) {
+        if (!session_line(&p->s, &line))
+            play_fail(p, p->s.sink.closed ? "closed instead of a reply" : "no reply", slice_cstr(pattern));
+        str_addf(&p->text, "%s" SLICE_FMT, p->text.len ? " " : "", SLICE_ARG(line));
+        more = line.len > 3 && line.ptr[3] == '-';
+    }
+    if (!glob_matches(pattern, str_slice(&p->text)))
+        play_fail(p, "wrong reply", str_slice(&p->text));
+}
+
 static void expect_nothing(struct play *p)
 {
     if (p->s.seen != p->s.sink.output.len)
@@ -210,6 +227,8 @@ static void play_line(struct play *p, char *line)
         send(p, rest, !raw);
     } else if (strcmp(line, "S") == 0) {
         expect_line(p, rest);
+    } else if (strcmp(line, "M") == 0) {
+        expect_reply(p, rest);
     } else if (strcmp(line, "W") == 0) {
         loop_advance(p->site.loop, strtoul(rest, NULL, 10));
     } else if (strcmp(line, "E") == 0) {

@@ -18,6 +18,17 @@ static void expect(struct site_session *s, const char *pattern)
         fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
 }
 
+/* All lines of a reply. */
+static void expect_reply(struct site_session *s, const char *pattern)
+{
+    struct slice line;
+    do {
+        assert_true(session_line(s, &line));
+        if (!glob_matches(pattern, line))
+            fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
+    } while (line.len > 3 && line.ptr[3] == '-');
+}
+
 static void feed(struct site_session *s, const char *text)
 {
     session_feed(s, slice_cstr(text), false);
@@ -27,8 +38,7 @@ static void hello(struct site_session *s, bool lmtp)
 {
     expect(s, "220 *");
     feed(s, lmtp ? "LHLO c\r\n" : "EHLO c\r\n");
-    for (unsigned i = 0; i < 5; i++)
-        expect(s, "250*");
+    expect_reply(s, "250*");
 }
 
 /* -- smuggling (RFC 5321 2.3.8, 4.1.1.4): each stands where an end of the data might be seen by somebody */
@@ -202,8 +212,8 @@ static void half_close(void **state)
     net_mem_feed(s.stream,
                  slice_cstr("LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nx\r\n.\r\n"));
     net_mem_eof(s.stream);
-    for (unsigned i = 0; i < 9; i++)
-        expect(&s, "*");
+    for (unsigned i = 0; i < 5; i++)
+        expect_reply(&s, "*");
     expect(&s, "250 2.1.5 Delivered, id *");
     assert_true(session_wait_closed(&s));
     session_close(&s);

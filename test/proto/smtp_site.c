@@ -277,8 +277,19 @@ void site_queue_last(struct site *site, struct str *bytes, struct str *envelope)
     queue_id_emit(&last.id, id);
     str_addf(envelope, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id,
              SLICE_ARG(last.sender), (int)last.class_, (int)last.body_type, SLICE_ARG(last.channel));
-    while (queue_recipient_next(&snap, &last.id, rcpt.number, &rcpt) == MS_OK)
+    if (last.smtputf8)
+        str_add_cstr(envelope, " utf8");
+    if (last.ret)
+        str_addf(envelope, " ret=%u", last.ret);
+    if (last.envid.len)
+        str_addf(envelope, " envid=" SLICE_FMT, SLICE_ARG(last.envid));
+    while (queue_recipient_next(&snap, &last.id, rcpt.number, &rcpt) == MS_OK) {
         str_addf(envelope, " to=<" SLICE_FMT ">", SLICE_ARG(rcpt.address));
+        if (rcpt.notify)
+            str_addf(envelope, " notify=%u", rcpt.notify);
+        if (rcpt.orcpt.len)
+            str_addf(envelope, " orcpt=" SLICE_FMT, SLICE_ARG(rcpt.orcpt));
+    }
     part_snap_end(&snap);
 }
 

@@ -50,7 +50,8 @@ unsigned site_inbox_count(struct site *site, const char *login);
 /* Prefix and bytes of the n-th (from 1) message. */
 void site_message(struct site *site, const char *login, uint32_t uid, struct str *out);
 unsigned site_queue_count(struct site *site);
-/* Bytes of the newest entry; its recipients, "address address". */
+/* Bytes of the newest entry; its envelope: "id=ID from=<A> class=N body=N channel=C [utf8] [ret=N] [envid=E]", then
+ * " to=<A> [notify=N] [orcpt=O]" for each recipient. */
 void site_queue_last(struct site *site, struct str *bytes, struct str *envelope);
 void site_verify(struct site *site); /* all blobs of all partitions are whole */
 

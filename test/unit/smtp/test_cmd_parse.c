@@ -149,6 +149,7 @@ static void test_refused(void **state)
         {"RCPT TO:<a@b> ORCPT=a@b", SMTP_FAULT_PARAM_VALUE},
         {"RCPT TO:<a@b> ORCPT=;a@b", SMTP_FAULT_PARAM_VALUE},
         {"RCPT TO:<a@b> ORCPT=rf/822;a@b", SMTP_FAULT_PARAM_VALUE},
+        {"RCPT TO:<a@b> ORCPT=utf-8;\xc3\xa4@b", SMTP_FAULT_PARAM_SYNTAX},
         {"BDAT", SMTP_FAULT_BDAT_SYNTAX},
         {"BDAT x", SMTP_FAULT_BDAT_SYNTAX},
         {"BDAT -1", SMTP_FAULT_BDAT_SYNTAX},
@@ -238,6 +239,13 @@ static void test_rcpt(void **state)
     assert_int_equal(cmd.rcpt.notify, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY);
     assert_slice(cmd.rcpt.orcpt_type, "rfc822");
     assert_slice(cmd.rcpt.orcpt, "x+y@z");
+    /* RFC 6533 3 */
+    assert_int_equal(parse("RCPT TO:<a@b> ORCPT=UTF-8;\xc3\xa4@b", ALL_PARAMS, false, true), MS_OK);
+    assert_slice(cmd.rcpt.orcpt, "\xc3\xa4@b");
+    assert_int_equal(parse("RCPT TO:<a@b> ORCPT=utf-8;\xc3@b", ALL_PARAMS, false, true), MS_EINVAL);
+    assert_int_equal(parse("RCPT TO:<a@b> ORCPT=rfc822;\xc3\xa4@b", ALL_PARAMS, false, true), MS_EINVAL);
+    assert_int_equal(parse("RCPT TO:<a@b> ORCPT=utf-8;\\x{E4}@b", ALL_PARAMS, false, false), MS_OK);
+    assert_slice(cmd.rcpt.orcpt, "\\x{E4}@b");
     assert_int_equal(parse("RCPT TO:<a@b> NOTIFY=never", ALL_PARAMS, false, false), MS_OK);
     assert_int_equal(cmd.rcpt.notify, SMTP_NOTIFY_NEVER);
     assert_int_equal(parse("RCPT TO:<PostMaster>", 0, false, false), MS_OK); /* RFC 5321 4.5.1 */

@@ -69,21 +69,27 @@ static void with(void **state)
 {
     static const struct {
         bool lmtp, extended, auth;
-        const char *tls, *name;
+        const char *tls, *name, *utf8; /* utf8: the same in an SMTPUTF8 transaction (RFC 6531 4.3) */
     } rows[] = {
-        {false, false, false, "", "SMTP"},         {false, true, false, "", "ESMTP"},
-        {false, true, true, "", "ESMTPA"},         {false, true, false, "TLSv1.2", "ESMTPS"},
-        {false, true, true, "TLSv1.2", "ESMTPSA"}, {true, true, false, "", "LMTP"},
-        {true, true, true, "", "LMTPA"},           {true, true, false, "TLSv1.3", "LMTPS"},
-        {true, true, true, "TLSv1.3", "LMTPSA"},
+        {false, false, false, "", "SMTP", "SMTP"},
+        {false, true, false, "", "ESMTP", "UTF8SMTP"},
+        {false, true, true, "", "ESMTPA", "UTF8SMTPA"},
+        {false, true, false, "TLSv1.2", "ESMTPS", "UTF8SMTPS"},
+        {false, true, true, "TLSv1.2", "ESMTPSA", "UTF8SMTPSA"},
+        {true, true, false, "", "LMTP", "UTF8LMTP"},
+        {true, true, true, "", "LMTPA", "UTF8LMTPA"},
+        {true, true, false, "TLSv1.3", "LMTPS", "UTF8LMTPS"},
+        {true, true, true, "TLSv1.3", "LMTPSA", "UTF8LMTPSA"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const struct smtpd_trace t = {.is_lmtp = rows[i].lmtp,
-                                      .is_extended = rows[i].extended,
-                                      .is_authenticated = rows[i].auth,
-                                      .tls_version = rows[i].tls,
-                                      .tls_cipher = ""};
+        struct smtpd_trace t = {.is_lmtp = rows[i].lmtp,
+                                .is_extended = rows[i].extended,
+                                .is_authenticated = rows[i].auth,
+                                .tls_version = rows[i].tls,
+                                .tls_cipher = ""};
         assert_string_equal(smtpd_trace_with(&t), rows[i].name);
+        t.is_utf8 = true;
+        assert_string_equal(smtpd_trace_with(&t), rows[i].utf8);
     }
 }
 
