@@ -13,7 +13,9 @@
 #include "ms/conf.h"
 #include "ms/queue.h"
 
-#define CHANNEL_NAME_MAX 32
+#define CHANNEL_NAME_MAX    32
+#define CHANNEL_BACKOFF_MAX 16 /* waits in one list */
+#define CHANNEL_NOTICES_MAX 5
 
 struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     const char *driver;
@@ -22,9 +24,15 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t filesperjob; /* 0 = one job */
     uint64_t threaddepth;
     uint64_t max_client_threads; /* entries one job works on at a time */
-    struct conf_numlist backoff; /* ms: wait after attempt k fails; the last value repeats */
+    /* Empty when not given: channel_times_make has the rules. */
+    struct conf_numlist backoff, urgentbackoff, normalbackoff, nonurgentbackoff; /* ms */
+    struct conf_strlist notices, urgentnotices, normalnotices, nonurgentnotices; /* ages: return units or durations */
 };
-extern const struct conf_table channel_defaults_table, channel_table;
+struct channel_queue_conf { /* section "queue" */
+    int return_units; /* enum channel_units */
+};
+enum channel_units { CHANNEL_DAYS, CHANNEL_HOURS };
+extern const struct conf_table channel_defaults_table, channel_table, channel_queue_table;
 
 enum channel_outcome { CHANNEL_DONE /* nothing left to do for the entry */, CHANNEL_RETRY /* due_us is in the queue */ };
 
@@ -52,6 +60,22 @@ void channel_registry_destroy(struct channel_registry **r);
 void channel_register(struct channel_registry *r, const struct channel_driver *driver, void *env);
 const struct channel_driver *channel_driver_find(const struct channel_registry *r, const char *name, void **env_out);
 
-/* Wait after the attempt that makes `attempts` failures, by the channel's backoff list; microseconds. */
-uint64_t channel_backoff_us(const struct channel_conf *conf, uint32_t attempts);
+/* When a channel tries again, tells the sender and gives up (semantics 6): a list for each class, worked out once. */
+struct channel_list {
+    uint64_t us[CHANNEL_BACKOFF_MAX];
+    unsigned count;
+};
+struct channel_times {
+    struct channel_list backoff[QUEUE_CLASS_COUNT];
+    struct channel_list notices[QUEUE_CLASS_COUNT];
+};
+/* local: the channel of local recipients, whose notices stand for those a channel does not have; NULL = none. */
+void channel_times_make(const struct channel_conf *channel, const struct channel_conf *local,
+                        const struct channel_queue_conf *queue, struct channel_times *out);
+/* Wait after the attempt that makes `attempts` failures (from 1). The last value of the list repeats. */
+uint64_t channel_backoff_us(const struct channel_times *t, enum queue_class class_, uint32_t attempts);
+/* Age at which the k-th delay notice (from 0) is sent; UINT64_MAX: there is none. The last value is no notice: */
+uint64_t channel_notice_us(const struct channel_times *t, enum queue_class class_, unsigned k);
+/* it is the age at which the message goes back. */
+uint64_t channel_return_us(const struct channel_times *t, enum queue_class class_);
 #endif

@@ -118,6 +118,7 @@ const struct conf_table *const app_tables[] = {
     &channel_defaults_table,
     &channel_table,
     &jobctl_pools_table,
+    &channel_queue_table,
     &store_table,
     &partition_table,
     &smtpd_table,

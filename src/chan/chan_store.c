@@ -24,7 +24,7 @@ struct store_job {
     struct loop *loop;
     const struct chan_env *env;
     const struct chan_env_loop *here;
-    const struct channel_conf *conf;
+    struct channel_times times;
     struct list works;
 };
 
@@ -47,6 +47,7 @@ struct work {
     struct slice sender, trace;
     uint64_t blob, arrival_us;
     uint32_t attempts;
+    enum queue_class class_;
     uint8_t notices;
     struct work_rcpt *rcpts;
     size_t rcpt_count, at;
@@ -109,6 +110,7 @@ static enum ms_err read_entry(struct work *w)
         w->blob = entry.blob;
         w->arrival_us = entry.arrival_us;
         w->attempts = entry.attempts;
+        w->class_ = entry.class_;
         w->notices = entry.notices;
         err = read_recipients(w, &snap, entry.pending);
     }
@@ -245,10 +247,11 @@ static void deliver(struct work *w)
                                              .recipient = r->number};
     }
     uint64_t now_us = clock_wall_us();
-    const struct queue_attempt attempt = {.due_us = now_us + channel_backoff_us(w->job->conf, w->attempts + 1),
-                                          .tried_us = now_us,
-                                          .notices = w->notices,
-                                          .count = true};
+    const struct queue_attempt attempt = {
+        .due_us = now_us + channel_backoff_us(&w->job->times, w->class_, w->attempts + 1),
+        .tried_us = now_us,
+        .notices = w->notices,
+        .count = true};
     w->state = WORK_DELIVER;
     enum ms_err err = n ? store_op_deliver(&w->rec, NULL, w->blob, &delivery, targets, n) : MS_OK;
     MS_ASSERT(err == MS_OK); /* n <= QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX */
@@ -326,7 +329,9 @@ static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *lo
     job->loop = loop;
     job->env = env;
     job->here = &env->loops[loop_index(loop)];
-    job->conf = conf;
+    const struct route_conf *route = conf_section(env->conf, "route");
+    channel_times_make(conf, conf_map_find(env->conf, "channels.*", route->local_channel),
+                       conf_section(env->conf, "queue"), &job->times);
     list_init(&job->works);
     return job;
 }

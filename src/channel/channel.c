@@ -1,5 +1,5 @@
 /*
- * channel.c - the registry of drivers, and the wait after a failure.
+ * channel.c - the registry of drivers.
  */
 #include "ms/channel.h"
 
@@ -40,13 +40,4 @@ const struct channel_driver *channel_driver_find(const struct channel_registry *
             return r->rows[i].driver;
         }
     return NULL;
-}
-
-uint64_t channel_backoff_us(const struct channel_conf *conf, uint32_t attempts)
-{
-    /* semantics 6: interval k is the wait between attempt k failing and attempt k + 1; the last value
-     * repeats. */
-    MS_ASSERT(attempts > 0 && conf->backoff.count > 0);
-    size_t index = MS_MIN((size_t)attempts, conf->backoff.count) - 1;
-    return conf->backoff.items[index] * 1000;
 }

@@ -1,7 +1,7 @@
 /*
- * channel_conf.c - option rows of "channels.defaults" and "channels.*".
+ * channel_conf.c - option rows of "channels.defaults", "channels.*" and "queue".
  */
-#include "ms/channel.h"
+#include "channel_priv.h"
 
 /* clang-format off */
 #define CHANNEL_COMMON_ROWS \
@@ -17,9 +17,34 @@
     {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
      .min = "1", .max = "1000", .help = "Entries one job works on at a time."}, \
     {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff), \
-     .dflt = "PT1H PT2H PT2H PT4H PT4H PT4H PT8H", .min = "1s", .max = "30d", .list_max = 16, \
-     .help = "Waits after failed attempts, one after the other; the last one repeats."}
+     .example = "PT1H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .help = "Waits after failed attempts, one after the other; the last one repeats. For classes of priority " \
+             "that have no list of their own."}, \
+    {.key = "urgentbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, urgentbackoff), \
+     .example = "PT30M PT1H PT1H PT2H PT2H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .help = "The same for urgent messages. Without it: backoff, else the example."}, \
+    {.key = "normalbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, normalbackoff), \
+     .example = "PT1H PT2H PT2H PT4H PT4H PT4H PT8H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .help = "The same for messages of normal priority. Without it: backoff, else the example."}, \
+    {.key = "nonurgentbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, nonurgentbackoff), \
+     .example = "PT2H PT4H PT4H PT8H PT8H PT8H PT16H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .help = "The same for non-urgent messages and the classes below. Without it: backoff, else the example."}, \
+    {.key = "notices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, notices), .example = "3 6 9 12", \
+     .help = "Ages of a message at which its sender is told, at most five, ascending; at the last one it is " \
+             "returned. Numbers count queue.return_units; durations (36h) are themselves. Without it: those of " \
+             "the local channel, else the example."}, \
+    {.key = "urgentnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, urgentnotices), \
+     .example = "1 2 3", .help = "The same for urgent messages. Without it: notices."}, \
+    {.key = "normalnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, normalnotices), \
+     .example = "3 6 9 12", .help = "The same for messages of normal priority. Without it: notices."}, \
+    {.key = "nonurgentnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, nonurgentnotices), \
+     .example = "6 12", .help = "The same for non-urgent messages and the classes below. Without it: notices."}
 
+static const char *const unit_names[] = {"days", "hours", NULL};
+static const struct conf_opt queue_opts[] = {
+    {.key = "return_units", .type = CONF_ENUM, CONF_AT(struct channel_queue_conf, return_units), .names = unit_names,
+     .dflt = "days", .help = "What a bare number in the notices of channels counts."},
+};
 static const struct conf_opt channel_defaults_opts[] = {
     CHANNEL_COMMON_ROWS,
 };
@@ -31,23 +56,81 @@ static const struct conf_opt channel_opts[] = {
 };
 /* clang-format on */
 
+/* -- checks */
+struct list_key {
+    const char *key;
+    size_t offset;
+};
+static const struct list_key backoff_keys[] = {
+    {"backoff", offsetof(struct channel_conf, backoff)},
+    {"urgentbackoff", offsetof(struct channel_conf, urgentbackoff)},
+    {"normalbackoff", offsetof(struct channel_conf, normalbackoff)},
+    {"nonurgentbackoff", offsetof(struct channel_conf, nonurgentbackoff)},
+};
+static const struct list_key notices_keys[] = {
+    {"notices", offsetof(struct channel_conf, notices)},
+    {"urgentnotices", offsetof(struct channel_conf, urgentnotices)},
+    {"normalnotices", offsetof(struct channel_conf, normalnotices)},
+    {"nonurgentnotices", offsetof(struct channel_conf, nonurgentnotices)},
+};
+
+static void check_backoff(const void *entry, struct conf_check *check)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(backoff_keys); i++) {
+        const struct conf_numlist *list = (const void *)((const char *)entry + backoff_keys[i].offset);
+        if (list->count == 0 && conf_is_set(entry, backoff_keys[i].key, NULL))
+            conf_check_error(check, backoff_keys[i].key, NULL, "at least one duration is needed");
+    }
+}
+
+static void check_notices(const void *entry, struct conf_check *check)
+{
+    const struct channel_queue_conf *queue = conf_section(conf_check_conf(check), "queue");
+    for (size_t i = 0; i < MS_ARRAY_LEN(notices_keys); i++) {
+        const char *key = notices_keys[i].key;
+        const struct conf_strlist *list = (const void *)((const char *)entry + notices_keys[i].offset);
+        struct channel_list ages;
+        if (!conf_is_set(entry, key, NULL))
+            continue;
+        switch (channel__notices_parse(list, (enum channel_units)queue->return_units, &ages)) {
+        case MS_OK:
+            break;
+        case MS_ELIMIT:
+            conf_check_error(check, key, NULL, "more than %d ages", CHANNEL_NOTICES_MAX);
+            break;
+        case MS_ESYNTAX:
+            conf_check_error(check, key, "write it like 3 6 9 12, or 36h 3d", "not a list of ages");
+            break;
+        default:
+            conf_check_error(check, key, "3 6 9 12", "ages ascend, from above 0 to ten years");
+            break;
+        }
+    }
+}
+
+static enum ms_err defaults_check(const void *entry, const char *name, struct conf_check *check)
+{
+    check_backoff(entry, check);
+    check_notices(entry, check);
+    return MS_OK;
+}
+
 static enum ms_err channel_check(const void *entry, const char *name, struct conf_check *check)
 {
     const struct channel_conf *conf = entry;
     if (strlen(name) > CHANNEL_NAME_MAX)
         conf_check_error(check, "driver", NULL, "channel name longer than %d octets", CHANNEL_NAME_MAX);
-    if (conf->backoff.count == 0)
-        conf_check_error(check, "backoff", NULL, "at least one duration is needed");
     if (conf->driver && strcmp(conf->driver, "store") != 0)
         conf_check_error(check, "driver", "store", "no driver of this name is built");
     if (conf->pool && !conf_map_find(conf_check_conf(check), "job_controller.pools.*", conf->pool))
         conf_check_error(check, "pool", "job_controller.pools", "there is no pool \"%s\"", conf->pool);
-    return MS_OK;
+    return defaults_check(entry, name, check);
 }
 
 const struct conf_table channel_defaults_table = {.path = "channels.defaults",
                                                   CONF_OPTS(channel_defaults_opts),
                                                   CONF_STRUCT(struct channel_conf),
+                                                  .check = defaults_check,
                                                   .help = "Options of channels that do not set their own."};
 const struct conf_table channel_table = {.path = "channels.*",
                                          CONF_OPTS(channel_opts),
@@ -55,3 +138,7 @@ const struct conf_table channel_table = {.path = "channels.*",
                                          .defaults_path = "channels.defaults",
                                          .check = channel_check,
                                          .help = "A channel: a queue and the way its messages leave it."};
+const struct conf_table channel_queue_table = {.path = "queue",
+                                               CONF_OPTS(queue_opts),
+                                               CONF_STRUCT(struct channel_queue_conf),
+                                               .help = "Mail that waits, and what its senders are told."};

@@ -16,7 +16,8 @@
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
 static const struct conf_table *const tables[] = {
-    &smtpd_table, &lmtpd_table, &route_table, &channel_defaults_table, &channel_table, &jobctl_pools_table};
+    &smtpd_table, &lmtpd_table, &route_table, &channel_defaults_table, &channel_table, &jobctl_pools_table,
+    &channel_queue_table};
 
 static void load_conf(struct site *site, const char *yaml)
 {

@@ -9,6 +9,7 @@
 
 #include "ms/base/clock.h"
 #include "ms/chan.h"
+#include "ms/jobctl.h"
 #include "ms/obs.h"
 
 /* The store channel on a real directory and partition; the test is the job controller. */
@@ -22,14 +23,32 @@ struct site {
     struct partition *partition;
     struct part_client *client;
     struct chan_env env;
-    struct channel_conf conf;
+    struct conf *conf;
     struct queue_ids ids;
     void *job;
     unsigned done;
     enum channel_outcome outcome;
 };
 
-static uint64_t hour_ms[] = {3600000};
+static const struct conf_table *const tables[] = {&route_table, &channel_defaults_table, &channel_table,
+                                                  &channel_queue_table, &jobctl_pools_table};
+
+static struct conf *parse_conf(const char *text)
+{
+    struct conf_report report;
+    struct conf *conf = NULL;
+    conf_report_init(&report);
+    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), slice_cstr(text), "/x.yaml", &report, &conf) != MS_OK)
+        fail_msg("%s", report.errors[0].text);
+    conf_report_fini(&report);
+    return conf;
+}
+
+static void *open_job(struct site *s)
+{
+    return chan_store_driver.job_open(&s->env, &s->handle, s->loop, "store",
+                                      conf_map_find(s->conf, "channels.*", "store"));
+}
 
 static void on_entry_done(struct channel_job *handle, uint64_t ticket, enum channel_outcome outcome)
 {
@@ -89,12 +108,14 @@ static int setup(void **state)
     add_user(s, "carl", 0, "elsewhere");
     s->accounts = account_client_create(s->directory, s->loop);
     open_partition(s);
-    s->env = (struct chan_env){.partition = "main", .claims = chan_claims_create()};
+    s->conf = parse_conf("job_controller: {pools: {DEFAULT: {}}}\n"
+                         "channels: {store: {driver: store, backoff: 1h}}\n");
+    s->env = (struct chan_env){
+        .partition = "main", .hostname = "mail.example.org", .conf = s->conf, .claims = chan_claims_create()};
     s->env.loops[1] = (struct chan_env_loop){.accounts = s->accounts, .queue = s->client};
-    s->conf = (struct channel_conf){.driver = "store", .backoff = {.items = hour_ms, .count = 1}};
     s->ids = (struct queue_ids){.epoch = partition_epoch(s->partition), .loop = 1, .next = 1};
     s->handle.entry_done = on_entry_done;
-    s->job = chan_store_driver.job_open(&s->env, &s->handle, s->loop, "store", &s->conf);
+    s->job = open_job(s);
     *state = s;
     return 0;
 }
@@ -109,6 +130,7 @@ static int teardown(void **state)
     account_client_destroy(&s->accounts);
     account_close(&s->directory);
     partition_close(&s->partition);
+    conf_unref(&s->conf);
     loop_destroy(&s->loop);
     bus_destroy(&s->bus);
     snprintf(command, sizeof command, "rm -rf %s", s->dir);
@@ -274,7 +296,7 @@ static void test_close_in_work(void **state)
     for (int i = 0; i < 100; i++)
         turn(s);
     assert_int_equal(s->done, 0);
-    s->job = chan_store_driver.job_open(&s->env, &s->handle, s->loop, "store", &s->conf);
+    s->job = open_job(s);
 }
 
 int main(void)

@@ -39,7 +39,7 @@ static const struct conf_opt pool_opts[] = {
 static const struct conf_table pool_table = {
     .path = "job_controller.pools.*", CONF_OPTS(pool_opts), CONF_STRUCT(struct pool), .help = "Pools."};
 static const struct conf_table *const tables[] = {&route_table, &channel_defaults_table, &channel_table,
-                                                  &pool_table};
+                                                  &channel_queue_table, &pool_table};
 
 static struct conf *parse(const char *text, size_t *errors_out)
 {
