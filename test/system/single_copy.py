@@ -22,6 +22,8 @@ except ImportError:
 USERS = [f"u{i:02}" for i in range(50)]
 MESSAGE_BYTES = 10_000_000
 FACTOR_MAX = 1.3
+SMALL_MESSAGES = 1000
+RECIPIENT_BYTES_MAX = 400
 BLOCK = 4096
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Draft", "\\Seen")
 
@@ -168,8 +170,37 @@ def check_appends(binary):
         site.run("store", "verify", "-c", site.config)
 
 
+def small_bytes(binary, recipients):
+    """Log bytes and index pages in use that SMALL_MESSAGES messages to this many recipients each add."""
+    with running(binary, users=USERS) as site:
+        start = site.stats()
+        with site.lmtp(60) as client:
+            client.ehlo()
+            for i in range(SMALL_MESSAGES):
+                client.mail("sender@example.net")
+                client.send("".join(f"RCPT TO:<{u}@example.org>\r\n" for u in USERS[:recipients]).encode())
+                codes = [client.getreply()[0] for _ in range(recipients)]
+                client.docmd("DATA")
+                client.send(message(f"small-{i}", body="x" * 70 + "\r\n") + b".\r\n")
+                codes += [client.getreply()[0] for _ in range(recipients)]
+                if set(codes) != {250}:
+                    raise RuntimeError(f"replies: {codes}")
+        end = site.stats()
+        return end["log_end"] - start["log_end"] + 4096 * (end["index_pages_used"] - start["index_pages_used"])
+
+
+def check_small(binary):
+    """What a further recipient of a message costs, on average."""
+    more = len(USERS) - 1
+    each = (small_bytes(binary, len(USERS)) - small_bytes(binary, 1)) / (SMALL_MESSAGES * more)
+    if not 50 < each <= RECIPIENT_BYTES_MAX:
+        raise RuntimeError(f"{each:.0f} bytes")
+    return f"{each:.0f} bytes"
+
+
 def main():
     tap = Tap()
+    tap.run("log and index for a further recipient", check_small, pathlib.Path(sys.argv[1]).resolve())
     tap.run("equal APPENDs share a blob", check_appends, pathlib.Path(sys.argv[1]).resolve())
     if lmdb is None:
         def skip():
