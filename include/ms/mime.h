@@ -445,4 +445,40 @@ struct mime_received {
 };
 void mime_received_emit(struct str *out, const struct mime_received *r);
 
+/* ---- Delivery status notifications (RFC 3464, 6522, 6533) ---- */
+
+enum mime_dsn_action { MIME_DSN_FAILED, MIME_DSN_DELAYED };
+enum mime_dsn_returned { MIME_DSN_NOTHING, MIME_DSN_HEADERS, MIME_DSN_FULL };
+
+#define MIME_DSN_TEXT_MAX 900 /* bytes of one text that are written */
+
+struct mime_dsn_rcpt {
+    enum mime_dsn_action action;
+    struct slice address;  /* where it was to go */
+    struct slice original; /* as the sender wrote it; empty: as address */
+    struct slice orcpt;    /* RFC 3461 ORCPT "type;address", xtext undone; empty: none */
+    struct slice reason;   /* "5.1.1 no such user": RFC 3463 code and text, or text alone */
+};
+struct mime_dsn {
+    struct slice hostname; /* of this server: reporting MTA, domain of From and Message-ID */
+    struct slice to;       /* the sender of the message */
+    struct slice unique;   /* letters, digits, dots: left part of the Message-ID, and in the boundary: nobody must
+                            * be able to guess it */
+    struct slice envid;    /* RFC 3461 ENVID, xtext undone; empty: none */
+    struct slice trace;    /* id of the message, for people who ask */
+    uint64_t now_us, arrival_us;
+    uint64_t until_us; /* delayed: when it is given up; 0: not told */
+    uint64_t tried_us; /* last attempt; 0: not told */
+    bool utf8;         /* addresses or header of the message are not ASCII: message/global-* (RFC 6533) */
+    bool has_8bit;     /* the returned part may hold bytes above 127 */
+    bool is_binary;    /* it may hold anything (RFC 3030) */
+    enum mime_dsn_returned returned;
+    const struct mime_dsn_rcpt *rcpts;
+    size_t rcpt_count;
+};
+/* The whole report up to the empty line behind which the returned part's bytes stand; then those; then the tail. Whatever
+ * the texts hold, no line and no field can be added by them. Lines stay below 998 bytes. */
+void mime_dsn_emit_head(const struct mime_dsn *d, struct str *out);
+void mime_dsn_emit_tail(const struct mime_dsn *d, struct str *out);
+
 #endif
