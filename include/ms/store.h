@@ -37,6 +37,7 @@
 #define STORE_PREFIX_MAX    1024 /* Return-Path and Delivered-To of an entry */
 #define STORE_TARGETS_MAX   1000 /* of one deliver op */
 #define STORE_UIDS_MAX      1000 /* messages one op may touch: 4 rows each stay below PART_ROWS_MAX */
+#define STORE_NAMES_MAX     1000 /* names one op may take away: 3 rows each, the account's besides */
 #define STORE_RUNS_MAX      512  /* UID runs in one op */
 #define STORE_MAILBOXES_MAX 10000 /* per account */
 
@@ -57,6 +58,7 @@ enum store_op_kind {
     STORE_OP_PURGE = 27,          /* expunged rows and change rows up to a modseq, at most STORE_UIDS_MAX */
     STORE_OP_QUOTA_SET = 28,
     STORE_OP_FORGET_DELIVERED = 29,
+    STORE_OP_ACCOUNT_DELETE = 30, /* at most STORE_NAMES_MAX names a time, INBOX too; the last one takes the account row */
 };
 
 enum store_flag { /* bits of flags */
@@ -122,6 +124,10 @@ void store_register(struct partition *p); /* op tables, rows, verify, salvage ho
 MS_MUST_USE enum ms_err store_name_check(struct slice name);           /* MS_EINVAL, MS_ELIMIT */
 MS_MUST_USE enum ms_err store_name_canonical(struct slice name, struct str *out); /* INBOX case; then as check */
 void store_op_account_create(struct part_rec *rec, uint64_t account, struct slice owner);
+/* The account and everything of its is to go: each mailbox as by mailbox_delete, names without one too. Posted again until
+ * store_result.uid says 0 (or err MS_ENOTFOUND: it is gone); a crash between two of them leaves an account with fewer names.
+ * Nobody may log in or deliver any more: that would make it anew. */
+void store_op_account_delete(struct part_rec *rec, uint64_t account);
 void store_op_mailbox_create(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs);
 void store_op_mailbox_delete(struct part_rec *rec, uint64_t account, struct slice name);
 void store_op_mailbox_rename(struct part_rec *rec, uint64_t account, struct slice from, struct slice to);
@@ -194,8 +200,9 @@ struct store_result {
     enum ms_err err;
     uint64_t mailbox;      /* create, deliver, append; account_create: INBOX */
     uint32_t uidvalidity;  /* create, deliver, append, copy: of the mailbox written to */
-    uint32_t uid;          /* append, deliver: the UID; copy: first of the new ones, which follow each other */
-    uint32_t count;        /* messages changed, expunged, copied; rows purged */
+    uint32_t uid;          /* append, deliver: the UID; copy: first of the new ones, which follow each other;
+                            * account_delete: names that are left */
+    uint32_t count;        /* messages changed, expunged, copied; rows purged; names taken away */
     uint64_t modseq;       /* of the mailbox written to; 0: nothing changed */
     struct slice runs;     /* copy, expunge: source UIDs; flags: UIDs not changed (unchangedsince). store_run_at */
 };

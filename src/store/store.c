@@ -24,6 +24,7 @@ static const struct part_op ops[] = {
     OP(STORE_OP_PURGE, "purge", purge),
     OP(STORE_OP_QUOTA_SET, "quota_set", quota_set),
     OP(STORE_OP_FORGET_DELIVERED, "forget_delivered", forget),
+    OP(STORE_OP_ACCOUNT_DELETE, "account_delete", account_delete),
 };
 
 static const struct part_row rows[] = {

@@ -118,12 +118,30 @@ static enum ms_err remove_name(struct part_tx *tx, struct store__acct *acct, str
     return db_del(part_tx_db(tx), PART_DB_MBOXLIST, store__key_list(key, acct->a.id, name));
 }
 
+enum ms_err store__mailbox_gone(struct part_tx *tx, struct store__acct *acct, uint64_t mailbox,
+                                struct store_result *res)
+{
+    struct store__mbox mb;
+
+    MS_TRY(store__mbox_load(tx, mailbox, &mb));
+    mb.m.gone = true;
+    mb.m.gone_us = part_tx_time_us(tx);
+    mb.m.highestmodseq++;
+    MS_TRY(store__mbox_save(tx, &mb));
+    MS_TRY(store__change_add(tx, &mb, STORE_CHANGE_GONE, NULL, 0));
+    store__acct_give_back(acct, mb.m.exists, mb.m.bytes);
+    part_tx_changed(tx, mb.m.id, mb.m.highestmodseq);
+    res->mailbox = mb.m.id;
+    res->modseq = mb.m.highestmodseq;
+    res->count = mb.m.exists;
+    return MS_OK;
+}
+
 static enum ms_err mailbox_delete(struct part_tx *tx, struct slice op, struct store_result *res)
 {
     struct store__op_name o;
     struct store__list_row row;
     struct store__acct acct;
-    struct store__mbox mb;
 
     MS_TRY(store__op_name_parse(STORE_OP_MAILBOX_DELETE, op, &o));
     if (slice_eq(o.name, SLICE_LIT("INBOX")))
@@ -132,21 +150,9 @@ static enum ms_err mailbox_delete(struct part_tx *tx, struct slice op, struct st
     MS_TRY(store__list_get(tx, o.account, o.name, &row));
     if (row.mailbox == 0)
         return MS_ENOTFOUND;
-    MS_TRY(store__mbox_load(tx, row.mailbox, &mb));
-
-    mb.m.gone = true;
-    mb.m.gone_us = part_tx_time_us(tx);
-    mb.m.highestmodseq++;
-    MS_TRY(store__mbox_save(tx, &mb));
-    MS_TRY(store__change_add(tx, &mb, STORE_CHANGE_GONE, NULL, 0));
-    store__acct_give_back(&acct, mb.m.exists, mb.m.bytes);
+    MS_TRY(store__mailbox_gone(tx, &acct, row.mailbox, res));
     MS_TRY(remove_name(tx, &acct, o.name, &row));
-    MS_TRY(store__acct_save(tx, &acct));
-    part_tx_changed(tx, mb.m.id, mb.m.highestmodseq);
-    res->mailbox = mb.m.id;
-    res->modseq = mb.m.highestmodseq;
-    res->count = mb.m.exists;
-    return MS_OK;
+    return store__acct_save(tx, &acct);
 }
 
 /* -- rename */

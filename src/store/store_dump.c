@@ -152,6 +152,16 @@ void store__dump_mailbox_purge(struct slice op, struct str *out)
     id(out, "mailbox", ms_get_le64(op.ptr));
 }
 
+void store__dump_account_delete(struct slice op, struct str *out)
+{
+    if (op.len != 8) {
+        damaged(out, op);
+        return;
+    }
+    str_add_cstr(out, "account_delete");
+    id(out, "account", ms_get_le64(op.ptr));
+}
+
 static void dump_target(struct str *out, const struct store_target *t)
 {
     str_add_cstr(out, " to");

@@ -28,6 +28,7 @@
  * op is all), u64 position of the first part (0: this is it), runs, runs left for later parts 27 purge u64
  * mailbox, u64 modseq 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages 29
  * forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
+ * 30 account_delete    u64 account
  *
  * A limit of 0 is none. Owner and mailbox name of deliver and append are hints: only a salvage reads them.
  */
@@ -96,6 +97,13 @@ void store_op_account_create(struct part_rec *rec, uint64_t account, struct slic
         str_add_bytes16(op, slice_cstr(folders[i].name));
     }
     part_rec_op_end(rec);
+}
+
+void store_op_account_delete(struct part_rec *rec, uint64_t account)
+{
+    str_add_le64(op_begin(rec, STORE_OP_ACCOUNT_DELETE), account);
+    part_rec_op_end(rec);
+    rec->relief = true;
 }
 
 void store_op_mailbox_create(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs)

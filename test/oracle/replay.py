@@ -9,7 +9,7 @@ import struct
 from formats import (FILLER, OPS, PART, SKIP, Account, Blob, Broken, Entry, Log, Mailbox, Message, Name, Recipient, State)
 
 SEEN, DELETED = 1, 8
-UIDS_MAX, NAMES_MAX, KEYWORDS_MAX, RENAME_MAX = 1000, 10000, 128, 1364
+UIDS_MAX, NAMES_MAX, KEYWORDS_MAX, RENAME_MAX, DELETE_MAX = 1000, 10000, 128, 1364, 1000
 INVALID, LIMIT, QUOTA, MISSING = "invalid value", "limit exceeded", "over quota", "not found"
 EXISTS, GONE, UNSUPPORTED = "exists already", "referenced data is gone, send it again", "not supported"
 
@@ -272,6 +272,27 @@ class Replay:
             if not self.has_mailbox(account, name):
                 self.make(account, name, attrs, subscribed, n)
 
+    def account_delete(self, op):
+        account = op.get("Q")
+        op.done()
+        row = self.account(account)
+        names = sorted(name for owner, name in self.state.name if owner == account)
+        for name in names[:DELETE_MAX]:
+            number = self.state.name.pop((account, name)).mailbox
+            row.names -= 1
+            if number:
+                self.mailbox_gone(row, number)
+        if len(names) <= DELETE_MAX:
+            del self.state.account[account]
+
+    def mailbox_gone(self, row, number):
+        box = self.state.mailbox[number]
+        box.gone, box.gone_us = 1, self.now
+        box.modseq += 1
+        self.enter(number, box, 3, ())
+        row.messages -= box.exists
+        row.bytes -= box.bytes
+
     def mailbox_create(self, op):
         account, attrs, name = op.get("Q"), op.get("H"), op.text(480, 1)
         op.done()
@@ -291,12 +312,7 @@ class Replay:
         row = self.account(account)
         refuse_if(not self.has_mailbox(account, name), MISSING)
         listed = self.state.name[account, name]
-        box = self.state.mailbox[listed.mailbox]
-        box.gone, box.gone_us = 1, self.now
-        box.modseq += 1
-        self.enter(listed.mailbox, box, 3, ())
-        row.messages -= box.exists
-        row.bytes -= box.bytes
+        self.mailbox_gone(row, listed.mailbox)
         if listed.subscribed:
             self.state.name[account, name] = Name(subscribed=1)
         else:
@@ -607,6 +623,7 @@ class Replay:
         1: hole,
         16: account_create, 17: mailbox_create, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
+        30: account_delete,
         64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(65, 2): result}
 
 

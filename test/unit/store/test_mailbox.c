@@ -198,6 +198,84 @@ static void test_purge_mailbox(void **state)
     IS(apply_one(&fx).err, MS_ENOTFOUND);
 }
 
+static struct store_result remove_account(uint64_t account)
+{
+    store_op_account_delete(&fx.rec, account);
+    return apply_one(&fx);
+}
+
+/* INBOX, folders, names that are only subscribed, the account; another account keeps what it has. */
+static void test_account_delete(void **state)
+{
+    uint64_t inbox = make_account(&fx, ACC), other = make_account(&fx, ACC + 1), box;
+    struct store_account a;
+    struct store_change change;
+    struct store_result res;
+
+    IS(remove_account(99).err, MS_ENOTFOUND);
+    OK(create("A"));
+    OK(create("A/B"));
+    box = id_of("A/B");
+    OK(subscribe("ghost", true));
+    OK(subscribe("A", true));
+    OK(append(&fx, ACC, inbox, 100, 0).err);
+    OK(append(&fx, ACC, box, 100, 0).err);
+    OK(append(&fx, ACC + 1, other, 100, 0).err);
+    res = remove_account(ACC);
+    OK(res.err);
+    assert_int_equal(res.count, 9); /* six folders, A, A/B, ghost */
+    assert_int_equal(res.uid, 0);
+    IS(store_account_find(look(&fx), ACC, &a), MS_ENOTFOUND);
+    IS(store_mailbox_find(&fx.snap, ACC, SLICE_LIT("INBOX"), &box), MS_ENOTFOUND);
+    OK(store_change_next(&fx.snap, inbox, 1, &change)); /* what an open session is told */
+    assert_int_equal(change.what, STORE_CHANGE_GONE);
+    done(&fx);
+    assert_true(mailbox_now(&fx, inbox).gone);
+    IS(append(&fx, ACC, inbox, 100, 0).err, MS_ENOTFOUND);
+    IS(create("C"), MS_ENOTFOUND);
+    IS(remove_account(ACC).err, MS_ENOTFOUND); /* once more changes nothing */
+    assert_int_equal(check_all(&fx), 0);
+    store_op_mailbox_purge(&fx.rec, inbox);
+    OK(apply_one(&fx).err);
+    assert_int_equal(account_now(&fx, ACC + 1).messages, 1);
+    assert_int_equal(check_all(&fx), 0);
+    inbox = make_account(&fx, ACC); /* the number can be used again */
+    OK(append(&fx, ACC, inbox, 100, 0).err);
+    assert_int_equal(account_now(&fx, ACC).messages, 1);
+}
+
+/* More names than one op takes: it is posted again, also after a restart and with the index made anew. */
+static void test_account_delete_parts(void **state)
+{
+    struct store_result res;
+    struct store_account a;
+    char name[16];
+
+    make_account(&fx, ACC); /* six names */
+    for (unsigned i = 0; i < 2 * STORE_NAMES_MAX; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        OK(create(name));
+    }
+    OK(append(&fx, ACC, id_of("n1999"), 10, 0).err);
+    res = remove_account(ACC);
+    OK(res.err);
+    assert_int_equal(res.count, STORE_NAMES_MAX);
+    assert_int_equal(res.uid, STORE_NAMES_MAX + 6);
+    assert_int_equal(account_now(&fx, ACC).names, STORE_NAMES_MAX + 6);
+    assert_int_equal(check_all(&fx), 0);
+    fixture_reopen(&fx, PART_REBUILD);
+    assert_int_equal(account_now(&fx, ACC).names, STORE_NAMES_MAX + 6);
+    assert_int_equal(remove_account(ACC).uid, 6);
+    fixture_reopen(&fx, PART_RECOVER_NORMAL);
+    res = remove_account(ACC);
+    assert_int_equal(res.count, 6);
+    assert_int_equal(res.uid, 0);
+    IS(store_account_find(look(&fx), ACC, &a), MS_ENOTFOUND);
+    assert_int_equal(db_count(fx.snap.txn, PART_DB_MBOXLIST), 0);
+    done(&fx);
+    assert_int_equal(check_all(&fx), 0);
+}
+
 static void test_rename(void **state)
 {
     struct store_result res;
@@ -342,9 +420,19 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_account),       T(test_create),      T(test_name_again),    T(test_delete),
-        T(test_purge_mailbox), T(test_rename),      T(test_rename_limits), T(test_rename_inbox),
-        T(test_subscribe),     T(test_names_limit), T(test_rename_rows),
+        T(test_account),
+        T(test_create),
+        T(test_name_again),
+        T(test_delete),
+        T(test_purge_mailbox),
+        T(test_account_delete),
+        T(test_account_delete_parts),
+        T(test_rename),
+        T(test_rename_limits),
+        T(test_rename_inbox),
+        T(test_subscribe),
+        T(test_names_limit),
+        T(test_rename_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ struct box {
     uint32_t session_uidnext;
 };
 struct model {
-    struct box box[ACCOUNTS * BOXES];
+    struct box box[ACCOUNTS * BOXES + 2]; /* two for the account that is made anew */
     unsigned boxes;
     unsigned names; /* for new ones */
 };
@@ -339,7 +339,7 @@ static void op_create(void)
     struct box *b = &md->box[md->boxes];
     struct store_result res;
 
-    if (md->boxes == MS_ARRAY_LEN(md->box))
+    if (md->boxes >= ACCOUNTS * BOXES)
         return;
     memset(b, 0, sizeof(*b));
     b->account = 1 + rnd(ACCOUNTS);
@@ -553,29 +553,52 @@ static void one_op(void)
     ops[rnd(MS_ARRAY_LEN(ops))]();
 }
 
-static void model_start(void)
+static void account_start(unsigned a)
 {
     static const char *const folders[] = {"INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"};
 
-    memset(md, 0, sizeof(*md));
-    for (unsigned a = 1; a <= ACCOUNTS; a++) {
-        make_account(&fx, a);
-        for (unsigned i = 0; i < MS_ARRAY_LEN(folders); i++) {
-            struct box *b = &md->box[md->boxes];
+    make_account(&fx, a);
+    for (unsigned i = 0; i < MS_ARRAY_LEN(folders); i++) {
+        struct box *b = &md->box[md->boxes];
 
-            if (i > 1) { /* two are enough to begin with */
-                store_op_mailbox_delete(&fx.rec, a, slice_cstr(folders[i]));
-                OK(apply_one(&fx).err);
-                continue;
-            }
-            *b = (struct box){.live = true, .account = a, .uidnext = 1, .modseq = 1};
-            b->session_modseq = b->session_uidnext = 1;
-            snprintf(b->name, sizeof(b->name), "%s", folders[i]);
-            OK(store_mailbox_find(look(&fx), a, slice_cstr(folders[i]), &b->id));
-            done(&fx);
-            md->boxes++;
+        if (i > 1) { /* two are enough to begin with */
+            store_op_mailbox_delete(&fx.rec, a, slice_cstr(folders[i]));
+            OK(apply_one(&fx).err);
+            continue;
         }
+        memset(b, 0, sizeof(*b));
+        b->live = true;
+        b->account = a;
+        b->uidnext = b->modseq = b->session_modseq = b->session_uidnext = 1;
+        snprintf(b->name, sizeof(b->name), "%s", folders[i]);
+        OK(store_mailbox_find(look(&fx), a, slice_cstr(folders[i]), &b->id));
+        done(&fx);
+        md->boxes++;
     }
+}
+
+static void model_start(void)
+{
+    memset(md, 0, sizeof(*md));
+    for (unsigned a = 1; a <= ACCOUNTS; a++)
+        account_start(a);
+}
+
+/* Everything of the last account goes, and it begins again. */
+static void account_again(void)
+{
+    uint32_t names = account_now(&fx, ACCOUNTS).names;
+    struct store_result res;
+
+    for (unsigned i = 0; i < md->boxes; i++)
+        if (md->box[i].account == ACCOUNTS)
+            md->box[i].live = false;
+    store_op_account_delete(&fx.rec, ACCOUNTS);
+    res = apply_one(&fx);
+    OK(res.err);
+    assert_int_equal(res.count, names);
+    assert_int_equal(res.uid, 0);
+    account_start(ACCOUNTS);
 }
 
 static void on_problem(void *owner, const char *line)
@@ -608,6 +631,8 @@ static void run_seed(uint64_t s)
     model_start();
     for (unsigned i = 1; i <= OPS; i++) {
         one_op();
+        if (i == OPS / 2)
+            account_again();
         if (i % 10 == 0)
             compare();
         if (i % 100 == 0)

@@ -35,6 +35,11 @@ static void build_attr(struct part_rec *rec)
     store_op_mailbox_attr(rec, 7, SLICE_LIT("A"), true, STORE_ATTR_SENT, true, true);
 }
 
+static void build_account_delete(struct part_rec *rec)
+{
+    store_op_account_delete(rec, 7);
+}
+
 static void build_mailbox_purge(struct part_rec *rec)
 {
     store_op_mailbox_purge(rec, 99);
@@ -169,6 +174,8 @@ static const struct {
     {STORE_OP_QUOTA_SET, build_quota, store__dump_quota_set,
      "quota_set account=0000000000000007 bytes_max=1000 messages_max=10"},
     {STORE_OP_FORGET_DELIVERED, build_forget, store__dump_forget, "forget_delivered " IDS " recipient=3"},
+    {STORE_OP_ACCOUNT_DELETE, build_account_delete, store__dump_account_delete,
+     "account_delete account=0000000000000007"},
 };
 
 static struct slice payload_of(const struct part_rec *rec)
