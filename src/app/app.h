@@ -52,11 +52,13 @@ const struct partition_conf *app_partition_conf(const struct conf *conf, struct 
 
 /* -- command line */
 enum app_output { APP_HUMAN, APP_JSON, APP_TSV };
+struct app_command;
 struct app_args {
     const char *config; /* of -c, the environment or the default */
     enum app_output output;
     int argc; /* what is left behind object and verb, options first */
     char **argv;
+    const struct app_command *command;
 };
 typedef int app_command_fn(struct app_args *args);
 struct app_command {
@@ -83,6 +85,14 @@ int cmd_store_rebuild(struct app_args *args);
 int cmd_store_stats(struct app_args *args);
 int cmd_store_dump(struct app_args *args);
 int cmd_store_skip_op(struct app_args *args);
+int cmd_queue_list(struct app_args *args);
+int cmd_queue_show(struct app_args *args);
+int cmd_queue_hold(struct app_args *args);
+int cmd_queue_release(struct app_args *args);
+int cmd_queue_run(struct app_args *args);
+int cmd_queue_return(struct app_args *args);
+int cmd_queue_delete(struct app_args *args);
+int cmd_mailq(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
@@ -96,6 +106,15 @@ int app_usage(const struct app_args *args, const char *text);
 /* One row of output: names and values in pairs, NULL-terminated. */
 void app_emit_row(const struct app_args *args, const char *const *names, const char *const *values, size_t n);
 
+/* -- the partition without a server: open, then recover. Both say what went wrong and return the exit code. */
+struct app_opened {
+    struct conf *conf;
+    struct partition *partition;
+};
+int app_opened_open(const struct app_args *args, struct app_opened *o);
+int app_opened_recover(struct app_opened *o, enum part_recover_mode mode);
+void app_opened_close(struct app_opened *o);
+
 /* -- asking the running server. MS_ENOTFOUND: it does not run. Lines of the answer go to line(); exit code
  * and text of its last line. */
 struct ctl_answer {
@@ -105,11 +124,25 @@ struct ctl_answer {
 MS_MUST_USE enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t count, FILE *lines,
                                 struct ctl_answer *out);
 
+/* The same for requests of several lines and answers that are read as they come. */
+struct ctl_conn;
+MS_MUST_USE enum ms_err ctl_conn_open(const struct conf *conf,
+                                      struct ctl_conn **out); /* MS_ENOTFOUND: it does not run */
+void ctl_conn_close(struct ctl_conn **c);
+MS_MUST_USE enum ms_err ctl_conn_send(struct ctl_conn *c, const struct slice *words, size_t count);
+/* What comes next, good until the next call: the words of a data line, or bytes as they are. The end of the answer fills
+ * *end_out. CTL_BROKEN: the server went away, or spoke nonsense. */
+enum ctl_event { CTL_WORDS, CTL_BYTES, CTL_END, CTL_BROKEN };
+enum ctl_event ctl_conn_next(struct ctl_conn *c, const struct slice **words_out, size_t *count_out,
+                             struct ctl_answer *end_out);
+
 /* -- lines of the admin socket: words separated by TAB; \t \n \\ escape. */
 void ctl_emit_words(struct str *out, const char *const *words, size_t count);
+void ctl_emit_slices(struct str *out, const struct slice *words, size_t count);
 /* Splits and unescapes in place of arena memory; MS_ESYNTAX, MS_ELIMIT. */
-#define CTL_WORDS_MAX 16
-#define CTL_LINE_MAX  8192
+#define CTL_WORDS_MAX 32
+#define CTL_LINE_MAX  8192              /* of a request */
+#define CTL_DATA_MAX  ((size_t)1 << 20) /* line or bytes of an answer */
 struct arena;
 MS_MUST_USE enum ms_err ctl_parse_words(struct arena *a, struct slice line, struct slice words[CTL_WORDS_MAX],
                                         size_t *count_out);
@@ -121,6 +154,8 @@ struct ctl_server *ctl_server_open(struct server *server, struct loop *control, 
                                    struct ms_errinfo *why_out);
 void ctl_server_close(struct ctl_server **c);
 struct account_client *server_control_accounts(struct server *s);
+struct part_client *server_control_part(struct server *s);
+const struct chan_env *server_chan_env(const struct server *s);
 struct partition *server_partition(struct server *s);
 struct dispatch *server_dispatch(struct server *s);
 struct jobctl *server_jobctl(struct server *s);

@@ -6,53 +6,6 @@
 
 #include <getopt.h>
 
-#include "ms/queue.h"
-#include "ms/store.h"
-
-struct opened {
-    struct conf *conf;
-    struct partition *partition;
-};
-
-static void opened_close(struct opened *o)
-{
-    partition_close(&o->partition);
-    conf_unref(&o->conf);
-}
-
-/* Not recovered yet. */
-static int open_partition(const struct app_args *args, struct opened *o)
-{
-    struct partition_conf pc;
-    struct ms_errinfo why;
-    *o = (struct opened){.conf = app_conf_load(args->config)};
-    if (!o->conf)
-        return EX_CONFIG;
-    enum ms_err err = partition_open(app_partition_conf(o->conf, &pc), false, &o->partition, &why);
-    if (err) {
-        opened_close(o);
-        return app_fail(app_exit_for_err(err), "%s", why.text);
-    }
-    store_register(o->partition);
-    queue_register(o->partition);
-    return EX_OK;
-}
-
-static int recover(struct opened *o, enum part_recover_mode mode)
-{
-    struct part_report report = {0};
-    struct ms_errinfo why;
-    str_init(&report.text, 0);
-    enum ms_err err = partition_recover(o->partition, mode, &report, &why);
-    fputs(str_cstr(&report.text), stderr);
-    if (!err && mode == PART_REBUILD)
-        printf("replayed=%llu damaged=%llu lost=%llu%s\n", (unsigned long long)report.replayed,
-               (unsigned long long)report.damaged, (unsigned long long)report.lost,
-               report.salvaged ? " salvaged" : "");
-    str_fini(&report.text);
-    return err ? app_fail(app_exit_for_err(err), "%s", why.text) : EX_OK;
-}
-
 static int no_arguments(struct app_args *args)
 {
     return args->argc > 1 ? app_usage(args, "this command takes no argument") : EX_OK;
@@ -67,13 +20,13 @@ static void print_problem(void *owner, const char *line)
 
 int cmd_store_verify(struct app_args *args)
 {
-    struct opened o;
+    struct app_opened o;
     struct ms_errinfo why;
     unsigned problems = 0;
     int rc = no_arguments(args);
-    if (rc || (rc = open_partition(args, &o)))
+    if (rc || (rc = app_opened_open(args, &o)))
         return rc;
-    rc = recover(&o, PART_RECOVER_NORMAL);
+    rc = app_opened_recover(&o, PART_RECOVER_NORMAL);
     if (!rc) {
         enum ms_err err = partition_verify(o.partition, print_problem, &problems, &why);
         if (err && problems == 0)
@@ -83,18 +36,18 @@ int cmd_store_verify(struct app_args *args)
         else
             puts("no problems");
     }
-    opened_close(&o);
+    app_opened_close(&o);
     return rc;
 }
 
 int cmd_store_rebuild(struct app_args *args)
 {
-    struct opened o;
+    struct app_opened o;
     int rc = no_arguments(args);
-    if (rc || (rc = open_partition(args, &o)))
+    if (rc || (rc = app_opened_open(args, &o)))
         return rc;
-    rc = recover(&o, PART_REBUILD);
-    opened_close(&o);
+    rc = app_opened_recover(&o, PART_REBUILD);
+    app_opened_close(&o);
     return rc;
 }
 
@@ -135,7 +88,7 @@ void app_store_stats_emit(struct partition *p, struct str *out)
 int cmd_store_stats(struct app_args *args)
 {
     struct ctl_answer answer;
-    struct opened o;
+    struct app_opened o;
     int rc = no_arguments(args);
     if (rc)
         return rc;
@@ -147,9 +100,9 @@ int cmd_store_stats(struct app_args *args)
     conf_unref(&conf);
     if (err != MS_ENOTFOUND)
         return err ? app_fail(EX_UNAVAILABLE, "the server did not answer") : answer.exit_code;
-    if ((rc = open_partition(args, &o)))
+    if ((rc = app_opened_open(args, &o)))
         return rc;
-    rc = recover(&o, PART_RECOVER_NORMAL);
+    rc = app_opened_recover(&o, PART_RECOVER_NORMAL);
     if (!rc) {
         struct str text;
         str_init(&text, 0);
@@ -157,7 +110,7 @@ int cmd_store_stats(struct app_args *args)
         fputs(str_cstr(&text), stdout);
         str_fini(&text);
     }
-    opened_close(&o);
+    app_opened_close(&o);
     return rc;
 }
 
@@ -174,7 +127,7 @@ int cmd_store_dump(struct app_args *args)
                                             {0}};
     bool log = false, index = false;
     uint64_t from = 0;
-    struct opened o;
+    struct app_opened o;
     int c, rc;
     while ((c = getopt_long(args->argc, args->argv, "", options, NULL)) != -1) {
         if (c == 'l')
@@ -188,17 +141,17 @@ int cmd_store_dump(struct app_args *args)
     }
     if (optind != args->argc)
         return app_usage(args, "store dump takes --log, --index and --from only");
-    if ((rc = open_partition(args, &o)))
+    if ((rc = app_opened_open(args, &o)))
         return rc;
     enum ms_err err = MS_OK;
     if (log || !index)
         err = partition_dump_log(o.partition, from, print_line, NULL);
     if (!err && (index || !log)) {
-        rc = recover(&o, PART_RECOVER_NORMAL);
+        rc = app_opened_recover(&o, PART_RECOVER_NORMAL);
         if (!rc)
             err = partition_dump_index(o.partition, print_line, NULL);
     }
-    opened_close(&o);
+    app_opened_close(&o);
     return rc ? rc : err ? app_fail(app_exit_for_err(err), "dump: %s", ms_err_text(err)) : EX_OK;
 }
 
@@ -207,7 +160,7 @@ int cmd_store_skip_op(struct app_args *args)
     static const struct option options[] = {{"position", required_argument, NULL, 'p'}, {0}};
     uint64_t position = 0;
     struct ms_errinfo why;
-    struct opened o;
+    struct app_opened o;
     int c, rc;
     while ((c = getopt_long(args->argc, args->argv, "", options, NULL)) != -1) {
         if (c != 'p')
@@ -217,11 +170,11 @@ int cmd_store_skip_op(struct app_args *args)
     }
     if (optind != args->argc)
         return app_usage(args, "store skip-op takes --position only");
-    if ((rc = open_partition(args, &o)))
+    if ((rc = app_opened_open(args, &o)))
         return rc;
     enum ms_err err = partition_skip_op(o.partition, position, &why);
     if (err)
         rc = app_fail(app_exit_for_err(err), "%s", why.text);
-    opened_close(&o);
+    app_opened_close(&o);
     return rc;
 }

@@ -2,36 +2,15 @@
  * ctl.c - the admin socket of the running server: one request line, one answer, then the connection ends.
  * The socket's folder is the server's own (mode 0700); who can open it may do everything.
  */
-#include "app.h"
+#include "ctl.h"
 
 #include <sys/stat.h>
 
-#include "ms/base/arena.h"
 #include "ms/dispatch.h"
 #include "ms/jobctl.h"
-#include "ms/net.h"
 #include "ms/obs.h"
 
-#define CTL_SESSIONS_MAX 64
-
-struct ctl_session {
-    struct list node;
-    struct ctl_server *server;
-    struct net_stream *stream;
-    struct arena arena;
-    uint64_t request; /* of the directory */
-    bool answered;
-};
-
-struct ctl_server {
-    struct server *server;
-    struct loop *control;
-    struct net_listener *listener;
-    struct list sessions;
-    unsigned count;
-};
-
-static void answer(struct ctl_session *s, int exit_code, const char *text)
+void ctl_answer(struct ctl_session *s, int exit_code, const char *text)
 {
     struct str line;
     str_init(&line, 0);
@@ -42,8 +21,7 @@ static void answer(struct ctl_session *s, int exit_code, const char *text)
     net_close(s->stream, NET_CLOSED_BY_US);
 }
 
-/* Data lines: a blank in front of each. */
-static void answer_lines(struct ctl_session *s, struct slice text)
+void ctl_lines(struct ctl_session *s, struct slice text)
 {
     struct slice line;
     while (text.len) {
@@ -57,13 +35,41 @@ static void answer_lines(struct ctl_session *s, struct slice text)
     }
 }
 
+void ctl_words(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str line;
+    str_init(&line, 0);
+    str_add_byte(&line, ' ');
+    ctl_emit_slices(&line, words, count);
+    net_write(s->stream, str_slice(&line));
+    str_fini(&line);
+}
+
+bool ctl_is_full(const struct ctl_session *s)
+{
+    return net_out_bytes(s->stream) > NET_OUT_HIGH;
+}
+
+void ctl_task_begin(struct ctl_session *s, struct ctl_task *task, const struct ctl_task_type *type)
+{
+    MS_ASSERT(!s->task && !s->answered);
+    *task = (struct ctl_task){.type = type, .session = s};
+    s->task = task;
+}
+
+void ctl_task_ready(struct ctl_session *s)
+{
+    if (!s->answered)
+        net_read_start(s->stream);
+}
+
 static void on_user_added(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
 {
     struct ctl_session *s = owner;
     s->request = 0;
     if (err == MS_OK)
         OBS_EVENT(OBS_APP_USER_ADDED, 0, OBS_C("user", entry->login));
-    answer(s, app_exit_for_err(err), err ? ms_err_text(err) : entry->login);
+    ctl_answer(s, app_exit_for_err(err), err ? ms_err_text(err) : entry->login);
 }
 
 static bool word_u64(struct slice word, uint64_t *out)
@@ -76,7 +82,7 @@ static void run_user_add(struct ctl_session *s, const struct slice *words, size_
 {
     struct account_new user = {0};
     if (count != 5 || words[2].len == 0 || !word_u64(words[3], &user.quota_bytes)) {
-        answer(s, EX_USAGE, "user-add LOGIN HASH QUOTA PARTITION");
+        ctl_answer(s, EX_USAGE, "user-add LOGIN HASH QUOTA PARTITION");
         return;
     }
     user.login = words[1];
@@ -85,12 +91,12 @@ static void run_user_add(struct ctl_session *s, const struct slice *words, size_
     enum ms_err err =
         account_add(server_control_accounts(s->server->server), &user, on_user_added, s, &s->request);
     if (err != MS_EMORE)
-        answer(s, app_exit_for_err(err), ms_err_text(err));
+        ctl_answer(s, app_exit_for_err(err), ms_err_text(err));
 }
 
 static void run_stop(struct ctl_session *s, const struct slice *words, size_t count)
 {
-    answer(s, EX_OK, "stopping");
+    ctl_answer(s, EX_OK, "stopping");
     server_stop(s->server->server, false);
 }
 
@@ -99,9 +105,9 @@ static void run_dispatcher_status(struct ctl_session *s, const struct slice *wor
     struct str text;
     str_init(&text, 0);
     dispatch_emit_status(server_dispatch(s->server->server), &text);
-    answer_lines(s, str_slice(&text));
+    ctl_lines(s, str_slice(&text));
     str_fini(&text);
-    answer(s, EX_OK, "");
+    ctl_answer(s, EX_OK, "");
 }
 
 static void run_jobs_status(struct ctl_session *s, const struct slice *words, size_t count)
@@ -109,9 +115,9 @@ static void run_jobs_status(struct ctl_session *s, const struct slice *words, si
     struct str text;
     str_init(&text, 0);
     jobctl_emit_status(server_jobctl(s->server->server), &text);
-    answer_lines(s, str_slice(&text));
+    ctl_lines(s, str_slice(&text));
     str_fini(&text);
-    answer(s, EX_OK, "");
+    ctl_answer(s, EX_OK, "");
 }
 
 static void run_counters(struct ctl_session *s, const struct slice *words, size_t count)
@@ -121,9 +127,9 @@ static void run_counters(struct ctl_session *s, const struct slice *words, size_
     for (unsigned i = 0; i < MET_COUNT; i++)
         str_addf(&text, "%s=%llu\n", obs_counter_name((enum obs_counter)i),
                  (unsigned long long)obs_counter_get((enum obs_counter)i));
-    answer_lines(s, str_slice(&text));
+    ctl_lines(s, str_slice(&text));
     str_fini(&text);
-    answer(s, EX_OK, "");
+    ctl_answer(s, EX_OK, "");
 }
 
 static void run_store_stats(struct ctl_session *s, const struct slice *words, size_t count)
@@ -131,14 +137,14 @@ static void run_store_stats(struct ctl_session *s, const struct slice *words, si
     struct str text;
     str_init(&text, 0);
     app_store_stats_emit(server_partition(s->server->server), &text);
-    answer_lines(s, str_slice(&text));
+    ctl_lines(s, str_slice(&text));
     str_fini(&text);
-    answer(s, EX_OK, "");
+    ctl_answer(s, EX_OK, "");
 }
 
 static const struct {
     const char *word;
-    void (*run)(struct ctl_session *s, const struct slice *words, size_t count);
+    ctl_request_fn *run;
 } ctl_table[] = {
     {"user-add", run_user_add},
     {"stop", run_stop},
@@ -146,7 +152,25 @@ static const struct {
     {"jobs-status", run_jobs_status},
     {"store-stats", run_store_stats},
     {"counters", run_counters},
+    {"queue-list", ctl_queue_list},
+    {"queue-show", ctl_queue_show},
+    {"queue-act", ctl_queue_act},
 };
+
+/* Further lines of a task's request. */
+static size_t task_data(struct ctl_session *s, struct slice in)
+{
+    struct slice rest = in, line;
+    size_t used = 0;
+    while (!s->answered && slice_cut(&rest, '\n', &line)) {
+        if (!s->task->type->line(s->task, line)) {
+            net_read_stop(s->stream);
+            break;
+        }
+        used = in.len - rest.len;
+    }
+    return s->answered ? in.len : used;
+}
 
 static size_t on_data(void *owner, struct slice in)
 {
@@ -154,21 +178,30 @@ static size_t on_data(void *owner, struct slice in)
     struct slice words[CTL_WORDS_MAX];
     size_t count = 0;
     struct slice rest = in, line;
+    if (s->task)
+        return task_data(s, in);
     if (s->answered || s->request)
         return in.len; /* one request a connection */
     if (!slice_cut(&rest, '\n', &line))
         return 0;
     if (ctl_parse_words(&s->arena, line, words, &count) != MS_OK) {
-        answer(s, EX_PROTOCOL, "malformed request");
+        ctl_answer(s, EX_PROTOCOL, "malformed request");
         return in.len;
     }
     for (size_t i = 0; i < MS_ARRAY_LEN(ctl_table); i++)
         if (slice_eq_cstr(words[0], ctl_table[i].word)) {
             ctl_table[i].run(s, words, count);
-            return in.len;
+            return s->task ? in.len - rest.len : in.len;
         }
-    answer(s, EX_USAGE, "unknown request");
+    ctl_answer(s, EX_USAGE, "unknown request");
     return in.len;
+}
+
+static void on_drain(void *owner)
+{
+    struct ctl_session *s = owner;
+    if (s->task && !s->answered)
+        s->task->type->drained(s->task);
 }
 
 static void on_closed(void *owner, enum net_close_why why)
@@ -176,13 +209,16 @@ static void on_closed(void *owner, enum net_close_why why)
     struct ctl_session *s = owner;
     if (s->request)
         account_forget(server_control_accounts(s->server->server), s->request);
+    if (s->task)
+        s->task->type->closed(s->task);
     list_remove(&s->node);
     s->server->count--;
     arena_fini(&s->arena);
     ms_free(s);
 }
 
-static const struct net_callbacks ctl_callbacks = {.on_data = on_data, .on_closed = on_closed};
+static const struct net_callbacks ctl_callbacks = {
+    .on_data = on_data, .on_drain = on_drain, .on_closed = on_closed};
 
 static void on_accept(void *owner, int fd, const struct net_addr *peer)
 {
@@ -195,7 +231,7 @@ static void on_accept(void *owner, int fd, const struct net_addr *peer)
     enum ms_err err = net_stream_open(c->control, fd, CTL_LINE_MAX, &ctl_callbacks, s, &s->stream);
     MS_ASSERT(err == MS_OK);
     if (c->count > CTL_SESSIONS_MAX)
-        answer(s, EX_TEMPFAIL, "too many connections to the admin socket");
+        ctl_answer(s, EX_TEMPFAIL, "too many connections to the admin socket");
 }
 
 struct ctl_server *ctl_server_open(struct server *server, struct loop *control, const char *path,
@@ -206,6 +242,7 @@ struct ctl_server *ctl_server_open(struct server *server, struct loop *control, 
     c->server = server;
     c->control = control;
     list_init(&c->sessions);
+    list_init(&c->queue_acts);
     snprintf(where, sizeof where, "unix:%s", path);
     if (net_listener_open(control, where, CTL_SESSIONS_MAX, on_accept, c, &c->listener, why_out) != MS_OK) {
         ms_free(c);
@@ -229,6 +266,7 @@ void ctl_server_close(struct ctl_server **cp)
     }
     for (unsigned i = 0; i < 100 && !list_is_empty(&c->sessions); i++)
         loop_turn(c->control);
+    ctl_queue_stop(c);
     ms_free(c);
     *cp = NULL;
 }

@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "ms/base/arena.h"
+
 static int ctl_connect(const struct conf *conf)
 {
     const struct server_conf *sc = conf_section(conf, "server");
@@ -49,6 +51,18 @@ static enum ms_err read_answer(FILE *in, FILE *lines, struct ctl_answer *out)
     return MS_ECLOSED;
 }
 
+static enum ms_err send_all(int fd, struct slice bytes)
+{
+    while (bytes.len) {
+        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+        if (n > 0)
+            bytes = slice_sub(bytes, (size_t)n, bytes.len);
+        else if (errno != EINTR)
+            return MS_EIO;
+    }
+    return MS_OK;
+}
+
 enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t count, FILE *lines,
                     struct ctl_answer *out)
 {
@@ -59,13 +73,8 @@ enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t co
     str_init(&line, CTL_LINE_MAX);
     ctl_emit_words(&line, words, count);
     enum ms_err err = str_is_over(&line) ? MS_ELIMIT : MS_OK;
-    for (size_t at = 0; !err && at < line.len;) {
-        ssize_t n = send(fd, line.ptr + at, line.len - at, MSG_NOSIGNAL);
-        if (n > 0)
-            at += (size_t)n;
-        else if (errno != EINTR)
-            err = MS_EIO;
-    }
+    if (!err)
+        err = send_all(fd, str_slice(&line));
     str_fini(&line);
     FILE *in = err ? NULL : fdopen(fd, "r");
     if (!in) {
@@ -75,4 +84,107 @@ enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t co
     err = read_answer(in, lines, out);
     fclose(in);
     return err;
+}
+
+/* -- connections */
+struct ctl_conn {
+    int fd;
+    FILE *in;
+    struct str line;
+    struct arena arena;
+    struct slice words[CTL_WORDS_MAX];
+};
+
+enum ms_err ctl_conn_open(const struct conf *conf, struct ctl_conn **out)
+{
+    int fd = ctl_connect(conf);
+    if (fd < 0)
+        return MS_ENOTFOUND;
+    FILE *in = fdopen(fd, "r");
+    if (!in) {
+        close(fd);
+        return MS_EIO;
+    }
+    struct ctl_conn *c = ms_new(struct ctl_conn);
+    c->fd = fd;
+    c->in = in;
+    str_init(&c->line, CTL_DATA_MAX);
+    arena_init(&c->arena, 0);
+    *out = c;
+    return MS_OK;
+}
+
+void ctl_conn_close(struct ctl_conn **c_io)
+{
+    struct ctl_conn *c = *c_io;
+    *c_io = NULL;
+    if (!c)
+        return;
+    fclose(c->in);
+    str_fini(&c->line);
+    arena_fini(&c->arena);
+    ms_free(c);
+}
+
+enum ms_err ctl_conn_send(struct ctl_conn *c, const struct slice *words, size_t count)
+{
+    struct str line;
+    str_init(&line, CTL_LINE_MAX);
+    ctl_emit_slices(&line, words, count);
+    enum ms_err err = str_is_over(&line) ? MS_ELIMIT : send_all(c->fd, str_slice(&line));
+    str_fini(&line);
+    return err;
+}
+
+/* The next line without its end. */
+static bool read_line(struct ctl_conn *c)
+{
+    char piece[4096];
+    str_reset(&c->line);
+    while (fgets(piece, sizeof piece, c->in)) {
+        str_add_cstr(&c->line, piece);
+        if (str_is_over(&c->line))
+            return false;
+        if (c->line.len && c->line.ptr[c->line.len - 1] == '\n') {
+            str_cut(&c->line, c->line.len - 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum ctl_event read_bytes(struct ctl_conn *c, struct slice length)
+{
+    uint64_t n;
+    if (slice_to_u64(length, CTL_DATA_MAX, &n))
+        return CTL_BROKEN;
+    str_reset(&c->line);
+    uint8_t *room = str_reserve(&c->line, (size_t)n);
+    if (!room || fread(room, 1, (size_t)n, c->in) != n)
+        return CTL_BROKEN;
+    str_advance(&c->line, (size_t)n);
+    c->words[0] = str_slice(&c->line);
+    return CTL_BYTES;
+}
+
+enum ctl_event ctl_conn_next(struct ctl_conn *c, const struct slice **words_out, size_t *count_out,
+                             struct ctl_answer *end_out)
+{
+    if (!read_line(c))
+        return CTL_BROKEN;
+    struct slice line = str_slice(&c->line);
+    *words_out = c->words;
+    *count_out = 1;
+    if (line.len && line.ptr[0] == '+')
+        return read_bytes(c, slice_sub(line, 1, line.len));
+    if (line.len && line.ptr[0] == ' ') {
+        arena_reset(&c->arena);
+        line = slice_sub(line, 1, line.len);
+        return ctl_parse_words(&c->arena, line, c->words, count_out) ? CTL_BROKEN : CTL_WORDS;
+    }
+    char *text;
+    const char *begin = str_cstr(&c->line);
+    end_out->exit_code = (int)strtol(begin, &text, 10);
+    snprintf(end_out->text, sizeof end_out->text, "%.500s", *text == ' ' ? text + 1 : text);
+    return text == begin ? CTL_BROKEN : CTL_END;
 }

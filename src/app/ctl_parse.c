@@ -6,16 +6,33 @@
 
 #include "ms/base/arena.h"
 
+/* A word has no NUL on the way: parsing refuses it. */
+static void emit_word(struct str *out, struct slice word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        uint8_t c = word.ptr[i];
+        if (c == '\t' || c == '\n' || c == '\\')
+            str_add_byte(out, '\\');
+        str_add_byte(out, c == '\t' ? 't' : c == '\n' ? 'n' : c == 0 ? '?' : c);
+    }
+}
+
+void ctl_emit_slices(struct str *out, const struct slice *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            str_add_byte(out, '\t');
+        emit_word(out, words[i]);
+    }
+    str_add_byte(out, '\n');
+}
+
 void ctl_emit_words(struct str *out, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i)
             str_add_byte(out, '\t');
-        for (const char *p = words[i]; *p; p++) {
-            if (*p == '\t' || *p == '\n' || *p == '\\')
-                str_add_byte(out, '\\');
-            str_add_byte(out, *p == '\t' ? 't' : *p == '\n' ? 'n' : (uint8_t)*p);
-        }
+        emit_word(out, slice_cstr(words[i]));
     }
     str_add_byte(out, '\n');
 }

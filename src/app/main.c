@@ -7,6 +7,11 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#define CHOICE                                                                                               \
+    "[--sender PATTERN] [--rcpt PATTERN] [--rcpt-domain D] [--older AGE] [--younger AGE] [--channel C] "     \
+    "[--held|--not-held] [--reason REGEX] [--trace T] [--limit N]"
+#define CHANGE "ID...|--all|" CHOICE " [--dry-run] [--yes] [--fail-if-empty]"
+
 const struct app_command app_commands[] = {
     {"init", "",
      "init DIR --domain D [--hostname H] [--listen ADDR] [--port-base P] [--user NAME:PASSWORD[:QUOTA]]... "
@@ -31,6 +36,16 @@ const struct app_command app_commands[] = {
      "every record and row as text (server stopped)", cmd_store_dump},
     {"store", "skip-op", "store skip-op [--position P]",
      "never apply the op that crashed the partition twice", cmd_store_skip_op},
+    {"queue", "list", "queue list [ID...] " CHOICE " [--fail-if-empty]",
+     "what waits: every entry, or those chosen", cmd_queue_list},
+    {"queue", "show", "queue show ID [--body]",
+     "one entry and the header of its message; --body: the message", cmd_queue_show},
+    {"queue", "hold", "queue hold " CHANGE " [--why TEXT]", "keep entries from being delivered",
+     cmd_queue_hold},
+    {"queue", "release", "queue release " CHANGE, "deliver held entries, at once", cmd_queue_release},
+    {"queue", "run", "queue run " CHANGE, "try entries now, whatever time they wait for", cmd_queue_run},
+    {"queue", "delete", "queue delete " CHANGE, "remove entries; nobody is told", cmd_queue_delete},
+    {"mailq", "", "mailq", "the queue in the classic form", cmd_mailq},
     {"dispatcher", "status", "dispatcher status", "workers of every service", cmd_dispatcher_status},
     {"jobs", "status", "jobs status", "channels and their jobs", cmd_jobs_status},
     {"trace", "", "trace ID [--fail-if-empty]",
@@ -90,7 +105,9 @@ static void print_help(FILE *to)
 
 int app_usage(const struct app_args *args, const char *text)
 {
-    return app_fail(EX_USAGE, "%s (see: mailserverd %s --help)", text, args->argv[0]);
+    const struct app_command *c = args->command;
+    return app_fail(EX_USAGE, "%s (see: mailserverd %s%s%s --help)", text, c ? c->object : args->argv[0],
+                    c && c->verb[0] ? " " : "", c ? c->verb : "");
 }
 
 static const struct app_command *command_find(const char *object, const char *verb)
@@ -158,6 +175,7 @@ int main(int argc, char **argv)
         return app_fail(EX_USAGE, "no command \"%s%s%s\" (see: mailserverd --help)", argv[1],
                         argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
     int skip = command->verb[0] ? 2 : 1;
+    args.command = command;
     args.argc = argc - skip;
     args.argv = argv + skip; /* argv[0] = the last word of the command: getopt skips it */
     int rc = take_common(&args, command);

@@ -72,6 +72,16 @@ struct account_client *server_control_accounts(struct server *s)
     return s->control.accounts;
 }
 
+struct part_client *server_control_part(struct server *s)
+{
+    return s->control.part;
+}
+
+const struct chan_env *server_chan_env(const struct server *s)
+{
+    return &s->chan;
+}
+
 struct partition *server_partition(struct server *s)
 {
     return s->partition;

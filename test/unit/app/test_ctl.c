@@ -40,12 +40,14 @@ static const struct {
     {                                                                                                        \
         text, sizeof(text) - 1, want, words                                                                  \
     }
+#define SIXTEEN "1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\t13\t14\t15\t16"
     ROW("stop", MS_OK, 1),
     ROW("", MS_OK, 1),
     ROW("a\tb", MS_OK, 2),
     ROW("\t\t", MS_OK, 3),
     ROW("1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\t13\t14\t15\t16", MS_OK, 16),
-    ROW("1\t2\t3\t4\t5\t6\t7\t8\t9\t10\t11\t12\t13\t14\t15\t16\t17", MS_ELIMIT, 0),
+    ROW(SIXTEEN "\t" SIXTEEN, MS_OK, 32),
+    ROW(SIXTEEN "\t" SIXTEEN "\t33", MS_ELIMIT, 0),
     ROW("a\\", MS_ESYNTAX, 0),
     ROW("a\\x", MS_ESYNTAX, 0),
     ROW("a\\\tb", MS_ESYNTAX, 0),

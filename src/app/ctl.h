@@ -1,0 +1,69 @@
+/*
+ * ctl.h - the server's half of the admin socket: sessions, and requests that go on for longer than one call.
+ *
+ * A request is one line of words. Simple ones answer in their row's function: data lines (ctl_line, ctl_lines), then
+ * ctl_answer, which ends the connection. One that takes more lines, or answers in pieces, becomes a task:
+ *
+ *   ctl_task_begin    from now on each further line of the request goes to type->line
+ *   ctl_is_full       the peer reads more slowly than the task writes: stop, type->drained comes
+ *   ctl_answer        the last line; then type->closed, as when the peer went away
+ *
+ * Data lines begin with a blank. A line "+LEN" is followed by LEN bytes as they are. The last line is "EXIT TEXT".
+ * Threads: the control loop.
+ */
+#ifndef APP_CTL_H
+#define APP_CTL_H
+
+#include "app.h"
+
+#include "ms/base/arena.h"
+#include "ms/base/list.h"
+#include "ms/net.h"
+
+#define CTL_SESSIONS_MAX 64
+
+struct ctl_task;
+struct ctl_task_type {
+    /* One more line of the request; false: not now, it comes again after ctl_task_ready. */
+    bool (*line)(struct ctl_task *task, struct slice line);
+    void (*drained)(struct ctl_task *task);
+    void (*closed)(struct ctl_task *task); /* exactly once, last: the session is gone when it returns */
+};
+struct ctl_task { /* embed */
+    const struct ctl_task_type *type;
+    struct ctl_session *session;
+};
+
+struct ctl_server {
+    struct server *server;
+    struct loop *control;
+    struct net_listener *listener;
+    struct list sessions;
+    unsigned count;
+    struct list queue_acts; /* of ctl_queue_act.c: they outlive the session that asked for them */
+};
+
+struct ctl_session {
+    struct list node;
+    struct ctl_server *server;
+    struct net_stream *stream;
+    struct arena arena;
+    uint64_t request; /* of the directory */
+    struct ctl_task *task;
+    bool answered;
+};
+
+typedef void ctl_request_fn(struct ctl_session *s, const struct slice *words, size_t count);
+
+void ctl_answer(struct ctl_session *s, int exit_code, const char *text);
+void ctl_lines(struct ctl_session *s, struct slice text); /* each of its lines is a data line */
+void ctl_words(struct ctl_session *s, const struct slice *words, size_t count); /* one data line */
+bool ctl_is_full(const struct ctl_session *s);
+void ctl_task_begin(struct ctl_session *s, struct ctl_task *task, const struct ctl_task_type *type);
+void ctl_task_ready(struct ctl_session *s);
+
+ctl_request_fn ctl_queue_list, ctl_queue_show, ctl_queue_act;
+/* No act is under way when it returns; what was posted still happens. */
+void ctl_queue_stop(struct ctl_server *c);
+
+#endif
