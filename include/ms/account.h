@@ -19,11 +19,12 @@
  *            HMAC-SHA-256 of login and password under a per-process random key, bound to the hash that proved it; negative results are
  *            not cached. A login that does not exist costs the same time as a wrong password.
  *
- * On disk: file directory.mdb, databases meta, domain, user, name, address; each row: version byte ... CRC-32C of key and row. Byte by byte
+ * On disk: file directory.mdb, databases meta, domain, user, name, address, target; each row: version byte ... CRC-32C of key and row. Byte by byte
  * in src/account/account_row.c and mailserverd-formats(5).
  *   user     be64 account id -> login, password hash, limits, partition, status, forwards, grants, times
  *   name     canonical address, or "@domain" for a catch-all -> kind, and: user: account id; alias: targets and status
- *   address  be64 account id + canonical address -> nothing: the names that lead to this account alone (for send-as and deletion)
+ *   address  be64 account id + canonical address -> nothing: the aliases that lead to this account alone
+ *   target   canonical address, NUL, name of an alias or login -> nothing: who has the address among his targets or forwards
  *   domain   A-label domain -> status, canonical domain when it is only another name, created
  *
  * Threads:  clients: their loop. account_dir_*: any one thread at a time.
@@ -113,7 +114,7 @@ typedef void account_answer_fn(void *owner, uint64_t request, enum ms_err err, c
 MS_MUST_USE enum ms_err account_resolve(struct account_client *c, struct slice address, struct arena *arena,
                                         struct account_answer *out, account_answer_fn *done, void *owner, uint64_t *request_out);
 
-/* entry is filled before the callback / return. */
+/* Outputs are filled when the answer comes at once (MS_OK); a later one has the entry in its callback. */
 typedef void account_done_fn(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry);
 /* The account behind an address: as account_resolve, but aliases with one target are followed (to ACCOUNT_FOLLOW_MAX), forwards are
  * ignored, and a list, a catch-all of several, REMOVED and UNUSED give MS_ENOTFOUND. detail_out (may be NULL) points into address. */
@@ -123,6 +124,9 @@ MS_MUST_USE enum ms_err account_find(struct account_client *c, struct slice addr
 MS_MUST_USE enum ms_err account_find_id(struct account_client *c, uint64_t id, struct account_entry *out,
                                         account_done_fn *done, void *owner, uint64_t *request_out);
 /* MS_OK: ours. MS_ENOTFOUND: not a local domain. MS_EMORE: done later (entry NULL). */
+MS_MUST_USE enum ms_err account_domain_ask(struct account_client *c, struct slice domain, account_done_fn *done,
+                                           void *owner, uint64_t *request_out);
+/* The same, without waiting: MS_EBUSY when the answer is not known at once (never with the embedded directory). */
 MS_MUST_USE enum ms_err account_domain_find(struct account_client *c, struct slice domain);
 /* May this account use the address as a sender? Its own login and addresses that lead to it alone, with or without a detail, and what
  * it was granted ("a@d", "@d" for a whole domain). MS_OK, MS_EDENIED, MS_EMORE (done later, entry NULL), or temporary. */

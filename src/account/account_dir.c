@@ -1,45 +1,50 @@
 /*
- * account_dir.c - the directory's LMDB environment: look-ups and the one write there is so far.
- * A row that fails its checksum is damage of that one entry: the look-up says MS_EDAMAGED, never "unknown
- * user".
+ * account_dir.c - the directory's LMDB environment: open, format, transactions, single rows written.
+ *
+ * Every change is one transaction with a full flush, or part of the one that account_dir_begin opened. A
+ * change checks everything before it writes its first row: one that is refused has done nothing, and an
+ * import may go on behind it. Only trouble with the storage leaves a change half made, and then the
+ * transaction cannot be committed any more.
  */
 #include "account_priv.h"
 
-#include "ms/base/clock.h"
-
 #define KEY_NEXT_ID SLICE_LIT("next_account")
 #define KEY_FORMAT  SLICE_LIT("format")
+#define KEY_REMOVED "removed"
 
-static const char *const dir_names[ACCOUNT_DB_COUNT] = {"meta", "user", "name", "domain"};
+static const char *const dir_names[ACCOUNT_DB_COUNT] = {"meta",   "user",    "name",
+                                                        "domain", "address", "target"};
 
-static enum ms_err dir_check_format(struct account *a, struct ms_errinfo *why_out)
+static enum ms_err read_format(struct db_txn *txn, uint8_t *out)
 {
-    struct db_txn *txn;
-    MS_TRY(db_read_begin(a->db, &txn));
     struct slice value;
-    enum ms_err err = db_get(txn, ACCOUNT_DB_META, KEY_FORMAT, &value);
-    bool known = !err && value.len == 1 && value.ptr[0] == ACCOUNT_ROW_VERSION;
-    db_read_end(&txn);
-    if (err == MS_ENOTFOUND)
-        return MS_ENOTFOUND;
-    if (!known)
-        return ms_fail(why_out, err ? err : MS_EVERSION,
-                       "the directory has a format this version does not know");
-    return MS_OK;
+    MS_TRY(db_get(txn, ACCOUNT_DB_META, KEY_FORMAT, &value));
+    *out = value.len == 1 ? value.ptr[0] : 0;
+    return *out >= 1 && *out <= ACCOUNT_FORMAT ? MS_OK : MS_EVERSION;
 }
 
-static enum ms_err dir_write_format(struct account *a, struct ms_errinfo *why_out)
+/* The first row of version 2 makes the directory one of format 2: programs that know version 1 only then keep
+ * away. */
+static enum ms_err raise_format(struct db_txn *txn)
+{
+    uint8_t format = 0;
+    enum ms_err err = read_format(txn, &format);
+    if (format == ACCOUNT_FORMAT || (err && err != MS_ENOTFOUND))
+        return err;
+    format = ACCOUNT_FORMAT;
+    return db_put(txn, ACCOUNT_DB_META, KEY_FORMAT, slice_make(&format, 1));
+}
+
+static enum ms_err check_format(struct account *a, struct ms_errinfo *why_out)
 {
     struct db_txn *txn;
-    uint8_t version = ACCOUNT_ROW_VERSION;
-    db_writer_claim(a->db);
-    MS_TRY(db_write_begin(a->db, &txn, why_out));
-    enum ms_err err = db_put(txn, ACCOUNT_DB_META, KEY_FORMAT, slice_make(&version, 1));
-    if (err) {
-        db_write_abort(&txn);
-        return ms_fail(why_out, err, "cannot write the directory's format: %s", ms_err_text(err));
-    }
-    return db_write_commit(&txn, why_out);
+    uint8_t format;
+    MS_TRY(db_read_begin(a->db, &txn));
+    enum ms_err err = read_format(txn, &format);
+    db_read_end(&txn);
+    if (err && err != MS_ENOTFOUND)
+        return ms_fail(why_out, err, "the directory has a format this version does not know");
+    return err;
 }
 
 enum ms_err account__dir_open(struct account *a, const char *path, bool create, struct ms_errinfo *why_out)
@@ -50,95 +55,76 @@ enum ms_err account__dir_open(struct account *a, const char *path, bool create, 
                            .names = dir_names,
                            .name_count = ACCOUNT_DB_COUNT};
     MS_TRY(db_open(&conf, &a->db, why_out));
-    enum ms_err err = dir_check_format(a, why_out);
-    if (err == MS_ENOTFOUND && create)
-        return dir_write_format(a, why_out);
+    enum ms_err err = check_format(a, why_out);
+    if (err == MS_ENOTFOUND && create) {
+        MS_TRY(account_dir_begin(a, why_out)); /* writes the format */
+        return account_dir_commit(a, why_out);
+    }
     if (err == MS_ENOTFOUND)
         return ms_fail(why_out, err, "%s holds no directory", path);
     return err;
 }
 
-static enum ms_err find_id(struct db_txn *txn, uint64_t id, struct account_user *out)
+static enum ms_err write_open(struct account *a, struct db_txn **out, struct ms_errinfo *why_out)
 {
-    uint8_t key[8];
-    struct slice row;
-    ms_put_be64(key, id);
-    MS_TRY(db_get(txn, ACCOUNT_DB_USER, slice_make(key, 8), &row));
-    return account__user_parse(slice_make(key, 8), row, out);
-}
-
-enum ms_err account__dir_find_id(struct account *a, uint64_t id, struct account_user *out)
-{
-    struct db_txn *txn;
-    MS_TRY(db_read_begin(a->db, &txn));
-    enum ms_err err = find_id(txn, id, out);
-    db_read_end(&txn);
-    return err;
-}
-
-enum ms_err account__dir_find_name(struct account *a, const char *name, struct account_user *out)
-{
-    struct db_txn *txn;
-    struct slice row;
-    uint64_t id = 0;
-    MS_TRY(db_read_begin(a->db, &txn));
-    enum ms_err err = db_get(txn, ACCOUNT_DB_NAME, slice_cstr(name), &row);
-    if (!err)
-        err = account__name_parse(slice_cstr(name), row, &id);
-    if (!err) {
-        err = find_id(txn, id, out);
-        if (err == MS_ENOTFOUND) /* a name without its user is damage, not an unknown user */
-            err = MS_EDAMAGED;
+    db_writer_claim(a->db);
+    MS_TRY(db_write_begin(a->db, out, why_out));
+    enum ms_err err = raise_format(*out);
+    if (err) {
+        db_write_abort(out);
+        return ms_fail(why_out, err, "cannot write the directory's format: %s", ms_err_text(err));
     }
-    db_read_end(&txn);
-    return err;
+    return MS_OK;
 }
 
-enum ms_err account_domain_find(struct account_client *c, struct slice domain)
+enum ms_err account_dir_begin(struct account *a, struct ms_errinfo *why_out)
 {
-    char lower[ACCOUNT_DOMAIN_MAX + 1];
-    struct db_txn *txn;
-    struct slice row;
-    if (domain.len == 0 || domain.len > ACCOUNT_DOMAIN_MAX)
-        return MS_ENOTFOUND;
-    for (size_t i = 0; i < domain.len; i++)
-        lower[i] = (char)ms_ascii_lower(domain.ptr[i]);
-    struct slice key = slice_make(lower, domain.len);
-    MS_TRY(db_read_begin(c->account->db, &txn));
-    enum ms_err err = db_get(txn, ACCOUNT_DB_DOMAIN, key, &row);
-    if (!err)
-        err = account__domain_parse(key, row);
-    db_read_end(&txn);
-    return err;
+    MS_ASSERT(!a->txn);
+    return write_open(a, &a->txn, why_out);
 }
 
-enum ms_err account_next(struct account *a, const char *after, struct account_entry *out)
+enum ms_err account_dir_commit(struct account *a, struct ms_errinfo *why_out)
 {
-    struct db_txn *txn;
-    struct db_cur *cur;
-    struct slice key, row;
-    struct account_user user;
-    uint64_t id = 0;
-    MS_TRY(db_read_begin(a->db, &txn));
-    enum ms_err err = db_cur_open(txn, ACCOUNT_DB_NAME, &cur);
-    if (!err) {
-        err = db_cur_seek(cur, slice_cstr(after), &key, &row);
-        if (!err && after[0] && slice_eq_cstr(key, after))
-            err = db_cur_next(cur, &key, &row);
-        if (!err)
-            err = account__name_parse(key, row, &id);
-        db_cur_close(&cur);
-    }
+    MS_ASSERT(a->txn);
+    return db_write_commit(&a->txn, why_out);
+}
+
+void account_dir_abort(struct account *a)
+{
+    if (a->txn)
+        db_write_abort(&a->txn);
+}
+
+enum ms_err account__write_begin(struct account *a, struct db_txn **out, struct ms_errinfo *why_out)
+{
+    *out = a->txn;
+    return a->txn ? MS_OK : write_open(a, out, why_out);
+}
+
+enum ms_err account__write_end(struct account *a, struct db_txn **txn, enum ms_err err,
+                               struct ms_errinfo *why_out)
+{
+    if (*txn == a->txn)
+        return err;
     if (!err)
-        err = find_id(txn, id, &user);
-    if (!err)
-        *out = user.entry;
-    db_read_end(&txn);
+        return db_write_commit(txn, why_out);
+    db_write_abort(txn);
     return err;
 }
 
-/* The next account id; ids are never given twice. */
-static enum ms_err take_id(struct db_txn *txn, uint64_t *id_out)
+enum ms_err account__read_begin(struct account *a, struct db_txn **out)
+{
+    *out = a->txn;
+    return a->txn ? MS_OK : db_read_begin(a->db, out);
+}
+
+void account__read_end(struct account *a, struct db_txn **txn)
+{
+    if (*txn != a->txn)
+        db_read_end(txn);
+}
+
+enum ms_err account__take_id(struct db_txn *txn, uint64_t *id_out)
 {
     struct slice value;
     uint8_t next[8];
@@ -152,61 +138,116 @@ static enum ms_err take_id(struct db_txn *txn, uint64_t *id_out)
     return db_put(txn, ACCOUNT_DB_META, KEY_NEXT_ID, slice_make(next, 8));
 }
 
-static enum ms_err put_domain(struct db_txn *txn, struct slice domain, uint64_t now_us)
+static enum ms_err put(struct db_txn *txn, enum account_dbi dbi, struct slice key, struct str *row)
 {
-    struct slice row;
-    enum ms_err err = db_get(txn, ACCOUNT_DB_DOMAIN, domain, &row);
-    if (err != MS_ENOTFOUND)
-        return err;
-    struct str out;
-    str_init(&out, ACCOUNT_ROW_MAX);
-    account__domain_emit(&out, domain, now_us);
-    err = db_put(txn, ACCOUNT_DB_DOMAIN, domain, str_slice(&out));
-    str_fini(&out);
+    enum ms_err err = db_put(txn, dbi, key, str_slice(row));
+    str_fini(row);
     return err;
 }
 
-static enum ms_err put_user(struct db_txn *txn, struct account_user *user)
+enum ms_err account__put_user(struct db_txn *txn, const struct account_user *user)
 {
     struct str row;
     uint8_t key[8];
-    struct slice login = slice_cstr(user->entry.login);
-    MS_TRY(take_id(txn, &user->entry.id));
+    ms_put_be64(key, user->entry.id);
     str_init(&row, ACCOUNT_ROW_MAX);
-    account__name_emit(&row, login, user->entry.id);
-    enum ms_err err = db_insert(txn, ACCOUNT_DB_NAME, login, str_slice(&row));
-    if (!err) {
-        str_reset(&row);
-        ms_put_be64(key, user->entry.id);
-        account__user_emit(&row, slice_make(key, 8), user);
-        err = db_insert(txn, ACCOUNT_DB_USER, slice_make(key, 8), str_slice(&row));
+    account__user_emit(&row, slice_make(key, 8), user);
+    return put(txn, ACCOUNT_DB_USER, slice_make(key, 8), &row);
+}
+
+enum ms_err account__put_name(struct db_txn *txn, struct slice name, const struct account_name *value)
+{
+    struct str row;
+    str_init(&row, ACCOUNT_ROW_MAX);
+    account__name_emit(&row, name, value);
+    return put(txn, ACCOUNT_DB_NAME, name, &row);
+}
+
+enum ms_err account__put_domain(struct db_txn *txn, struct slice domain, const struct account_domain *value)
+{
+    struct str row;
+    str_init(&row, ACCOUNT_ROW_MAX);
+    account__domain_emit(&row, domain, value);
+    return put(txn, ACCOUNT_DB_DOMAIN, domain, &row);
+}
+
+enum ms_err account__put_mark(struct db_txn *txn, enum account_dbi dbi, struct slice key)
+{
+    struct str row;
+    str_init(&row, ACCOUNT_ROW_MAX);
+    account__mark_emit(&row, key);
+    return put(txn, dbi, key, &row);
+}
+
+enum ms_err account__del(struct db_txn *txn, enum account_dbi dbi, struct slice key)
+{
+    enum ms_err err = db_del(txn, dbi, key);
+    return err == MS_ENOTFOUND ? MS_OK : err;
+}
+
+struct slice account__key_address(uint64_t id, struct slice name, uint8_t out[ACCOUNT_PAIR_MAX])
+{
+    ms_put_be64(out, id);
+    memcpy(out + 8, name.ptr, name.len);
+    return slice_make(out, 8 + name.len);
+}
+
+struct slice account__key_target(struct slice target, struct slice owner, uint8_t out[ACCOUNT_PAIR_MAX])
+{
+    memcpy(out, target.ptr, target.len);
+    out[target.len] = 0;
+    if (owner.len)
+        memcpy(out + target.len + 1, owner.ptr, owner.len);
+    return slice_make(out, target.len + 1 + owner.len);
+}
+
+static struct slice key_removed(uint64_t id, uint8_t out[sizeof KEY_REMOVED + 8])
+{
+    memcpy(out, KEY_REMOVED, sizeof KEY_REMOVED);
+    ms_put_be64(out + sizeof KEY_REMOVED, id);
+    return slice_make(out, sizeof KEY_REMOVED + 8);
+}
+
+enum ms_err account__put_removed(struct db_txn *txn, uint64_t id, uint64_t removed_us)
+{
+    uint8_t key[sizeof KEY_REMOVED + 8], value[8];
+    if (!removed_us)
+        return account__del(txn, ACCOUNT_DB_META, key_removed(id, key));
+    ms_put_le64(value, removed_us);
+    return db_put(txn, ACCOUNT_DB_META, key_removed(id, key), slice_make(value, 8));
+}
+
+static enum ms_err removed_next(struct db_cur *cur, uint64_t before_us, uint64_t after_id, uint64_t *id_out)
+{
+    uint8_t from[sizeof KEY_REMOVED + 8];
+    struct slice key, value;
+    enum ms_err err = after_id == UINT64_MAX
+                          ? MS_ENOTFOUND
+                          : db_cur_seek(cur, key_removed(after_id + 1, from), &key, &value);
+    for (; !err; err = db_cur_next(cur, &key, &value)) {
+        if (key.len != sizeof from || memcmp(key.ptr, KEY_REMOVED, sizeof KEY_REMOVED) != 0)
+            return MS_ENOTFOUND;
+        if (value.len != 8)
+            return MS_EDAMAGED;
+        if (ms_get_le64(value.ptr) < before_us) {
+            *id_out = ms_get_be64(key.ptr + sizeof KEY_REMOVED);
+            return MS_OK;
+        }
     }
-    if (!err)
-        err = put_domain(txn, slice_sub(login, (size_t)slice_rfind_byte(login, '@') + 1, SIZE_MAX),
-                         user->created_us);
-    str_fini(&row);
     return err;
 }
 
-enum ms_err account__dir_add(struct account *a, const char *login, const char *hash, uint64_t quota_bytes,
-                             uint64_t quota_messages, const char *partition, struct account_entry *out,
-                             struct ms_errinfo *why_out)
+enum ms_err account_dir_removed_next(struct account *a, uint64_t before_us, uint64_t after_id,
+                                     uint64_t *id_out)
 {
-    struct account_user user = {.created_us = clock_wall_us()};
     struct db_txn *txn;
-    user.entry.quota_bytes = quota_bytes;
-    user.entry.quota_messages = quota_messages;
-    memcpy(user.entry.login, login, strlen(login) + 1);
-    memcpy(user.entry.partition, partition, strlen(partition) + 1);
-    memcpy(user.hash, hash, strlen(hash) + 1);
-    db_writer_claim(a->db);
-    MS_TRY(db_write_begin(a->db, &txn, why_out));
-    enum ms_err err = put_user(txn, &user);
-    if (err) {
-        db_write_abort(&txn);
-        return ms_fail(why_out, err, "%s: %s", login, ms_err_text(err));
+    struct db_cur *cur;
+    MS_TRY(account__read_begin(a, &txn));
+    enum ms_err err = db_cur_open(txn, ACCOUNT_DB_META, &cur);
+    if (!err) {
+        err = removed_next(cur, before_us, after_id, id_out);
+        db_cur_close(&cur);
     }
-    MS_TRY(db_write_commit(&txn, why_out));
-    *out = user.entry;
-    return MS_OK;
+    account__read_end(a, &txn);
+    return err;
 }

@@ -12,13 +12,13 @@ struct account_proof {
     uint64_t until_ms;
 };
 
-static void proof_mac(const struct account_client *c, const struct account_user *user, struct slice password,
-                      uint8_t out[CRYPT_SHA256_BYTES])
+static void proof_mac(const struct account_client *c, const char *login, const char *hash,
+                      struct slice password, uint8_t out[CRYPT_SHA256_BYTES])
 {
     struct str text;
     str_init(&text, 0);
-    str_add_bytes16(&text, slice_cstr(user->entry.login));
-    str_add_bytes16(&text, slice_cstr(user->hash));
+    str_add_bytes16(&text, slice_cstr(login));
+    str_add_bytes16(&text, slice_cstr(hash));
     str_add_bytes16(&text, password);
     crypt_hmac_sha256(slice_make(c->account->key, sizeof c->account->key), str_slice(&text), out);
     crypt_wipe(text.ptr, text.cap);
@@ -32,12 +32,12 @@ static void proof_drop(struct account_client *c, struct account_proof *proof)
     ms_free(proof);
 }
 
-bool account__proven_has(struct account_client *c, const struct account_user *user, struct slice password)
+bool account__proven_has(struct account_client *c, const char *login, const char *hash, struct slice password)
 {
     uint8_t mac[CRYPT_SHA256_BYTES];
     if (c->account->proven_ms == 0 || password.len > CRYPT_PASSWORD_MAX)
         return false;
-    proof_mac(c, user, password, mac);
+    proof_mac(c, login, hash, password, mac);
     struct account_proof *proof = map_find(&c->proven, slice_make(mac, sizeof mac));
     if (!proof)
         return false;
@@ -47,12 +47,12 @@ bool account__proven_has(struct account_client *c, const struct account_user *us
     return false;
 }
 
-void account__proven_add(struct account_client *c, const struct account_user *user, struct slice password)
+void account__proven_add(struct account_client *c, const char *login, const char *hash, struct slice password)
 {
     if (c->account->proven_ms == 0)
         return;
     struct account_proof *proof = ms_new(struct account_proof);
-    proof_mac(c, user, password, proof->mac);
+    proof_mac(c, login, hash, password, proof->mac);
     struct account_proof *old = map_find(&c->proven, slice_make(proof->mac, sizeof proof->mac));
     if (old)
         proof_drop(c, old);

@@ -17,6 +17,8 @@ OWNERS = {  # header -> modules that may include it (architecture: a third-party
     "yaml.h": {"conf"},
     "ldns/": {"dns"},
     "xxhash.h": {"base"},
+    "utf8proc.h": {"base"},
+    "idn2.h": {"base"},
 }
 BANNED = ["strcpy", "strcat", "sprintf", "vsprintf", "strtok", "atoi", "atol", "getaddrinfo", "gets", "alloca"]
 HEAP = ["malloc", "calloc", "realloc", "free", "strdup", "strndup"]
