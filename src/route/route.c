@@ -10,6 +10,7 @@
 #include "route_priv.h"
 
 struct route_request {
+    struct route__wait wait; /* first */
     struct route *route;
     uint64_t id;
     uint64_t account_request;
@@ -44,10 +45,11 @@ void route_destroy(struct route **rp)
     if (!r)
         return;
     while (idtab_next(&r->pending, &cursor, &id, &request)) {
-        account_forget(r->accounts, ((struct route_request *)request)->account_request);
-        ms_free(request);
+        idtab_remove(&r->pending, id);
+        ((struct route__wait *)request)->drop(request);
     }
     idtab_fini(&r->pending);
+    route__job_free_spare(r);
     conf_unref(&r->conf_ref);
     ms_free(r);
     *rp = NULL;
@@ -56,6 +58,13 @@ void route_destroy(struct route **rp)
 struct queue_id route_next_id(struct route *r)
 {
     return queue_id_next(&r->ids);
+}
+
+void route_forget(struct route *r, uint64_t request)
+{
+    struct route__wait *wait = idtab_remove(&r->pending, request);
+    if (wait)
+        wait->drop(wait);
 }
 
 static void copy_text(char *out, size_t out_max, const char *text)
@@ -116,15 +125,23 @@ static void on_account(void *owner, uint64_t request, enum ms_err err, const str
     request_finish(req, err);
 }
 
+static void request_drop(struct route__wait *wait)
+{
+    struct route_request *req = MS_CONTAINER_OF(wait, struct route_request, wait);
+    account_forget(req->route->accounts, req->account_request);
+    ms_free(req);
+}
+
 static enum ms_err wait_for_account(struct route *r, struct route_request *req,
                                     const struct route_result *so_far, route_done_fn *done, void *owner,
                                     uint64_t *request_out)
 {
+    req->wait.drop = request_drop;
     req->route = r;
     req->done = done;
     req->owner = owner;
     req->result = *so_far;
-    req->id = idtab_add(&r->pending, req);
+    req->id = idtab_add(&r->pending, &req->wait);
     if (req->id == 0) {
         account_forget(r->accounts, req->account_request);
         ms_free(req);
@@ -167,9 +184,4 @@ enum ms_err route_recipient(struct route *r, struct slice address, struct route_
     ms_free(req);
     conclude(r, out, err, postmaster);
     return MS_OK;
-}
-
-void route_forget(struct route *r, uint64_t request)
-{
-    idtab_remove(&r->pending, request);
 }

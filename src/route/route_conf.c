@@ -15,6 +15,13 @@ static const struct conf_opt route_opts[] = {
      .example = "admin@example.org",
      .help = "Login that gets mail for postmaster of a local domain that has no such account. Without it: "
              "the first account."},
+    {.key = "remote_channel",
+     .type = CONF_STRING,
+     CONF_AT(struct route_conf, remote_channel),
+     .dflt = "tcp_local",
+     .help =
+         "Channel named by reports to senders elsewhere. They wait in the queue, held, until a version that "
+         "sends mail."},
 };
 
 static enum ms_err route_check(const void *entry, const char *name, struct conf_check *check)
@@ -23,6 +30,9 @@ static enum ms_err route_check(const void *entry, const char *name, struct conf_
     if (conf->local_channel && !conf_map_find(conf_check_conf(check), "channels.*", conf->local_channel))
         conf_check_error(check, "local_channel", "channels", "there is no channel \"%s\"",
                          conf->local_channel);
+    if (strlen(conf->remote_channel) > CHANNEL_NAME_MAX || conf->remote_channel[0] == '\0')
+        conf_check_error(check, "remote_channel", NULL, "a channel name has 1 to %d octets",
+                         CHANNEL_NAME_MAX);
     return MS_OK;
 }
 
