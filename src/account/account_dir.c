@@ -217,6 +217,32 @@ enum ms_err account__put_removed(struct db_txn *txn, uint64_t id, uint64_t remov
     return db_put(txn, ACCOUNT_DB_META, key_removed(id, key), slice_make(value, 8));
 }
 
+uint64_t account__get_removed(struct db_txn *txn, uint64_t id)
+{
+    uint8_t key[sizeof KEY_REMOVED + 8];
+    struct slice value;
+    bool there = db_get(txn, ACCOUNT_DB_META, key_removed(id, key), &value) == MS_OK && value.len == 8;
+    return there ? ms_get_le64(value.ptr) : 0;
+}
+
+enum ms_err account__get_meta(struct db_txn *txn, uint64_t *next_out, uint64_t *removed_out)
+{
+    struct slice value, key;
+    struct db_cur *cur;
+    enum ms_err err = db_get(txn, ACCOUNT_DB_META, KEY_NEXT_ID, &value);
+    if (err && err != MS_ENOTFOUND)
+        return err;
+    *next_out = err ? 1 : value.len == 8 ? ms_get_le64(value.ptr) : 0;
+    *removed_out = 0;
+    MS_TRY(db_cur_open(txn, ACCOUNT_DB_META, &cur));
+    err = db_cur_seek(cur, slice_make(KEY_REMOVED, sizeof KEY_REMOVED), &key, &value);
+    for (; !err && slice_has_prefix(key, slice_make(KEY_REMOVED, sizeof KEY_REMOVED));
+         err = db_cur_next(cur, &key, &value))
+        ++*removed_out;
+    db_cur_close(&cur);
+    return err == MS_ENOTFOUND ? MS_OK : err;
+}
+
 static enum ms_err removed_next(struct db_cur *cur, uint64_t before_us, uint64_t after_id, uint64_t *id_out)
 {
     uint8_t from[sizeof KEY_REMOVED + 8];

@@ -213,6 +213,10 @@ struct slice account__key_target(struct slice target, struct slice owner, uint8_
 /* The index of removed users: meta rows "removed" + be64 id -> time of removal. 0: takes it out. */
 MS_MUST_USE enum ms_err account__put_removed(struct db_txn *txn, uint64_t id, uint64_t removed_us);
 
+uint64_t account__get_removed(struct db_txn *txn, uint64_t id); /* 0: not in the index */
+/* The next account id, and how many are in the index of removed users. */
+MS_MUST_USE enum ms_err account__get_meta(struct db_txn *txn, uint64_t *next_out, uint64_t *removed_out);
+
 /* -- account_ref.c: what names refer to, and who refers to them
  * --------------------------------------------------------- */
 /* The row of a domain of ours by any spelling; canonical name (A-labels) to name_out. MS_ENOTFOUND,

@@ -69,7 +69,7 @@ static enum ms_err add_target(struct account *a, struct db_txn *txn, struct slic
 {
     struct account_address parts;
     struct account_domain domain;
-    char name[ACCOUNT_LOGIN_MAX + 1];
+    char name[ACCOUNT_LOGIN_MAX + 1], bare[ACCOUNT_LOGIN_MAX + 1];
     enum ms_err err = account__address_parse(a, item, &parts);
     if (err)
         return ms_fail(why_out, err, "\"" SLICE_FMT "\" is not a usable address", SLICE_ARG(item));
@@ -84,7 +84,7 @@ static enum ms_err add_target(struct account *a, struct db_txn *txn, struct slic
     if (!account__join(slice_make(parts.local, parts.local_len),
                        domain.canonical.len ? domain.canonical : host, name))
         return ms_fail(why_out, MS_ELIMIT, "\"" SLICE_FMT "\" is too long", SLICE_ARG(item));
-    if (slice_eq_cstr(owner, name))
+    if (slice_eq_cstr(owner, name) || (account__bare(slice_cstr(name), bare) && slice_eq_cstr(owner, bare)))
         return ms_fail(why_out, MS_EINVAL, "%s would lead to itself", name);
     list_add(m, slice_cstr(name));
     return MS_OK;

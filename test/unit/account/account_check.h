@@ -13,6 +13,8 @@ struct check_dir {
     struct loop *loop;
     struct account_client *c;
     struct ms_errinfo why;
+    unsigned answered;
+    enum ms_err answer;
 };
 
 #define check_ok(call) assert_int_equal(call, MS_OK)
@@ -90,6 +92,34 @@ static inline void check_alias(struct check_dir *d, const char *name, const char
     if (err)
         print_message("%s: %s\n", name, d->why.text);
     assert_int_equal(err, MS_OK);
+}
+
+static inline void check_on_done(void *owner, uint64_t request, enum ms_err err,
+                                 const struct account_entry *entry)
+{
+    struct check_dir *d = owner;
+    d->answered++;
+    d->answer = err;
+}
+
+static inline enum ms_err check_wait(struct check_dir *d)
+{
+    for (int i = 0; i < 5000 && !d->answered; i++) {
+        loop_turn(d->loop);
+        usleep(1000);
+    }
+    assert_int_equal(d->answered, 1);
+    d->answered = 0;
+    return d->answer;
+}
+
+static inline enum ms_err check_login(struct check_dir *d, const char *login, const char *password)
+{
+    struct account_entry entry;
+    uint64_t request;
+    enum ms_err err =
+        account_verify(d->c, slice_cstr(login), slice_cstr(password), &entry, check_on_done, d, &request);
+    return err == MS_EMORE ? check_wait(d) : err;
 }
 
 #endif
