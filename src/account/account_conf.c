@@ -24,6 +24,21 @@ static const struct conf_opt account_opts[] = {
      .max = "64",
      .flags = CONF_CAN_BE_AUTO,
      .help = "Threads that verify passwords. auto: one per core."},
+    {.key = "cache_time",
+     .type = CONF_DURATION,
+     CONF_AT(struct account_conf, cache_ms),
+     .dflt = "60s",
+     .min = "0s",
+     .max = "1h",
+     .help =
+         "How long an answer of a directory that is not in this server's own file is kept. 0s: not at all."},
+    {.key = "negative_time",
+     .type = CONF_DURATION,
+     CONF_AT(struct account_conf, negative_ms),
+     .dflt = "10s",
+     .min = "0s",
+     .max = "1h",
+     .help = "The same for the answer that there is no such name. Trouble of that directory is never kept."},
 };
 
 const struct conf_table account_table = {.path = "directory",

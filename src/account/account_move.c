@@ -1,8 +1,8 @@
 /*
  * account_move.c - what changes other entries too: a user's new name, and his end.
  *
- * Both go over the index of targets: every list that has the old name (or the old name with a detail) is written anew in
- * the same transaction.
+ * Both go over the index of targets: every list that has the old name (or the old name with a detail) is
+ * written anew in the same transaction.
  */
 #include "account_priv.h"
 
@@ -72,7 +72,8 @@ static enum ms_err replace_forward(struct move *m, uint64_t id, struct slice own
     return account__put_user(m->txn, &user);
 }
 
-/* One target of an alias or a user's forward. An alias left without any is put down for deletion as it stands. */
+/* One target of an alias or a user's forward. An alias left without any is put down for deletion, as it
+ * stands. */
 static enum ms_err replace_target(struct move *m, const struct account_referrer *ref, struct slice to)
 {
     struct account_name old, row;

@@ -1,5 +1,6 @@
 /*
- * account_verify.c - the whole directory against itself: every row's checksum, every reference in both directions.
+ * account_verify.c - the whole directory against itself: every row's checksum, every reference in both
+ * directions.
  */
 #include "account_priv.h"
 

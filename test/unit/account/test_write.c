@@ -1,4 +1,4 @@
-/* Changes of the embedded directory: what each does, and everything it refuses. After each the directory verifies. */
+/* Changes of the embedded directory: what each does, and everything it refuses; then the directory verifies. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
