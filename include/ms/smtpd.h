@@ -59,6 +59,7 @@ struct smtpd_env {
     void *ctx;
     const char *hostname;
     bool allow_plaintext_auth; /* AUTH without TLS */
+    bool detail_mailbox; /* LMTP: user+detail goes to mailbox "detail" when there is one */
 };
 
 extern const struct service_proto smtpd_smtp_proto, smtpd_submission_proto, smtpd_lmtp_proto;

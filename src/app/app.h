@@ -41,6 +41,7 @@ struct auth_conf {
 struct store_conf {
     uint64_t expunge_keep_ms;
     uint64_t purge_interval_ms;
+    bool detail_mailbox;
 };
 extern const struct conf_table *const app_tables[];
 extern const size_t app_table_count;

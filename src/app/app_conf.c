@@ -60,6 +60,8 @@ static const struct conf_opt store_opts[] = {
      .max = "30d", .help = "How long expunged messages stay readable for sessions that have not been told yet."},
     {.key = "purge_interval", .type = CONF_DURATION, CONF_AT(struct store_conf, purge_interval_ms), .dflt = "1m",
      .min = "100ms", .max = "1d", .help = "Time between two looks for expunged messages to purge."},
+    {.key = "detail_mailbox", .type = CONF_BOOL, CONF_AT(struct store_conf, detail_mailbox), .dflt = "no",
+     .help = "Mail for user+detail goes to that user's mailbox \"detail\" when there is one, else to INBOX."},
 };
 /* clang-format on */
 

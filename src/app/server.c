@@ -280,10 +280,12 @@ static struct part_client *partition_of(void *ctx, struct loop *loop, const char
 static void fill_envs(struct server *s)
 {
     const struct auth_conf *auth = conf_section(s->conf, "auth");
+    const struct store_conf *store = conf_section(s->conf, "store");
     s->smtpd.partition_of = partition_of;
     s->smtpd.ctx = s;
     s->smtpd.hostname = s->sc->hostname;
     s->smtpd.allow_plaintext_auth = auth->allow_plaintext;
+    s->smtpd.detail_mailbox = s->chan.detail_mailbox = store->detail_mailbox;
     s->imapd.tls = s->tls;
     s->imapd.allow_plaintext_auth = auth->allow_plaintext;
     s->imapd.hostname = s->sc->hostname;

@@ -4,7 +4,7 @@
 #include "smtpd_priv.h"
 
 static void *worker_open(void *env_ptr, struct dispatch_worker *handle, struct loop *loop, int tls_mode,
-                         enum smtpd_kind kind)
+                         const char *service, enum smtpd_kind kind)
 {
     const struct smtpd_env *env = env_ptr;
     struct smtpd_worker *w = ms_new(struct smtpd_worker);
@@ -14,6 +14,7 @@ static void *worker_open(void *env_ptr, struct dispatch_worker *handle, struct l
     w->handle = handle;
     w->loop = loop;
     w->kind = kind;
+    w->service = service;
     w->tls_mode = tls_mode;
     list_init(&w->sessions);
     if (kind == SMTPD_LMTP)
@@ -74,7 +75,7 @@ struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, u
     static void *ident##_worker_open(void *env, struct dispatch_worker *handle, struct loop *loop,           \
                                      const struct dispatch_service_conf *conf, const char *service_name)     \
     {                                                                                                        \
-        return worker_open(env, handle, loop, conf->tls, kind);                                              \
+        return worker_open(env, handle, loop, conf->tls, service_name, kind);                                \
     }                                                                                                        \
     const struct service_proto ident = {.name = name_,                                                       \
                                         .worker_open = ident##_worker_open,                                  \

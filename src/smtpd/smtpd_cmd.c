@@ -52,11 +52,11 @@ static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     hello_keep(s, cmd, true);
     str_reset(out);
     smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->worker->env->hostname));
-    str_addf(out, "250-SIZE %llu\r\n", (unsigned long long)s->conf->message_size_max);
+    str_addf(out, "250-SIZE %llu\r\n", (unsigned long long)smtpd__message_max(s));
     str_add_cstr(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
     if (!smtpd__is_lmtp(s))
         str_add_cstr(out, "250-DSN\r\n");
-    str_addf(out, "250-LIMITS RCPTMAX=%llu\r\n", (unsigned long long)s->conf->recipients_max); /* RFC 9422 */
+    str_addf(out, "250-LIMITS RCPTMAX=%llu\r\n", (unsigned long long)smtpd__recipients_max(s)); /* RFC 9422 */
     if (smtpd__tls_is_offered(s))
         str_add_cstr(out, "250-STARTTLS\r\n");
     if (smtpd__auth_is_offered(s))

@@ -54,11 +54,20 @@ static struct mime_message *parse(struct smtpd_session *s, const struct part_bod
     return &s->worker->message;
 }
 
+/* For the log, which is to tell what became of a message that somebody asks about. */
+static void keep_message_id(struct smtpd_tx *tx, const struct mime_message *m)
+{
+    const struct mime_field *id = mime_part_field(m, mime_message_root(m), MIME_FIELD_MESSAGE_ID, NULL);
+    if (id)
+        tx->msgid = arena_dup(&tx->arena, slice_sub(slice_trim(mime_field_value(id)), 0, SMTPD_MSGID_MAX));
+}
+
 static void make_cache(struct smtpd_session *s, const struct part_body *body)
 {
     struct mime_message *m = parse(s, body);
     const struct mime_field *priority = mime_part_field(m, mime_message_root(m), MIME_FIELD_PRIORITY, NULL);
     s->tx->class_ = route_class_of(priority ? mime_field_value(priority) : slice_make(NULL, 0));
+    keep_message_id(s->tx, m);
     str_reset(&s->worker->cache);
     enum ms_err err = mime_cache_emit(m, &s->worker->cache);
     MS_ASSERT(err == MS_OK); /* the buffer has no bound */
@@ -100,25 +109,30 @@ static enum ms_err tx_result(const struct smtpd_tx *tx)
     for (unsigned i = 0; i < tx->sink_count; i++)
         if (tx->sinks[i].err)
             return tx->sinks[i].err;
-    for (size_t i = 0; tx->rcpts && i < tx->rcpt_count; i++)
+    for (size_t i = 0; i < tx->rcpt_count; i++)
         if (tx->rcpts[i].result)
             return tx->rcpts[i].result;
-    return MS_OK;
+    return tx->queued_result;
 }
 
 static void log_end(struct smtpd_session *s)
 {
     const struct smtpd_tx *tx = s->tx;
     enum ms_err err = tx_result(tx);
+    char qid[QUEUE_ID_TEXT_MAX] = "";
     if (err) {
         obs_count(MET_SMTPD_REFUSED, 1);
     } else {
         obs_count(MET_SMTPD_MESSAGES, 1);
         obs_count(MET_SMTPD_BYTES, tx->data.bytes);
+        if (tx->queued_count > 0)
+            queue_id_emit(&tx->queue_id, qid);
     }
-    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->id, OBS_C("trace", tx->id), OBS_S("from", tx->sender),
-              OBS_U("to", tx->rcpt_count), OBS_U("size", tx->data.bytes), OBS_E("result", err),
-              OBS_S("rip", smtpd__rip(s)));
+    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->id, OBS_C("trace", tx->id), OBS_C("qid", qid),
+              OBS_C("svc", s->worker->service), OBS_S("peer", smtpd__rip(s)),
+              OBS_C("user", s->account ? s->account->login : ""), OBS_S("from", tx->sender),
+              OBS_S("to", tx->rcpts[0].way.original), OBS_U("size", tx->data.bytes),
+              OBS_U("nrcpt", tx->rcpt_count), OBS_E("result", err), OBS_S("msgid", tx->msgid));
 }
 
 static void tx_answer(struct smtpd_session *s)
@@ -189,6 +203,8 @@ void smtpd__step(struct smtpd_session *s)
 void smtpd__drain_begin(struct smtpd_session *s)
 {
     struct smtpd_tx *tx = s->tx;
+    if (!tx->refused)
+        tx->refused = smtpd__end_check(s);
     if (tx->refused || smtpd__sinks_all(tx, SMTPD_SINK_DONE)) {
         tx_answer(s);
         return;

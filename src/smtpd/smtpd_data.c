@@ -146,7 +146,7 @@ static struct slice only_recipient(const struct smtpd_session *s)
     const struct smtpd_tx *tx = s->tx;
     if (tx->rcpt_count != 1) /* RFC 5321 4.4, 7.2: more would tell each of the others */
         return slice_make(NULL, 0);
-    return smtpd__is_lmtp(s) ? tx->rcpts[0].address : tx->originals[0];
+    return tx->rcpts[0].way.original;
 }
 
 static void write_trace(struct smtpd_session *s)
@@ -171,25 +171,13 @@ static void write_trace(struct smtpd_session *s)
     write_bytes(s->tx, str_slice(out));
 }
 
-/* A sink may have lost its only recipient before it got a mailbox. */
-static bool sink_is_used(const struct smtpd_session *s, unsigned sink)
-{
-    if (!smtpd__is_lmtp(s))
-        return true;
-    for (size_t i = 0; i < s->tx->rcpt_count; i++)
-        if (s->tx->rcpts[i].sink == sink)
-            return true;
-    return false;
-}
-
 void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
     struct smtpd_tx *tx = s->tx;
-    if (!smtpd__is_lmtp(s))
-        (void)smtpd__tx_sink(s, s->worker->mine->queue_client);
+    smtpd__rcpts_settle(s);
     for (unsigned i = 0; i < tx->sink_count; i++) {
         smtpd__sink_open(&tx->sinks[i], s->conf->message_size_max + SMTPD_TRACE_MAX);
-        if (!sink_is_used(s, i))
+        if (!smtpd__rcpts_use(tx, i)) /* it may have lost its only recipient before it got a mailbox */
             smtpd__sink_end(&tx->sinks[i], MS_OK);
     }
     smtp_data_init(&tx->data, 0);
@@ -214,7 +202,7 @@ static enum ms_err input_check(const struct smtpd_session *s)
     /* RFC 5321 2.3.8, and the lesson of smuggled messages: bare CR and LF are never passed on. */
     if (tx->data.flags & (SMTP_DATA_BARE_CR | SMTP_DATA_BARE_LF | SMTP_DATA_NUL))
         return MS_ESYNTAX;
-    if (tx->data.bytes > s->conf->message_size_max)
+    if (tx->data.bytes > smtpd__message_max(s))
         return MS_ELIMIT;
     if (tx->header.received > (uint64_t)s->conf->hops_max)
         return MS_EDENIED;

@@ -1,21 +1,48 @@
 /*
- * smtpd_deliver.c - LMTP: one deliver op a partition, answered when it is visible, and one reply a recipient
+ * smtpd_deliver.c - LMTP: one record a partition, answered when it is visible, and one reply a recipient
  * (RFC 2033 4.2), in the order of the RCPT commands.
+ *
+ * A record has a deliver op for the recipients that have one mailbox each, and in the queue's partition the
+ * enqueue ops for what all others lead to: one body, and both or nothing.
  */
 #include "smtpd_priv.h"
 
 #include "ms/base/clock.h"
 
-static void take_results(struct smtpd_tx *tx, unsigned sink, const struct part_reply *reply)
+/* Recipient i makes a target of the sink's deliver op. */
+static bool makes_target(const struct smtpd_tx *tx, size_t i, unsigned sink)
 {
+    const struct smtpd_rcpt *rcpt = &tx->rcpts[i];
+    return !rcpt->is_queued && rcpt->sink == sink && rcpt->same == i && rcpt->result == MS_OK;
+}
+
+static bool takes_queued(const struct smtpd_session *s, unsigned sink)
+{
+    return s->tx->queued_count > 0 && s->tx->sinks[sink].client == s->worker->mine->queue_client;
+}
+
+static enum ms_err queue_results(struct rd *r)
+{
+    enum ms_err err = MS_EIO, each;
+    while (rd_left(r) > 0) { /* one a channel and reason to hold */
+        err = queue_result_next(r, &each) == MS_OK ? each : MS_EIO;
+        if (err)
+            break;
+    }
+    return err;
+}
+
+static void take_results(struct smtpd_session *s, unsigned sink, const struct part_reply *reply)
+{
+    struct smtpd_tx *tx = s->tx;
     struct rd r = rd_make(reply->result);
     for (size_t i = 0; i < tx->rcpt_count; i++) {
-        struct smtpd_rcpt *rcpt = &tx->rcpts[i];
         struct store_result result;
-        if (rcpt->sink != sink || rcpt->same != i)
-            continue;
-        rcpt->result = store_result_next(&r, &result) == MS_OK ? result.err : MS_EIO;
+        if (makes_target(tx, i, sink))
+            tx->rcpts[i].result = store_result_next(&r, &result) == MS_OK ? result.err : MS_EIO;
     }
+    if (takes_queued(s, sink))
+        tx->queued_result = queue_results(&r);
 }
 
 static void on_visible(void *owner, uint64_t request, const struct part_reply *reply)
@@ -24,7 +51,7 @@ static void on_visible(void *owner, uint64_t request, const struct part_reply *r
     struct smtpd_tx *tx = sink->session->tx;
     MS_ASSERT(sink->state == SMTPD_SINK_POSTED && sink->request == request);
     if (reply->err == MS_OK)
-        take_results(tx, (unsigned)(sink - tx->sinks), reply);
+        take_results(sink->session, (unsigned)(sink - tx->sinks), reply);
     smtpd__sink_end(sink, reply->err);
     smtpd__step(sink->session);
 }
@@ -63,58 +90,101 @@ static void post(struct smtpd_sink *sink, struct part_rec *rec)
     }
 }
 
+/* A user takes no message bigger than this, whatever the quota says. */
+static void refuse_too_big(struct smtpd_tx *tx)
+{
+    for (size_t i = 0; i < tx->rcpt_count; i++) {
+        uint64_t limit = tx->rcpts[i].way.target.message_max;
+        if (!tx->rcpts[i].is_queued && limit && tx->data.bytes > limit)
+            tx->rcpts[i].result = MS_ELIMIT;
+    }
+}
+
 static size_t make_targets(struct smtpd_tx *tx, unsigned sink, struct slice prefix, struct store_target *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < tx->rcpt_count; i++) {
         const struct smtpd_rcpt *rcpt = &tx->rcpts[i];
-        if (rcpt->sink != sink || rcpt->same != i)
+        if (!makes_target(tx, i, sink))
             continue;
-        out[n++] = (struct store_target){.account = rcpt->account,
+        out[n++] = (struct store_target){.account = rcpt->way.target.account,
                                          .mailbox = rcpt->mailbox,
-                                         .owner = rcpt->owner,
-                                         .name = SLICE_LIT("INBOX"),
+                                         .owner = rcpt->way.target.login,
+                                         .name = rcpt->folder,
                                          .prefix = prefix,
-                                         .bytes_max = rcpt->bytes_max,
-                                         .messages_max = rcpt->messages_max};
+                                         .bytes_max = rcpt->way.target.quota_bytes,
+                                         .messages_max = rcpt->way.target.quota_messages};
     }
     return n;
+}
+
+static enum ms_err build(struct smtpd_session *s, unsigned sink, struct part_rec *rec)
+{
+    struct smtpd_tx *tx = s->tx;
+    struct part_body *body = tx->sinks[sink].body;
+    struct str *prefix = &s->worker->out;
+    const struct store_delivery delivery = {.internaldate_us = clock_wall_us()};
+    struct store_target *targets = arena_new_array(&tx->arena, struct store_target, tx->rcpt_count);
+    struct route_message mail;
+    str_reset(prefix);
+    mime_return_path_emit(prefix, tx->sender); /* RFC 5321 4.4: by the one who makes final delivery */
+    size_t n = make_targets(tx, sink, str_slice(prefix), targets);
+    if (n > 0)
+        MS_TRY(store_op_deliver(rec, body, 0, &delivery, targets, n));
+    if (!takes_queued(s, sink))
+        return n > 0 ? MS_OK : MS_ENOTFOUND;
+    smtpd__queue_mail(tx, body, &mail);
+    return route_add(s->worker->mine->route, &mail, rec, &tx->queue_id);
 }
 
 void smtpd__deliver_post(struct smtpd_session *s, unsigned sink)
 {
     struct smtpd_tx *tx = s->tx;
     struct part_rec *rec = &s->worker->rec;
-    struct str *prefix = &s->worker->out;
-    const struct store_delivery delivery = {.internaldate_us = clock_wall_us()};
-    struct store_target *targets = arena_new_array(&tx->arena, struct store_target, tx->rcpt_count);
-    str_reset(prefix);
-    mime_return_path_emit(prefix, tx->sender); /* RFC 5321 4.4: by the one who makes final delivery */
-    size_t n = make_targets(tx, sink, str_slice(prefix), targets);
-    enum ms_err err = store_op_deliver(rec, tx->sinks[sink].body, 0, &delivery, targets, n);
-    if (err) {
-        part_rec_fini(rec);
-        part_rec_init(rec);
-        smtpd__sink_end(&tx->sinks[sink], err);
+    tx->body_bytes = part_body_bytes(tx->sinks[sink].body);
+    refuse_too_big(tx);
+    enum ms_err err = build(s, sink, rec);
+    if (!err) {
+        post(&tx->sinks[sink], rec);
         return;
     }
-    post(&tx->sinks[sink], rec);
+    part_rec_fini(rec);
+    part_rec_init(rec);
+    smtpd__sink_end(&tx->sinks[sink], err == MS_ENOTFOUND ? MS_OK : err); /* nobody here takes it */
 }
 
 /* -- answers */
 
+static enum ms_err rcpt_result(const struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt)
+{
+    enum ms_err err = tx->refused ? tx->refused : tx->sinks[rcpt->sink].err;
+    if (err)
+        return err;
+    return rcpt->is_queued ? tx->queued_result : tx->rcpts[rcpt->same].result;
+}
+
 static struct smtp_reply rcpt_reply(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum ms_err err)
 {
+    const struct route_target *target = &rcpt->way.target;
     switch (err) {
-    case MS_EQUOTA:
-        return SMTPD_REPLY(452, "4.2.2",
-                           "Mailbox full"); /* RFC 2033 4.2 leaves it to the sender how long to try */
-    case MS_ENOTFOUND:                      /* its mailbox went away since it was looked up */
-        smtpd__inbox_forget(s->worker, rcpt->account);
+    case MS_EQUOTA: /* semantics 11; RFC 2033 4.2 leaves it to the sender how long to try */
+        if (target->quota_bytes && s->tx->body_bytes > target->quota_bytes)
+            return SMTPD_REPLY(552, "5.2.2", "Message is bigger than the mailbox may be");
+        return SMTPD_REPLY(452, "4.2.2", "Mailbox full");
+    case MS_ENOTFOUND: /* its mailbox went away since it was looked up */
+        smtpd__inbox_forget(s->worker, target->account);
         return SMTPD_REPLY(451, "4.2.0", "Mailbox is changing, try again later");
     default:
         return smtpd__end_reply(s, err);
     }
+}
+
+static void refuse(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum ms_err err, struct str *out)
+{
+    struct smtp_reply reply = rcpt_reply(s, rcpt, err);
+    smtp_reply_emit(out, reply);
+    if (!s->tx->refused) /* else one line says it for all */
+        smtpd__rcpt_log_refused(s, rcpt->way.original, reply);
 }
 
 void smtpd__deliver_reply(struct smtpd_session *s)
@@ -125,14 +195,13 @@ void smtpd__deliver_reply(struct smtpd_session *s)
     str_reset(out);
     for (size_t i = 0; i < tx->rcpt_count && !is_unknown; i++) {
         const struct smtpd_rcpt *rcpt = &tx->rcpts[i];
-        enum ms_err err = tx->refused ? tx->refused : tx->sinks[rcpt->sink].err;
-        if (!err)
-            err = tx->rcpts[rcpt->same].result;
+        enum ms_err err = rcpt_result(tx, rcpt);
         is_unknown = err == MS_EUNKNOWN;
         if (!err)
-            smtp_reply_emitf(out, 250, "2.1.5", "Delivered, id %s", tx->id);
+            smtp_reply_emitf(out, 250, "2.1.5", "%s, id %s", rcpt->is_queued ? "Queued" : "Delivered",
+                             tx->id);
         else if (!is_unknown)
-            smtp_reply_emit(out, rcpt_reply(s, rcpt, err));
+            refuse(s, rcpt, err, out);
     }
     net_write(s->stream, str_slice(out));
     if (tx->refused)

@@ -20,21 +20,28 @@ static void on_room(void *owner)
     smtpd__step(sink->session);
 }
 
+void smtpd__queue_mail(const struct smtpd_tx *tx, struct part_body *body, struct route_message *out)
+{
+    *out = (struct route_message){.sender = tx->sender,
+                                  .rcpts = tx->queued,
+                                  .rcpt_count = tx->queued_count,
+                                  .body = body,
+                                  .trace = slice_cstr(tx->id),
+                                  .envid = tx->envid,
+                                  .ret = (uint8_t)tx->ret,
+                                  .class_ = tx->class_,
+                                  .body_type = (uint8_t)tx->body_type,
+                                  .smtputf8 = tx->smtputf8};
+}
+
 void smtpd__enqueue_post(struct smtpd_session *s)
 {
     struct smtpd_tx *tx = s->tx;
     struct smtpd_sink *sink = &tx->sinks[0];
-    struct queue_id id;
-    const struct route_mail mail = {.sender = tx->sender,
-                                    .rcpts = tx->routes,
-                                    .originals = tx->originals,
-                                    .rcpt_count = tx->rcpt_count,
-                                    .body = sink->body,
-                                    .trace = slice_cstr(tx->id),
-                                    .class_ = tx->class_,
-                                    .body_type = (uint8_t)tx->body_type,
-                                    .smtputf8 = tx->smtputf8};
-    enum ms_err err = route_enqueue(s->worker->mine->route, &mail, &id, on_durable, sink, &sink->request);
+    struct route_message mail;
+    smtpd__queue_mail(tx, sink->body, &mail);
+    enum ms_err err =
+        route_submit(s->worker->mine->route, &mail, &tx->queue_id, on_durable, sink, &sink->request);
     if (err == MS_EFULL) {
         sink->state = SMTPD_SINK_ROOM;
         sink->waiter.fn = on_room;

@@ -6,6 +6,7 @@
 
 #include "ms/base/arena.h"
 #include "ms/base/list.h"
+#include "ms/base/map.h"
 #include "ms/mime.h"
 #include "ms/obs.h"
 #include "ms/sasl.h"
@@ -15,15 +16,17 @@
 
 #include "smtpd_header.h"
 
-#define SMTPD_INBOXES   4096  /* slots of the cache; a power of two */
-#define SMTPD_TRACE_MAX 16384 /* room for our own header fields in a body */
-#define SMTPD_ID_MAX    QUEUE_TRACE_MAX
-#define SMTPD_TX_BYTES                                                                                       \
-    ((size_t)8 << 20) /* accepted recipients: bounded by path length and recipients_max                      \
-                       */
-#define SMTPD_RUNS       16
-#define SMTPD_PIECES_MAX 8 /* of a body that is inline */
-#define SMTPD_HELD_MAX   (NET_IN_MAX + SMTPD_TRACE_MAX)
+#define SMTPD_INBOXES      4096  /* slots of the cache; a power of two */
+#define SMTPD_TRACE_MAX    16384 /* room for our own header fields in a body */
+#define SMTPD_ID_MAX       QUEUE_TRACE_MAX
+#define SMTPD_TX_BYTES     ((size_t)16 << 20)  /* a guard: SMTPD_TARGET_BYTES is reached before */
+#define SMTPD_ASKED_BYTES  ((size_t)4 << 20)   /* one recipient and all it leads to: ROUTE_TARGETS_MAX */
+#define SMTPD_TARGETS_MAX  4000                /* places that the recipients of a transaction lead to */
+#define SMTPD_TARGET_BYTES (PART_META_MAX / 2) /* of them in the record; the rest of it describes the body */
+#define SMTPD_MSGID_MAX    255                 /* of a Message-ID in the log */
+#define SMTPD_RUNS         16
+#define SMTPD_PIECES_MAX   8 /* of a body that is inline */
+#define SMTPD_HELD_MAX     (NET_IN_MAX + SMTPD_TRACE_MAX)
 
 _Static_assert(QUEUE_RECIPIENTS_MAX >= 1000 && STORE_TARGETS_MAX >= 1000, "upper end of recipients_max");
 
@@ -51,8 +54,8 @@ enum smtpd_state {
 /* What a paused session waits for, so that closing can call it off. */
 enum smtpd_wait {
     SMTPD_WAIT_NONE,
-    SMTPD_WAIT_ROUTE,  /* route_recipient of RCPT */
-    SMTPD_WAIT_SENDER, /* account_find of MAIL (submission) */
+    SMTPD_WAIT_ROUTE,  /* route_resolve of RCPT */
+    SMTPD_WAIT_SENDER, /* account_may_send of MAIL (submission) */
     SMTPD_WAIT_VERIFY, /* account_verify */
     SMTPD_WAIT_ROOM,   /* room to post account_create */
     SMTPD_WAIT_INBOX,  /* account_create to become visible */
@@ -70,7 +73,8 @@ struct smtpd_worker {
     struct dispatch_worker *handle;
     struct loop *loop;
     enum smtpd_kind kind;
-    int tls_mode; /* enum dispatch_tls */
+    const char *service; /* its name, for the log */
+    int tls_mode;        /* enum dispatch_tls */
     bool draining;
     struct list sessions;
     struct smtpd_inbox *inboxes; /* LMTP only */
@@ -80,23 +84,18 @@ struct smtpd_worker {
     struct arena cmd_arena;
     struct mime_message message;
     struct part_rec rec;
-    struct route_result route;
 };
 
-/* RFC 3461, of one recipient. */
-struct smtpd_dsn {
-    struct slice orcpt; /* "type;address", xtext undone; empty: not given */
-    uint8_t notify;     /* SMTP_NOTIFY_*; 0: not given */
-};
-
-/* One accepted LMTP recipient. */
+/* One accepted RCPT command. Direct (LMTP, exactly one mailbox): the message goes into the mailbox when the
+ * data ends. Else its targets are among those of tx->queued, each mailbox once, and their outcome is its own.
+ */
 struct smtpd_rcpt {
-    uint64_t account;
-    uint64_t mailbox;
-    uint64_t bytes_max, messages_max;
-    struct slice address; /* as asked for */
-    struct slice owner;   /* login */
+    struct route_rcpt
+        way; /* as asked for; target: of a direct one; else only message_max when it has exactly one */
+    bool is_queued;
     unsigned sink;
+    uint64_t mailbox;    /* direct, from here on */
+    struct slice folder; /* name of the mailbox */
     size_t same; /* first recipient with this mailbox: it makes the target, the others share its result */
     enum ms_err result;
 };
@@ -126,23 +125,23 @@ struct smtpd_tx {
     char id[SMTPD_ID_MAX]; /* EPOCH-SESSION.N: in the Received field, the answer and every log line */
     struct arena arena;
     struct slice sender;
+    uint64_t size; /* declared (RFC 1870); 0: not */
     enum smtp_body body_type;
+    bool smtputf8;      /* RFC 6531 3.4 */
     enum smtp_ret ret;  /* RFC 3461 4.3 */
     struct slice envid; /* RFC 3461 4.4, xtext undone; empty: not given */
-    bool smtputf8;      /* RFC 6531 3.4 */
-    /* Recipients: route_result and original text (SMTP), or smtpd_rcpt (LMTP). */
-    struct route_result *routes;
-    struct slice *originals;
-    struct smtpd_dsn *dsns; /* LMTP: none, it is not offered there */
+    /* What RCPT is looking up, in an arena of its own: only accepted recipients may take room in the other.
+     */
+    struct arena asked_arena;
+    struct smtpd_rcpt asked;
     struct smtpd_rcpt *rcpts;
     size_t rcpt_count, rcpt_cap;
-    /* What RCPT is looking up: not in the arena, where only accepted recipients may take room. */
-    char asked[QUEUE_ADDRESS_MAX + 1];
-    struct smtpd_dsn asked_dsn; /* its text is in asked_orcpt */
-    char asked_orcpt[SMTP_ORCPT_MAX];
-    char asked_login[ACCOUNT_LOGIN_MAX + 1];
-    struct smtpd_rcpt pending;
-    struct smtpd_sink *sinks; /* grows only before DATA */
+    struct route_rcpt *queued; /* targets that go through the queue */
+    size_t queued_count, queued_cap;
+    struct map queued_by;              /* smtpd_rcpts.c: where in queued a mailbox is */
+    size_t target_count, target_bytes; /* before two ways to one place are made one */
+    enum ms_err queued_result;         /* LMTP */
+    struct smtpd_sink *sinks;          /* grows only before DATA */
     unsigned sink_count;
     /* From DATA on */
     struct smtp_data data;
@@ -154,7 +153,10 @@ struct smtpd_tx {
     struct mime_parser *parser; /* only for messages that do not stay in memory */
     struct mime_message *message;
     enum queue_class class_;
-    bool is_posted; /* some op is, so the outcome is out of our hands */
+    struct queue_id queue_id; /* of the first entry */
+    uint64_t body_bytes;      /* with what we wrote in front */
+    struct slice msgid;       /* for the log */
+    bool is_posted;           /* some op is, so the outcome is out of our hands */
 };
 
 struct smtpd_session {
@@ -246,24 +248,36 @@ struct smtp_reply smtpd__mail_check(struct smtpd_session *s, const struct smtp_c
 void smtpd__mail_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 struct smtp_reply smtpd__rcpt_check(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__rcpt_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
-void smtpd__rcpt_done(struct smtpd_session *s, enum ms_err err);
+void smtpd__rcpt_done(struct smtpd_session *s, struct smtp_reply reply);
+void smtpd__rcpt_log_refused(const struct smtpd_session *s, struct slice address, struct smtp_reply reply);
+void smtpd__rcpt_failed(struct smtpd_session *s, enum ms_err err);
 struct smtp_reply smtpd__data_check(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 size_t smtpd__data_input(struct smtpd_session *s, struct slice in);
 
-/* Keeps NOTIFY and ORCPT of the recipient that is asked for. */
-void smtpd__rcpt_keep_dsn(struct smtpd_tx *tx, const struct smtp_cmd *cmd);
+/* smtpd_limits.c: what may come in, as far as it is known before it does; code 0: nothing against it */
+uint64_t smtpd__message_max(const struct smtpd_session *s);
+uint64_t smtpd__recipients_max(const struct smtpd_session *s);
+struct smtp_reply smtpd__room_check(struct smtpd_session *s, const struct route_target *target);
+enum ms_err
+smtpd__end_check(const struct smtpd_session *s); /* all is in: MS_ELIMIT when nobody may have it */
+struct part_client *smtpd__partition_find(struct smtpd_session *s, struct slice name);
 
-/* smtpd_inbox.c: the LMTP half of RCPT */
-void smtpd__inbox_find(struct smtpd_session *s, const struct route_result *route);
+/* smtpd_inbox.c: the LMTP half of RCPT, for tx->asked with its target */
+void smtpd__inbox_find(struct smtpd_session *s);
 void smtpd__inbox_forget(struct smtpd_worker *w, uint64_t account);
+
+/* smtpd_rcpts.c: the accepted recipients. What is added is copied; tx->asked is the recipient. */
+bool smtpd__rcpts_have_room(const struct smtpd_session *s, const struct route_answer *answer);
+void smtpd__rcpts_add_direct(struct smtpd_session *s);
+void smtpd__rcpts_add_queued(struct smtpd_session *s, const struct route_answer *answer, unsigned sink);
+/* No more RCPT will come. */
+void smtpd__rcpts_settle(struct smtpd_session *s);
+bool smtpd__rcpts_use(const struct smtpd_tx *tx, unsigned sink);
 
 /* smtpd_tx.c */
 struct smtpd_tx *smtpd__tx_create(struct smtpd_session *s, struct slice sender);
 void smtpd__tx_end(struct smtpd_session *s); /* drops it, wherever it is */
-/* The recipient is the one that was asked for; its texts are copied. */
-void smtpd__tx_add_route(struct smtpd_tx *tx, const struct route_result *route);
-void smtpd__tx_add_rcpt(struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt);
 /* Index of the client's sink, made when it is new; -1: SMTPD_SINKS_MAX. */
 int smtpd__tx_sink(struct smtpd_session *s, struct part_client *client);
 
@@ -282,6 +296,7 @@ void smtpd__drain_begin(struct smtpd_session *s);
 /* smtpd_deliver.c, smtpd_enqueue.c: FINISHED or ROOM -> ROOM, POSTED or DONE; and the answers. */
 void smtpd__deliver_post(struct smtpd_session *s, unsigned sink);
 void smtpd__deliver_reply(struct smtpd_session *s);
+void smtpd__queue_mail(const struct smtpd_tx *tx, struct part_body *body, struct route_message *out);
 void smtpd__enqueue_post(struct smtpd_session *s);
 void smtpd__enqueue_reply(struct smtpd_session *s);
 struct smtp_reply smtpd__end_reply(const struct smtpd_session *s, enum ms_err err);

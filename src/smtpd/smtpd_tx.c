@@ -18,6 +18,8 @@ struct smtpd_tx *smtpd__tx_create(struct smtpd_session *s, struct slice sender)
     struct smtpd_tx *tx = ms_new(struct smtpd_tx);
     MS_ASSERT(!s->tx);
     arena_init(&tx->arena, SMTPD_TX_BYTES);
+    arena_init(&tx->asked_arena, SMTPD_ASKED_BYTES);
+    map_init(&tx->queued_by);
     tx->sender = arena_dup(&tx->arena, sender);
     s->tx = tx;
     make_id(s);
@@ -40,68 +42,12 @@ void smtpd__tx_end(struct smtpd_session *s)
         ms_free(tx->message);
     }
     ms_free(tx->sinks);
-    ms_free(tx->routes);
-    ms_free(tx->originals);
     ms_free(tx->rcpts);
-    ms_free(tx->dsns);
+    ms_free(tx->queued);
+    map_fini(&tx->queued_by);
+    arena_fini(&tx->asked_arena);
     arena_fini(&tx->arena);
     ms_free(tx);
-}
-
-static size_t grown(size_t cap)
-{
-    return cap ? cap * 2 : 1;
-}
-
-void smtpd__rcpt_keep_dsn(struct smtpd_tx *tx, const struct smtp_cmd *cmd)
-{
-    struct slice type = cmd->rcpt.orcpt_type, address = cmd->rcpt.orcpt;
-    tx->asked_dsn = (struct smtpd_dsn){.notify = (uint8_t)cmd->rcpt.notify};
-    if (type.len == 0)
-        return;
-    MS_ASSERT(type.len + 1 + address.len <= sizeof tx->asked_orcpt); /* the parser's bound */
-    memcpy(tx->asked_orcpt, type.ptr, type.len);
-    tx->asked_orcpt[type.len] = ';';
-    memcpy(tx->asked_orcpt + type.len + 1, address.ptr, address.len);
-    tx->asked_dsn.orcpt = slice_make(tx->asked_orcpt, type.len + 1 + address.len);
-}
-
-void smtpd__tx_add_route(struct smtpd_tx *tx, const struct route_result *route)
-{
-    if (tx->rcpt_count == tx->rcpt_cap) {
-        tx->rcpt_cap = grown(tx->rcpt_cap);
-        tx->routes = ms_realloc_array(tx->routes, tx->rcpt_cap, sizeof *tx->routes);
-        tx->originals = ms_realloc_array(tx->originals, tx->rcpt_cap, sizeof *tx->originals);
-        tx->dsns = ms_realloc_array(tx->dsns, tx->rcpt_cap, sizeof *tx->dsns);
-    }
-    tx->routes[tx->rcpt_count] = *route;
-    tx->dsns[tx->rcpt_count] = tx->asked_dsn;
-    if (tx->asked_dsn.orcpt.len > 0)
-        tx->dsns[tx->rcpt_count].orcpt = arena_dup(&tx->arena, tx->asked_dsn.orcpt);
-    tx->originals[tx->rcpt_count++] = arena_dup(&tx->arena, slice_cstr(tx->asked));
-}
-
-/* One mailbox named twice (in another case, with a detail) gets the message once and each name its answer. */
-static size_t same_before(const struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt)
-{
-    for (size_t i = 0; i < tx->rcpt_count; i++)
-        if (tx->rcpts[i].sink == rcpt->sink && tx->rcpts[i].mailbox == rcpt->mailbox)
-            return i;
-    return tx->rcpt_count;
-}
-
-void smtpd__tx_add_rcpt(struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt)
-{
-    if (tx->rcpt_count == tx->rcpt_cap) {
-        tx->rcpt_cap = grown(tx->rcpt_cap);
-        tx->rcpts = ms_realloc_array(tx->rcpts, tx->rcpt_cap, sizeof *tx->rcpts);
-    }
-    size_t same = same_before(tx, rcpt);
-    struct smtpd_rcpt *added = &tx->rcpts[tx->rcpt_count++];
-    *added = *rcpt;
-    added->same = same;
-    added->address = arena_dup(&tx->arena, slice_cstr(tx->asked));
-    added->owner = arena_dup(&tx->arena, slice_cstr(tx->asked_login));
 }
 
 int smtpd__tx_sink(struct smtpd_session *s, struct part_client *client)
