@@ -7,6 +7,7 @@
  *   ! conf TEXT                     a line of YAML (\n allowed)
  *   ! tls none|starttls|implicit
  *   ! plaintext off                 no AUTH without TLS
+ *   ! details                       user+detail goes to mailbox "detail"
  *   ! lines only                    not a byte at a time
  *   C: LINE        the client sends LINE CRLF
  *   C<< BYTES      ... these bytes; \r \n \t \0 \\ \xHH, and \R<count>{text} repeats
@@ -16,8 +17,11 @@
  *   E:             the session ends, nothing more comes
  *   Q:             nothing more came up to here
  *   D:             the worker is told to drain
- *   INBOX: LOGIN COUNT          MESSAGE: LOGIN UID PATTERN (\r\n as above, matched against all of it)
+ *   A: COMMAND     the administrator changes the directory: site_admin
+ *   INBOX: LOGIN COUNT          FOLDER: LOGIN NAME COUNT
+ *   MESSAGE: LOGIN UID PATTERN (\r\n as above, matched against all of it)
  *   QUEUE: COUNT                ENTRY: PATTERN (envelope of the newest)   BYTES: PATTERN (its message)
+ *   QUEUED: PATTERN (envelopes of all, oldest first, " | " between them)
  *
  * At the end of a script nothing may be left unread, and all blobs of the partitions must be whole.
  */
@@ -37,6 +41,7 @@ struct play {
     char proto[16];
     enum dispatch_tls tls;
     bool no_plaintext;
+    bool has_details;
     bool lines_only;
     struct str conf;
     bool is_open;
@@ -113,6 +118,8 @@ static void setting(struct play *p, const char *text)
         str_add_byte(&p->conf, '\n');
     } else if (strcmp(text, "plaintext off") == 0)
         p->no_plaintext = true;
+    else if (strcmp(text, "details") == 0)
+        p->has_details = true;
     else if (strcmp(text, "lines only") == 0)
         p->lines_only = true;
     else if (strncmp(text, "tls ", 4) == 0)
@@ -129,6 +136,7 @@ static void play_open(struct play *p)
     p->is_open = true;
     site_open(&p->site, str_cstr(&p->conf));
     p->site.env.allow_plaintext_auth = !p->no_plaintext;
+    p->site.env.detail_mailbox = p->has_details;
     session_open(&p->s, &p->site, p->proto, p->tls);
 }
 
@@ -175,11 +183,13 @@ static void expect_text(struct play *p, const char *pattern, struct slice text)
 
 static void look(struct play *p, const char *what, const char *rest)
 {
-    char login[64];
+    char login[64], folder[64];
     unsigned n = 0;
     int at = 0;
     if (strcmp(what, "INBOX") == 0 && sscanf(rest, "%63s %u", login, &n) == 2) {
-        assert_int_equal(site_inbox_count(&p->site, login), n);
+        assert_int_equal(site_folder_count(&p->site, login, "INBOX"), n);
+    } else if (strcmp(what, "FOLDER") == 0 && sscanf(rest, "%63s %63s %u", login, folder, &n) == 3) {
+        assert_int_equal(site_folder_count(&p->site, login, folder), n);
     } else if (strcmp(what, "MESSAGE") == 0 && sscanf(rest, "%63s %u %n", login, &n, &at) == 2) {
         site_message(&p->site, login, n, &p->text);
         expect_text(p, rest + at, str_slice(&p->text));
@@ -187,6 +197,9 @@ static void look(struct play *p, const char *what, const char *rest)
         assert_int_equal(site_queue_count(&p->site), n);
     } else if (strcmp(what, "ENTRY") == 0) {
         site_queue_last(&p->site, &p->text, &p->envelope);
+        expect_text(p, rest, str_slice(&p->envelope));
+    } else if (strcmp(what, "QUEUED") == 0) {
+        site_queue_all(&p->site, &p->envelope);
         expect_text(p, rest, str_slice(&p->envelope));
     } else if (strcmp(what, "BYTES") == 0) {
         site_queue_last(&p->site, &p->text, &p->envelope);
@@ -235,6 +248,8 @@ static void play_line(struct play *p, char *line)
         if (!session_wait_closed(&p->s))
             play_fail(p, "still open", slice_cstr(""));
         expect_nothing(p);
+    } else if (strcmp(line, "A") == 0) {
+        site_admin(&p->site, rest);
     } else if (strcmp(line, "D") == 0) {
         p->s.proto->worker_drain(p->s.worker);
     } else {

@@ -16,8 +16,8 @@
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
 static const struct conf_table *const tables[] = {
-    &smtpd_table, &lmtpd_table, &route_table, &channel_defaults_table, &channel_table, &jobctl_pools_table,
-    &channel_queue_table};
+    &smtpd_table,   &lmtpd_table,        &route_table,        &channel_defaults_table,
+    &channel_table, &jobctl_pools_table, &channel_queue_table};
 
 static void load_conf(struct site *site, const char *yaml)
 {
@@ -38,17 +38,6 @@ static void load_conf(struct site *site, const char *yaml)
     str_fini(&text);
 }
 
-static void add_user(struct site *site, const char *login, const char *partition, uint64_t quota_messages)
-{
-    struct ms_errinfo why;
-    const struct account_new user = {.login = slice_cstr(login),
-                                     .password = SLICE_LIT("secret"),
-                                     .partition = slice_cstr(partition),
-                                     .quota_messages = quota_messages};
-    if (account_dir_add(site->directory, &user, &why))
-        fail_msg("%s: %s", login, why.text);
-}
-
 static void open_directory(struct site *site)
 {
     char path[96];
@@ -57,9 +46,9 @@ static void open_directory(struct site *site)
     const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1};
     if (account_open(&conf, "example.org", true, &site->directory, &why))
         fail_msg("%s", why.text);
-    add_user(site, "alice@example.org", "", 0);
-    add_user(site, "bob@example.org", "main", SITE_QUOTA);
-    add_user(site, "carol@example.org", "second", 0);
+    site_admin(site, "user alice@example.org");
+    site_admin(site, "user bob@example.org partition=main messages=2");
+    site_admin(site, "user carol@example.org partition=second");
     site->accounts = account_client_create(site->directory, site->loop);
 }
 
@@ -200,23 +189,24 @@ uint64_t site_account(struct site *site, const char *login)
     return entry.id;
 }
 
-static struct part_client *client_of(struct site *site, const char *login)
+struct part_client *site_client(struct site *site, const char *login)
 {
     return site->clients[strncmp(login, "carol", 5) == 0 ? 1 : 0];
 }
 
-static bool inbox_of(struct site *site, struct part_snap *snap, const char *login, uint64_t *mailbox_out)
+static bool folder_of(struct site *site, struct part_snap *snap, const char *login, const char *folder,
+                      uint64_t *mailbox_out)
 {
-    OK(part_snap_begin(part_client_partition(client_of(site, login)), snap));
-    return store_mailbox_find(snap, site_account(site, login), SLICE_LIT("INBOX"), mailbox_out) == MS_OK;
+    OK(part_snap_begin(part_client_partition(site_client(site, login)), snap));
+    return store_mailbox_find(snap, site_account(site, login), slice_cstr(folder), mailbox_out) == MS_OK;
 }
 
-unsigned site_inbox_count(struct site *site, const char *login)
+unsigned site_folder_count(struct site *site, const char *login, const char *folder)
 {
     struct part_snap snap;
     struct store_mailbox m = {0};
     uint64_t mailbox;
-    if (inbox_of(site, &snap, login, &mailbox))
+    if (folder_of(site, &snap, login, folder, &mailbox))
         OK(store_mailbox_get(&snap, mailbox, &m));
     part_snap_end(&snap);
     return m.exists;
@@ -228,12 +218,12 @@ void site_message(struct site *site, const char *login, uint32_t uid, struct str
     struct store_message m;
     struct part_blob blob;
     uint64_t mailbox;
-    assert_true(inbox_of(site, &snap, login, &mailbox));
+    assert_true(folder_of(site, &snap, login, "INBOX", &mailbox));
     OK(store_message_find(&snap, mailbox, uid, &m));
     str_reset(out);
     str_add_slice(out, m.prefix);
     OK(part_blob_find(&snap, m.blob, &blob));
-    OK(part_blob_read_sync(part_client_partition(client_of(site, login)), &blob, out));
+    OK(part_blob_read_sync(part_client_partition(site_client(site, login)), &blob, out));
     assert_int_equal(out->len, m.size);
     part_snap_end(&snap);
 }
@@ -259,13 +249,35 @@ unsigned site_queue_count(struct site *site)
     return n;
 }
 
+static void envelope_add(struct part_snap *snap, const struct queue_entry *e, struct str *out)
+{
+    struct queue_recipient rcpt = {.number = UINT32_MAX};
+    char id[QUEUE_ID_TEXT_MAX];
+    queue_id_emit(&e->id, id);
+    str_addf(out, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id, SLICE_ARG(e->sender),
+             (int)e->class_, (int)e->body_type, SLICE_ARG(e->channel));
+    if (e->held)
+        str_addf(out, " held=\"" SLICE_FMT "\"", SLICE_ARG(e->hold_reason));
+    if (e->smtputf8)
+        str_add_cstr(out, " utf8");
+    if (e->ret)
+        str_addf(out, " ret=%u", e->ret);
+    if (e->envid.len)
+        str_addf(out, " envid=" SLICE_FMT, SLICE_ARG(e->envid));
+    while (queue_recipient_next(snap, &e->id, rcpt.number, &rcpt) == MS_OK) {
+        str_addf(out, " to=<" SLICE_FMT ">", SLICE_ARG(rcpt.address));
+        if (rcpt.notify)
+            str_addf(out, " notify=%u", rcpt.notify);
+        if (rcpt.orcpt.len)
+            str_addf(out, " orcpt=" SLICE_FMT, SLICE_ARG(rcpt.orcpt));
+    }
+}
+
 void site_queue_last(struct site *site, struct str *bytes, struct str *envelope)
 {
     struct part_snap snap;
     struct queue_entry entry = {0}, last = {0};
-    struct queue_recipient rcpt = {.number = UINT32_MAX};
     struct part_blob blob;
-    char id[QUEUE_ID_TEXT_MAX];
     bool first = true;
     str_reset(bytes);
     str_reset(envelope);
@@ -275,21 +287,21 @@ void site_queue_last(struct site *site, struct str *bytes, struct str *envelope)
     assert_int_not_equal(last.blob, 0);
     OK(part_blob_find(&snap, last.blob, &blob));
     OK(part_blob_read_sync(site->partitions[0], &blob, bytes));
-    queue_id_emit(&last.id, id);
-    str_addf(envelope, "id=%s from=<" SLICE_FMT "> class=%d body=%d channel=" SLICE_FMT, id,
-             SLICE_ARG(last.sender), (int)last.class_, (int)last.body_type, SLICE_ARG(last.channel));
-    if (last.smtputf8)
-        str_add_cstr(envelope, " utf8");
-    if (last.ret)
-        str_addf(envelope, " ret=%u", last.ret);
-    if (last.envid.len)
-        str_addf(envelope, " envid=" SLICE_FMT, SLICE_ARG(last.envid));
-    while (queue_recipient_next(&snap, &last.id, rcpt.number, &rcpt) == MS_OK) {
-        str_addf(envelope, " to=<" SLICE_FMT ">", SLICE_ARG(rcpt.address));
-        if (rcpt.notify)
-            str_addf(envelope, " notify=%u", rcpt.notify);
-        if (rcpt.orcpt.len)
-            str_addf(envelope, " orcpt=" SLICE_FMT, SLICE_ARG(rcpt.orcpt));
+    envelope_add(&snap, &last, envelope);
+    part_snap_end(&snap);
+}
+
+void site_queue_all(struct site *site, struct str *envelopes)
+{
+    struct part_snap snap;
+    struct queue_entry entry = {0};
+    bool first = true;
+    str_reset(envelopes);
+    OK(part_snap_begin(site->partitions[0], &snap));
+    while (queue_step(&snap, &entry, &first)) {
+        if (envelopes->len)
+            str_add_cstr(envelopes, " | ");
+        envelope_add(&snap, &entry, envelopes);
     }
     part_snap_end(&snap);
 }

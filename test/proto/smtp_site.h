@@ -19,7 +19,7 @@
 
 #define SITE_PARTITIONS 2 /* "main" (default, and the queue's) and "second" */
 #define SITE_USERS      3 /* alice, bob (both main), carol (second); quota of bob: SITE_QUOTA messages */
-#define SITE_QUOTA      2
+#define SITE_QUOTA      2 /* as smtp_site.c says */
 
 struct site {
     char dir[64];
@@ -45,14 +45,27 @@ void site_turn(struct site *site); /* the loop, and a moment for the threads */
  * visible. */
 void site_catch_up(struct site *site);
 uint64_t site_account(struct site *site, const char *login);
-/* Messages in the INBOX of a user; 0 without one. */
-unsigned site_inbox_count(struct site *site, const char *login);
+/* Changes the directory, while everything runs:
+ *   user LOGIN [quota=N messages=N message_max=N recipients_max=N partition=P status=S mail_status=S forwards=A,B keep=yes
+ *               grants=A,B]                      made with password "secret" when it is not there
+ *   remove LOGIN    domain NAME [canonical=D status=S mail_status=S]    alias ADDRESS [targets=A,B status=S]
+ *   mailbox LOGIN NAME    unmake LOGIN NAME    deliver LOGIN BYTES (a message of that size into INBOX) */
+void site_admin(struct site *site, const char *line);
+struct part_client *site_client(struct site *site, const char *login);
+/* Messages in a mailbox of a user; 0 without one. */
+unsigned site_folder_count(struct site *site, const char *login, const char *folder);
+static inline unsigned site_inbox_count(struct site *site, const char *login)
+{
+    return site_folder_count(site, login, "INBOX");
+}
 /* Prefix and bytes of the n-th (from 1) message. */
 void site_message(struct site *site, const char *login, uint32_t uid, struct str *out);
 unsigned site_queue_count(struct site *site);
-/* Bytes of the newest entry; its envelope: "id=ID from=<A> class=N body=N channel=C [utf8] [ret=N] [envid=E]", then
+/* Bytes of the newest entry; its envelope: "id=ID from=<A> class=N body=N channel=C [held="WHY"] [utf8] [ret=N] [envid=E]", then
  * " to=<A> [notify=N] [orcpt=O]" for each recipient. */
 void site_queue_last(struct site *site, struct str *bytes, struct str *envelope);
+/* Envelopes of all entries, oldest first, " | " between them. */
+void site_queue_all(struct site *site, struct str *envelopes);
 void site_verify(struct site *site); /* all blobs of all partitions are whole */
 
 /* One session. */

@@ -63,6 +63,25 @@ def check_purge(binary):
     return f"gone after {seconds:.1f} s"
 
 
+def mailboxes_with_details(binary, value):
+    """Messages in INBOX, work and Junk after mail to anna, anna+work, anna+Junk, anna+none."""
+    with running(binary, (f"store.detail_mailbox={value}",)) as site:
+        need(deliver(site)[0] == 250, "delivery")
+        with site.imap("anna") as imap, site.lmtp() as client:
+            need(imap.create("work")[0] == "OK", "CREATE")
+            for detail in ("work", "Junk", "none"):
+                code, text = transact(client, "a@example.net", f"anna+{detail}@example.org", message(detail))
+                need(code == 250, f"{detail}: {code} {text}")
+            return [int(imap.select(name, readonly=True)[1][0]) for name in ("INBOX", "work", "Junk")]
+
+
+def check_details(binary):
+    # effect: store.detail_mailbox
+    for value, wanted in (("no", [4, 0, 0]), ("yes", [2, 1, 1])):
+        found = mailboxes_with_details(binary, value)
+        need(found == wanted, f"{value}: {found}, not {wanted}")
+
+
 def index_mapping(site):
     """Bytes of address space of the index."""
     total = 0
@@ -181,6 +200,7 @@ def main():
     tap.run("path, sizes", check_sizes, binary)
     tap.run("checkpoints", check_checkpoints, binary)
     tap.run("min_free", check_min_free, binary)
+    tap.run("detail_mailbox", check_details, binary)
     tap.run("flush", check_flush, binary, shim)
     return tap.end()
 
