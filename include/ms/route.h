@@ -25,8 +25,6 @@ struct route_conf { /* option section "route" */
 extern const struct conf_table route_table;
 
 struct route;        /* one per loop */
-/* -- the new face: route_resolve and route_submit; route_recipient and route_enqueue below go when nobody uses them. ------------- */
-
 /* One place a recipient's mail goes to. Texts live in the arena given to route_resolve. */
 struct route_target {
     uint64_t account;       /* 0: not local */
@@ -88,40 +86,9 @@ MS_MUST_USE enum ms_err route_submit(struct route *r, const struct route_message
 struct route *route_create(struct loop *loop, struct account_client *accounts, struct part_client *queue_client,
                            const struct conf *conf);
 void route_destroy(struct route **r);
+void route_forget(struct route *r, uint64_t request); /* of route_resolve: no callback any more */
 
-struct route_result {
-    enum ms_err err;         /* MS_OK; MS_ENOTFOUND user, MS_EDENIED domain not ours, or temporary */
-    struct account_entry account;
-    char channel[CHANNEL_NAME_MAX + 1];
-    char host[QUEUE_HOST_MAX + 1];
-    char address[QUEUE_ADDRESS_MAX + 1]; /* canonical: user[+detail]@domain */
-};
-/* MS_OK: *out filled now (out->err says what); MS_EMORE: done later. postmaster without a domain is in the default domain. */
-typedef void route_done_fn(void *owner, uint64_t request, const struct route_result *result);
-MS_MUST_USE enum ms_err route_recipient(struct route *r, struct slice address, struct route_result *out, route_done_fn *done,
-                                        void *owner, uint64_t *request_out);
-void route_forget(struct route *r, uint64_t request);
-
-/* The single entry for new mail: one record with one enqueue op per (channel, host), answered at durable. */
-struct route_mail {
-    struct slice sender;
-    const struct route_result *rcpts;
-    const struct slice *originals; /* as the client wrote them */
-    size_t rcpt_count;
-    struct part_body *body;        /* finished */
-    struct slice trace;
-    enum queue_class class_;
-    uint8_t body_type;
-    bool smtputf8;
-    /* The id already written into the Received field (route_next_id), for the first entry; NULL: one is made. */
-    const struct queue_id *id_of_first;
-};
-/* *id_out = id of the first entry (for the 250 reply). MS_EFULL as part_post: nothing is taken, the body can be given again.
- * done as part_post, at durable. */
-MS_MUST_USE enum ms_err route_enqueue(struct route *r, const struct route_mail *mail, struct queue_id *id_out,
-                                      part_done_fn *done, void *owner, uint64_t *request_out);
 /* Class from the message's Priority header (semantics 3.2). */
 enum queue_class route_class_of(struct slice priority_header);
-struct queue_id route_next_id(struct route *r);
 
 #endif
