@@ -106,6 +106,15 @@ MS_MUST_USE enum ms_err loop_pool_post(struct loop_pool *pool, struct loop *home
 /* Finishes what is queued (done callbacks of stopped loops are not run), joins. Before loop_destroy of any home. */
 void loop_pool_destroy(struct loop_pool **pool);
 
+/* -- watching a folder: fn runs on the loop for each name in it that was made, renamed, changed or removed (NULL: not known
+ * which). A hint: what happens while nobody watches, or too fast, is not told, so a watcher also looks by itself.
+ * MS_EUNSUPPORTED on a virtual loop; MS_ENOTFOUND, MS_EDENIED, MS_ENOSPC (too many watches) ... */
+struct loop_watch;
+typedef void loop_watch_fn(void *owner, const char *name);
+MS_MUST_USE enum ms_err loop_watch_open(struct loop *loop, const char *folder, loop_watch_fn *fn, void *owner,
+                                        struct loop_watch **out, struct ms_errinfo *why_out);
+void loop_watch_close(struct loop_watch **watch); /* on the loop, or when it has ended */
+
 /* Number of worker loops for `server.loops: auto`: usable cores by affinity, at most LOOP_WORKERS_MAX. */
 unsigned loop_count_auto(void);
 

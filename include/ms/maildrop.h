@@ -156,9 +156,12 @@ struct maildrop_env { /* texts are borrowed for the life of the maildrop */
     struct loop *loop;
     struct route *route;
     struct part_client *queue_client;
-    const char *folder, *hostname, *default_domain;
+    const char *folder, *hostname, *default_domain, *local_channel;
     uint64_t message_size_max;
     uint64_t hops_max;
+    /* On the loop: the held entry is to be returned to its sender with this reason. NULL: entries stay held. */
+    void (*give_back)(void *ctx, const struct queue_id *id, struct slice reason);
+    void *ctx;
 };
 struct maildrop;
 /* Before the loop runs or on it. Never fails: a folder that cannot be used is named in the log and looked at again. */
