@@ -168,6 +168,11 @@ MS_MUST_USE enum ms_err conf_load(const struct conf_table *const *tables, size_t
 MS_MUST_USE enum ms_err conf_parse_bytes(const struct conf_table *const *tables, size_t table_count,
                                          struct slice bytes, const char *file_name, struct conf_report *report,
                                          struct conf **out);
+/* A look for programs that need a few values and may not read everything: mistakes are passed over (the option has its default
+ * then), secrets are not opened and NULL. whole_out: every file was read to its end. MS_ENOTFOUND, MS_EDENIED, MS_EIO: the file
+ * cannot be opened. */
+MS_MUST_USE enum ms_err conf_peek(const struct conf_table *const *tables, size_t table_count, const char *file,
+                                  bool *whole_out, struct conf **out, struct ms_errinfo *why);
 
 struct conf *conf_ref(struct conf *conf);
 void conf_unref(struct conf **conf); /* sets *conf to NULL; NULL inside is fine */

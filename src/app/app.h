@@ -24,6 +24,7 @@ struct server_conf {
     uint64_t work_threads; /* 0 = auto */
     uint64_t stop_ms;
     const char *run_dir;
+    const char *maildrop;
 };
 struct log_conf {
     int level;
@@ -56,6 +57,7 @@ enum app_output { APP_HUMAN, APP_JSON, APP_TSV };
 struct app_command;
 struct app_args {
     const char *config; /* of -c, the environment or the default */
+    bool config_is_given; /* by -c or the environment */
     enum app_output output;
     int argc; /* what is left behind object and verb, options first */
     char **argv;
@@ -68,6 +70,7 @@ struct app_command {
     const char *usage;
     const char *help;
     app_command_fn *run;
+    bool own_options; /* parses -c and -o by itself */
 };
 extern const struct app_command app_commands[];
 extern const size_t app_command_count;
@@ -98,6 +101,8 @@ int cmd_dispatcher_status(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
 int cmd_trace(struct app_args *args);
+int cmd_sendmail(struct app_args *args);
+int cmd_newaliases(struct app_args *args);
 
 /* Prints "mailserverd: text" to standard error and returns the exit code. */
 int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);

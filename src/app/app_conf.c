@@ -8,6 +8,7 @@
 #include "ms/dispatch.h"
 #include "ms/imapd.h"
 #include "ms/jobctl.h"
+#include "ms/maildrop.h"
 #include "ms/obs.h"
 #include "ms/route.h"
 #include "ms/smtpd.h"
@@ -32,6 +33,8 @@ static const struct conf_opt server_opts[] = {
      .max = "10m", .help = "How long a stop waits for sessions and deliveries to end."},
     {.key = "run_dir", .type = CONF_PATH, CONF_AT(struct server_conf, run_dir), .dflt = "run",
      .help = "Folder of the process id file and the admin socket."},
+    {.key = "maildrop", .type = CONF_PATH, CONF_AT(struct server_conf, maildrop), .dflt = MAILDROP_FOLDER,
+     .help = "Folder into which the command sendmail puts messages. Everybody must be able to write into it (mode 3733)."},
 };
 static const struct conf_opt log_opts[] = {
     {.key = "level", .type = CONF_ENUM, CONF_AT(struct log_conf, level), .names = level_names, .dflt = "info",

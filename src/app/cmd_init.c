@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ms/maildrop.h"
 #include "ms/net.h"
 
 #define INIT_USERS_MAX 1000
@@ -172,6 +173,7 @@ static void collect(struct init *in)
     uint64_t quota;
     kv(in, "server.hostname", in->hostname);
     kv(in, "server.default_domain", in->domain);
+    kv(in, "server.maildrop", "maildrop");
     kv(in, "tls.certificate", "tls/cert.pem");
     kv(in, "tls.key", "tls/key.pem");
     if (in->plaintext)
@@ -295,6 +297,9 @@ static int make_folders(const struct conf *conf)
     const struct server_conf *sc = conf_section(conf, "server");
     const struct account_conf *ac = conf_section(conf, "directory");
     struct partition_conf pc;
+    struct ms_errinfo why;
+    if (maildrop_folder_make(sc->maildrop, &why) != MS_OK)
+        return app_fail(EX_CANTCREAT, "%s", why.text);
     int rc = make_dir(sc->run_dir);
     if (!rc)
         rc = make_parent(ac->path);

@@ -48,6 +48,9 @@ const struct app_command app_commands[] = {
     {"mailq", "", "mailq", "the queue in the classic form", cmd_mailq},
     {"dispatcher", "status", "dispatcher status", "workers of every service", cmd_dispatcher_status},
     {"jobs", "status", "jobs status", "channels and their jobs", cmd_jobs_status},
+    {"sendmail", "", "sendmail [options] [RECIPIENT...] < message; see sendmail(1)",
+     "submit a message as programs do (also by the names sendmail, newaliases)", cmd_sendmail, .own_options = true},
+    {"newaliases", "", "newaliases", "nothing to do: aliases need no rebuilding", cmd_newaliases},
     {"trace", "", "trace ID [--fail-if-empty]",
      "what happened to a message or in a session, from the kept history", cmd_trace},
     {"stats", "", "stats", "counters of the running server", cmd_stats},
@@ -149,7 +152,7 @@ static int take_common(struct app_args *args, const struct app_command *command)
         if (++i >= args->argc)
             return app_fail(EX_USAGE, "%s needs a value", arg);
         if (is_config)
-            args->config = args->argv[i];
+            args->config = args->argv[i], args->config_is_given = true;
         else if (!output_parse(args->argv[i], &args->output))
             return app_fail(EX_USAGE, "-o takes human, json or tsv");
     }
@@ -158,10 +161,36 @@ static int take_common(struct app_args *args, const struct app_command *command)
     return EX_OK;
 }
 
+/* The command that the program's own name asks for, or NULL. */
+static const struct app_command *personality(const char *path)
+{
+    static const char *const names[] = {"sendmail", "mailq", "newaliases"};
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < MS_ARRAY_LEN(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return command_find(name, NULL);
+    return NULL;
+}
+
+static int run(const struct app_command *command, struct app_args *args)
+{
+    int rc = command->own_options ? EX_OK : take_common(args, command);
+    return rc ? rc : command->run(args);
+}
+
 int main(int argc, char **argv)
 {
     const char *env = getenv("MAILSERVERD_CONFIG");
-    struct app_args args = {.config = env && env[0] ? env : APP_CONFIG_FILE, .output = APP_HUMAN};
+    bool has_env = env && env[0];
+    struct app_args args = {.config = has_env ? env : APP_CONFIG_FILE,
+                            .config_is_given = has_env,
+                            .output = APP_HUMAN,
+                            .argc = argc,
+                            .argv = argv};
+    const struct app_command *by_name = argc > 0 ? personality(argv[0]) : NULL;
+    if (by_name)
+        return run(by_name, &args);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? EX_USAGE : EX_OK;
@@ -178,6 +207,5 @@ int main(int argc, char **argv)
     args.command = command;
     args.argc = argc - skip;
     args.argv = argv + skip; /* argv[0] = the last word of the command: getopt skips it */
-    int rc = take_common(&args, command);
-    return rc ? rc : command->run(&args);
+    return run(command, &args);
 }

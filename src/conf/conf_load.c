@@ -179,6 +179,31 @@ enum ms_err conf_load(const struct conf_table *const *tables, size_t table_count
     return load_finish(&l, main_file, out);
 }
 
+enum ms_err conf_peek(const struct conf_table *const *tables, size_t table_count, const char *file,
+                      bool *whole_out, struct conf **out, struct ms_errinfo *why)
+{
+    struct conf_report report;
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+    *out = NULL;
+    *whole_out = false;
+    if (fd < 0)
+        return ms_fail_errno(why, errno, "cannot open %s", file);
+    close(fd);
+    conf_report_init(&report);
+    struct load l = {.conf = conf__create(tables, table_count, file), .report = &report, .whole = true};
+    const struct conf__file *main_file = load_file_new(&l, file);
+    load_one(&l, main_file);
+    load_conf_d(&l, file);
+    if (!l.root) /* it went away, or is a folder */
+        l.root = conf__node_new(&l.conf->arena, CONF__MAP, (struct conf__place){.file = main_file});
+    conf__apply(l.conf, l.root, main_file, CONF__PARTIAL | CONF__WITHOUT_FILES, &report);
+    conf_report_fini(&report);
+    *whole_out = l.whole;
+    *out = l.conf;
+    return MS_OK;
+}
+
 enum ms_err conf_parse_bytes(const struct conf_table *const *tables, size_t table_count, struct slice bytes,
                              const char *file_name, struct conf_report *report, struct conf **out)
 {
