@@ -21,6 +21,7 @@
 #include "ms/dispatch.h"
 #include "ms/imapd.h"
 #include "ms/jobctl.h"
+#include "ms/maildrop.h"
 #include "ms/net.h"
 #include "ms/obs.h"
 #include "ms/route.h"
@@ -29,6 +30,7 @@
 #define APP_NOTE_SIGNAL  BUS_KIND(10, 1, 1) /* a[0] = signal number */
 #define APP_HOUSEKEEP_MS 1000
 #define APP_SIGNAL_NOTES 16
+#define APP_FILES_MS     10 /* between looks whether files of the maildrop are in work */
 #define APP_LOOP_CALLS   4096 /* control -> loop: connections handed over and entries in work */
 
 struct server_loop {
@@ -58,7 +60,8 @@ struct server {
     struct smtpd_env smtpd;
     struct imapd_env imapd;
     struct chan_env chan;
-    struct loop_timer housekeeper, deadline;
+    struct maildrop *maildrop; /* on the first worker loop */
+    struct loop_timer housekeeper, deadline, files;
     struct bus_ep *signal_ep, *control_ep;
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
@@ -111,9 +114,20 @@ static void on_deadline(struct loop_timer *timer)
     end_now(s);
 }
 
+/* A file of the maildrop whose message is in the queue must go before we do, or it comes again. */
+static void on_files(struct loop_timer *timer)
+{
+    struct server *s = MS_CONTAINER_OF(timer, struct server, files);
+    if (maildrop_is_idle(s->maildrop))
+        end_now(s);
+    else
+        loop_timer_start(s->control.loop, &s->files, APP_FILES_MS, on_files);
+}
+
 static void on_jobs_idle(void *owner)
 {
-    end_now(owner);
+    struct server *s = owner;
+    on_files(&s->files);
 }
 
 static void on_sessions_gone(void *owner)
@@ -134,6 +148,7 @@ void server_stop(struct server *s, bool at_once)
     s->stopping = true;
     OBS_EVENT0(OBS_APP_STOPPING, 0);
     loop_timer_start(s->control.loop, &s->deadline, s->sc->stop_ms, on_deadline);
+    maildrop_stop(s->maildrop);
     dispatch_drain(s->dispatch, on_sessions_gone, s);
 }
 
@@ -331,6 +346,22 @@ static void wire(struct server *s)
     }
 }
 
+static void make_maildrop(struct server *s)
+{
+    const struct route_conf *route = conf_section(s->conf, "route");
+    const struct smtpd_conf *smtp = conf_section(s->conf, "smtp");
+    const struct maildrop_env env = {.loop = s->loops[0].loop,
+                                     .route = s->loops[0].route,
+                                     .queue_client = s->loops[0].part,
+                                     .folder = s->sc->maildrop,
+                                     .hostname = s->sc->hostname,
+                                     .default_domain = s->sc->default_domain,
+                                     .local_channel = route->local_channel,
+                                     .message_size_max = smtp->message_size_max,
+                                     .hops_max = (uint64_t)smtp->hops_max};
+    s->maildrop = maildrop_create(&env);
+}
+
 static void on_housekeep(struct loop_timer *timer)
 {
     struct server *s = MS_CONTAINER_OF(timer, struct server, housekeeper);
@@ -400,6 +431,7 @@ static int server_start(struct server *s)
     make_loops(s);
     make_clients(s);
     wire(s);
+    make_maildrop(s);
     rc = write_pid(s);
     if (!rc)
         rc = start_threads(s);
@@ -424,6 +456,7 @@ static void stop_threads(struct server *s)
 /* What threads no longer use. */
 static void objects_free(struct server *s)
 {
+    maildrop_destroy(&s->maildrop);
     dispatch_destroy(&s->dispatch);
     jobctl_destroy(&s->jobctl);
     channel_registry_destroy(&s->registry);
@@ -452,6 +485,7 @@ static void server_free(struct server *s)
     if (s->control.loop) {
         loop_timer_stop(s->control.loop, &s->housekeeper);
         loop_timer_stop(s->control.loop, &s->deadline);
+        loop_timer_stop(s->control.loop, &s->files);
     }
     store_janitor_destroy(&s->janitor);
     ctl_server_close(&s->ctl);
