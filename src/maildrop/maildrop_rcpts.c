@@ -73,22 +73,42 @@ static struct route_message message_of(struct maildrop_drop *d, const struct rou
                                   .smtputf8 = d->mail.smtputf8};
 }
 
+/* A mailbox that several recipients lead to gets one copy. */
+static bool is_new(struct map *seen, struct arena *a, const struct route_target *t)
+{
+    struct slice key = slice_cstr(arena_printf(a, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(t->channel),
+                                               SLICE_ARG(t->host), SLICE_ARG(t->address)));
+    return !map_put(seen, key, (void *)(uintptr_t)1);
+}
+
+static size_t collect_taken(struct maildrop_drop *d, struct route_rcpt *out)
+{
+    struct map seen;
+    size_t n = 0;
+    map_init(&seen);
+    for (size_t i = 0; i < d->mail.rcpt_count; i++) {
+        const struct drop_rcpt *r = &d->rcpts[i];
+        for (size_t k = 0; !r->answer.err && k < r->answer.count; k++)
+            if (is_new(&seen, &d->arena, &r->answer.targets[k]))
+                out[n++] = (struct route_rcpt){.target = r->answer.targets[k],
+                                               .original = r->original,
+                                               .orcpt = d->mail.rcpts[i].orcpt,
+                                               .notify = d->mail.rcpts[i].notify};
+    }
+    map_fini(&seen);
+    return n;
+}
+
 static enum ms_err add_taken(struct maildrop_drop *d, struct part_rec *rec, bool *any_out)
 {
-    size_t total = 0, n = 0;
+    size_t total = 0;
     for (size_t i = 0; i < d->mail.rcpt_count; i++)
         total += d->rcpts[i].answer.err ? 0 : d->rcpts[i].answer.count;
     *any_out = total > 0;
     if (total == 0)
         return MS_OK;
     struct route_rcpt *rcpts = ms_alloc_array(total, sizeof *rcpts);
-    for (size_t i = 0; i < d->mail.rcpt_count; i++)
-        for (size_t k = 0; !d->rcpts[i].answer.err && k < d->rcpts[i].answer.count; k++)
-            rcpts[n++] = (struct route_rcpt){.target = d->rcpts[i].answer.targets[k],
-                                             .original = d->rcpts[i].original,
-                                             .orcpt = d->mail.rcpts[i].orcpt,
-                                             .notify = d->mail.rcpts[i].notify};
-    const struct route_message mail = message_of(d, rcpts, n);
+    const struct route_message mail = message_of(d, rcpts, collect_taken(d, rcpts));
     enum ms_err err = route_add(d->m->env.route, &mail, rec, &d->first);
     ms_free(rcpts);
     return err;

@@ -34,10 +34,10 @@ void maildrop__put_aside(const char *folder, const char *name, const char *why)
         if (failed && errno != EEXIST)
             break;
     }
-    int cause = failed ? errno : 0;
+    const char *error = failed ? strerror(errno) : NULL;
+    const struct obs_kv kvs[] = {OBS_C("file", name), OBS_C("reason", why), OBS_C("error", error)};
     obs_count(MET_MAILDROP_BAD, 1);
-    OBS_EVENT(OBS_MAILDROP_PUT_ASIDE, 0, OBS_C("file", name), OBS_C("reason", why),
-              OBS_C("error", failed ? strerror(cause) : ""));
+    obs_event_emit(OBS_MAILDROP_PUT_ASIDE, 0, kvs, error ? 3 : 2);
 }
 
 /* A writer that was killed. */
