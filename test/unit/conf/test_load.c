@@ -128,6 +128,37 @@ static void test_all_files_report(void **state)
     clean_site();
 }
 
+/* What can be read of a configuration with mistakes and secrets; nothing is reported. */
+static void test_peek(void **state)
+{
+    struct conf *conf;
+    struct ms_errinfo why;
+    bool whole;
+
+    clean_site();
+    write_file("main.yaml", "server: {data_dir: there, key: !file secrets/none, loops: many}\nnonsense: 1\n");
+    assert_int_equal(conf_peek(FX_TABLES, "main.yaml", &whole, &conf, &why), MS_OK);
+    const struct fx_server *server = conf_section(conf, "server");
+    assert_true(whole);
+    assert_true(conf_is_set(server, "data_dir", NULL));
+    assert_non_null(strstr(server->data_dir, "/there"));
+    assert_null(server->hostname);
+    assert_null(server->key);
+    conf_unref(&conf);
+    write_file("conf.d/10.yaml", "server: {data_dir: further, [\n");
+    assert_int_equal(conf_peek(FX_TABLES, "main.yaml", &whole, &conf, &why), MS_OK);
+    assert_false(whole);
+    conf_unref(&conf);
+    assert_int_equal(conf_peek(FX_TABLES, "conf.d", &whole, &conf, &why), MS_OK); /* a folder: nothing in it */
+    assert_false(whole);
+    assert_false(conf_is_set(conf_section(conf, "server"), "data_dir", NULL));
+    conf_unref(&conf);
+    assert_int_equal(conf_peek(FX_TABLES, "none.yaml", &whole, &conf, &why), MS_ENOTFOUND);
+    assert_null(conf);
+    assert_non_null(strstr(why.text, "none.yaml"));
+    clean_site();
+}
+
 static void test_unreadable(void **state)
 {
     clean_site();
@@ -217,7 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge),      cmocka_unit_test(test_all_files_report),
-        cmocka_unit_test(test_unreadable), cmocka_unit_test(test_secret),
+        cmocka_unit_test(test_peek), cmocka_unit_test(test_unreadable), cmocka_unit_test(test_secret),
         cmocka_unit_test(test_diff),
     };
     return cmocka_run_group_tests(tests, site_setup, site_teardown);
