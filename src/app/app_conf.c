@@ -34,7 +34,7 @@ static const struct conf_opt server_opts[] = {
     {.key = "run_dir", .type = CONF_PATH, CONF_AT(struct server_conf, run_dir), .dflt = "run",
      .help = "Folder of the process id file and the admin socket."},
     {.key = "maildrop", .type = CONF_PATH, CONF_AT(struct server_conf, maildrop), .dflt = MAILDROP_FOLDER,
-     .help = "Folder into which the command sendmail puts messages. Everybody must be able to write into it (mode 3733)."},
+     .help = "Folder into which the command sendmail puts messages. Its mode (3733) lets everybody write into it."},
 };
 static const struct conf_opt log_opts[] = {
     {.key = "level", .type = CONF_ENUM, CONF_AT(struct log_conf, level), .names = level_names, .dflt = "info",

@@ -52,12 +52,20 @@ static bool is_hex(struct slice s)
     return s.len > 0;
 }
 
-/* EPOCH-SESSION or EPOCH-SESSION.N, hexadecimal. */
+static bool is_decimal(struct slice s)
+{
+    uint64_t value;
+    return slice_to_u64(s, UINT64_MAX, &value) == MS_OK;
+}
+
+/* EPOCH-SESSION or EPOCH-SESSION.N, hexadecimal; EPOCH-mN of the maildrop. */
 static bool is_trace(struct slice s)
 {
     struct slice epoch, session;
     if (s.len > QUEUE_TRACE_MAX || !slice_cut(&s, '-', &epoch) || !is_hex(epoch))
         return false;
+    if (slice_has_prefix(s, SLICE_LIT("m")))
+        return is_decimal(slice_sub(s, 1, s.len));
     return slice_cut(&s, '.', &session) ? is_hex(session) && is_hex(s) : is_hex(s);
 }
 

@@ -1,9 +1,10 @@
 /*
- * cmd_sendmail.c - sendmail: a message from standard input becomes a file of the maildrop (maildrop.h), whether the server runs
- * or not.
+ * cmd_sendmail.c - sendmail: a message from standard input becomes a file of the maildrop (maildrop.h),
+ * whether the server runs or not.
  *
- * Only the folder and the greatest size are taken from the configuration. Who may not read it uses the folder of an installed
- * system. What is unknown here (the domain of bare names, who exists) the server finds out.
+ * Only the folder and the greatest size are taken from the configuration. Who may not read it uses the
+ * folder of an installed system. What is unknown here (the domain of bare names, who exists) the server
+ * finds out.
  */
 #include "cmd_sendmail.h"
 
@@ -149,7 +150,8 @@ static int put(struct submit *u, struct slice bytes)
     struct ms_errinfo why;
     u->bytes += bytes.len;
     if (u->s->size_max && u->bytes > u->s->size_max)
-        return app_fail(EX_UNAVAILABLE, "the message is larger than %llu bytes", (unsigned long long)u->s->size_max);
+        return app_fail(EX_UNAVAILABLE, "the message is larger than %llu bytes",
+                        (unsigned long long)u->s->size_max);
     enum ms_err err = maildrop_out_add(u->out, bytes, &why);
     return err ? fail_err(err, &why) : EX_OK;
 }
@@ -303,9 +305,11 @@ int cmd_sendmail(struct app_args *args)
     case SENDMAIL_NEWALIASES:
         return cmd_newaliases(args);
     case SENDMAIL_LIST:
+        return sendmail_list(args, &opts);
     case SENDMAIL_VERIFY:
+        return sendmail_verify(args, &opts);
     case SENDMAIL_RUN:
-        return app_fail(EX_UNAVAILABLE, "this mode is not there yet");
+        return sendmail_run(args, &opts);
     case SENDMAIL_DELIVER:
     case SENDMAIL_SMTP:
         break;

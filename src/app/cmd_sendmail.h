@@ -18,11 +18,11 @@ enum sendmail_mode {
 };
 struct sendmail_opts {
     enum sendmail_mode mode;
-    const char *config;   /* -C; NULL: not given */
-    const char *sender;   /* -f, -r; NULL: not given */
+    const char *config; /* -C; NULL: not given */
+    const char *sender; /* -f, -r; NULL: not given */
     const char *full_name;
     const char *envid;
-    unsigned notify;      /* enum smtp_notify */
+    unsigned notify; /* enum smtp_notify */
     enum smtp_ret ret;
     enum smtp_body body;
     bool smtputf8, recipients_from_header, dots_are_text, verbose;
@@ -42,6 +42,9 @@ struct sendmail {
     struct slice login, full_name;
 };
 int sendmail_smtp(struct sendmail *s); /* -bs */
+int sendmail_list(const struct app_args *args, const struct sendmail_opts *o);
+int sendmail_run(const struct app_args *args, const struct sendmail_opts *o);
+int sendmail_verify(const struct app_args *args, const struct sendmail_opts *o);
 /* Head of a message from this user, without sender and recipients. */
 struct maildrop_mail sendmail_mail(const struct sendmail *s);
 int sendmail_exit_for(enum ms_err err);

@@ -1,9 +1,10 @@
 /*
  * cmd_sendmail_opts.c - the options of sendmail, as scripts have used them for forty years.
  *
- * Some ask for what is always so here, or for what has no meaning here (how errors are shown, when mail is delivered, of whom a
- * sender is a member): scripts give them, so they are accepted, and sendmail(1) says which. Everything else that is not known
- * is an error: a typing mistake must not send mail in another way than was meant.
+ * Some ask for what is always so here, or for what has no meaning here (how errors are shown, when mail
+ * is delivered, of whom a sender is a member): scripts give them, so they are accepted, and sendmail(1)
+ * says which. Everything else that is not known is an error: a typing mistake must not send mail in
+ * another way than was meant.
  */
 #include "cmd_sendmail.h"
 
@@ -67,8 +68,10 @@ static int parse_ret(const char *text, struct sendmail_opts *o, struct ms_errinf
 
 static int parse_body(const char *text, struct sendmail_opts *o, struct ms_errinfo *why)
 {
-    static const struct word words[] = {
-        {"7BIT", SMTP_BODY_7BIT}, {"8BITMIME", SMTP_BODY_8BITMIME}, {"BINARYMIME", SMTP_BODY_BINARYMIME}, {0}};
+    static const struct word words[] = {{"7BIT", SMTP_BODY_7BIT},
+                                        {"8BITMIME", SMTP_BODY_8BITMIME},
+                                        {"BINARYMIME", SMTP_BODY_BINARYMIME},
+                                        {0}};
     unsigned value;
     if (!word_find(words, text, strlen(text), &value))
         return usage(why, "-B takes 7BIT, 8BITMIME or BINARYMIME, not", text);
@@ -91,8 +94,9 @@ static int parse_envid(const char *text, struct sendmail_opts *o, struct ms_erri
 
 static int parse_mode(const char *text, struct sendmail_opts *o, struct ms_errinfo *why)
 {
-    static const struct word words[] = {{"m", SENDMAIL_DELIVER},    {"s", SENDMAIL_SMTP},   {"p", SENDMAIL_LIST},
-                                        {"i", SENDMAIL_NEWALIASES}, {"v", SENDMAIL_VERIFY}, {0}};
+    static const struct word words[] = {{"m", SENDMAIL_DELIVER}, {"s", SENDMAIL_SMTP},
+                                        {"p", SENDMAIL_LIST},    {"i", SENDMAIL_NEWALIASES},
+                                        {"v", SENDMAIL_VERIFY},  {0}};
     unsigned value;
     if (strcasecmp(text, "d") == 0)
         return usage(why, "-bd: the server is started with mailserverd serve", NULL);
@@ -107,7 +111,8 @@ static bool is_one_of(char c, const char *set)
     return c != '\0' && strchr(set, c);
 }
 
-/* -oX[VALUE]: i is ours; error mode, delivery mode, me-too, old headers, 7 and 8 bit, safety change nothing. */
+/* -oX[VALUE]: i is ours; error mode, delivery mode, me-too, old headers, 7 and 8 bit, safety change
+ * nothing. */
 static int parse_letter(const char *text, struct sendmail_opts *o, struct ms_errinfo *why)
 {
     if (strcmp(text, "i") == 0)

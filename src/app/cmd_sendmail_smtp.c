@@ -1,6 +1,7 @@
 /*
- * cmd_sendmail_smtp.c - sendmail -bs: SMTP on standard input and output (RFC 5321), for programs that would rather speak it.
- * Every message becomes a file of the maildrop; there is no network and no look-up, so every well-formed recipient is taken.
+ * cmd_sendmail_smtp.c - sendmail -bs: SMTP on standard input and output (RFC 5321), for programs that
+ * would rather speak it. Every message becomes a file of the maildrop; there is no network and no look-
+ * up, so every well-formed recipient is taken.
  */
 #include "cmd_sendmail.h"
 
@@ -58,8 +59,8 @@ static struct smtp_reply run_ehlo(struct session *c, const struct smtp_cmd *cmd)
     c->extended = true;
     return (struct smtp_reply){
         250, NULL,
-        arena_printf(&c->arena, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES", c->s->hostname,
-                     (unsigned long long)c->s->size_max)};
+        arena_printf(&c->arena, "%s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES",
+                     c->s->hostname, (unsigned long long)c->s->size_max)};
 }
 
 static struct smtp_reply run_mail(struct session *c, const struct smtp_cmd *cmd)
@@ -147,9 +148,10 @@ static const struct command {
     enum smtp_verb verb;
     struct smtp_reply (*run)(struct session *c, const struct smtp_cmd *cmd);
 } commands[] = {
-    {SMTP_VERB_HELO, run_helo}, {SMTP_VERB_EHLO, run_ehlo}, {SMTP_VERB_MAIL, run_mail}, {SMTP_VERB_RCPT, run_rcpt},
-    {SMTP_VERB_DATA, run_data}, {SMTP_VERB_RSET, run_rset}, {SMTP_VERB_NOOP, run_noop}, {SMTP_VERB_VRFY, run_vrfy},
-    {SMTP_VERB_HELP, run_help}, {SMTP_VERB_QUIT, run_quit},
+    {SMTP_VERB_HELO, run_helo}, {SMTP_VERB_EHLO, run_ehlo}, {SMTP_VERB_MAIL, run_mail},
+    {SMTP_VERB_RCPT, run_rcpt}, {SMTP_VERB_DATA, run_data}, {SMTP_VERB_RSET, run_rset},
+    {SMTP_VERB_NOOP, run_noop}, {SMTP_VERB_VRFY, run_vrfy}, {SMTP_VERB_HELP, run_help},
+    {SMTP_VERB_QUIT, run_quit},
 };
 
 static struct smtp_reply run_line(struct session *c, struct slice line)
@@ -173,7 +175,8 @@ static struct smtp_reply run_line(struct session *c, struct slice line)
 
 static struct smtp_reply data_end(struct session *c)
 {
-    struct smtp_reply r = smtp_reply_for_data_flags(c->data.flags & (SMTP_DATA_BARE_CR | SMTP_DATA_BARE_LF | SMTP_DATA_NUL));
+    struct smtp_reply r =
+        smtp_reply_for_data_flags(c->data.flags & (SMTP_DATA_BARE_CR | SMTP_DATA_BARE_LF | SMTP_DATA_NUL));
     if (r.code)
         return r;
     if (c->s->size_max && c->data.bytes > c->s->size_max)

@@ -152,6 +152,7 @@ static const struct {
     {"jobs-status", run_jobs_status},
     {"store-stats", run_store_stats},
     {"counters", run_counters},
+    {"resolve", ctl_resolve},
     {"queue-list", ctl_queue_list},
     {"queue-show", ctl_queue_show},
     {"queue-act", ctl_queue_act},

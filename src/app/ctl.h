@@ -62,6 +62,7 @@ bool ctl_is_full(const struct ctl_session *s);
 void ctl_task_begin(struct ctl_session *s, struct ctl_task *task, const struct ctl_task_type *type);
 void ctl_task_ready(struct ctl_session *s);
 
+ctl_request_fn ctl_resolve;
 ctl_request_fn ctl_queue_list, ctl_queue_show, ctl_queue_act;
 /* No act is under way when it returns; what was posted still happens. */
 void ctl_queue_stop(struct ctl_server *c);

@@ -359,6 +359,9 @@ static void make_maildrop(struct server *s)
                                      .local_channel = route->local_channel,
                                      .message_size_max = smtp->message_size_max,
                                      .hops_max = (uint64_t)smtp->hops_max};
+    struct ms_errinfo why;
+    if (maildrop_folder_make(env.folder, &why) != MS_OK)
+        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", why.text));
     s->maildrop = maildrop_create(&env);
 }
 

@@ -1,7 +1,8 @@
 /*
  * loop_watch.c - names that change in a folder, told to a loop.
  *
- * libuv closes handles in a later turn, so a watch outlives its close by one callback; loop_destroy runs those.
+ * libuv closes handles in a later turn, so a watch outlives its close by one callback; loop_destroy runs
+ * those.
  */
 #include "loop_priv.h"
 

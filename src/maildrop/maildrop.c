@@ -1,12 +1,14 @@
 /*
- * maildrop.c - the folder as the server sees it: it is watched and looked at from time to time; files take turns.
+ * maildrop.c - the folder as the server sees it: it is watched and looked at from time to time; files
+ * take turns.
  *
  *   a name appears ─▶ scan ─▶ ready ─▶ in work (MAILDROP_WORKS_MAX) ─▶ gone
  *                               ▲           │ trouble
  *                               └─ deferred ◀┘ due, seen by the scan of each minute
  *
- * Delivery is at least once: a crash between the durable entry and the end of its file gives the message again. The window is
- * one turn of the loop and one unlink; an orderly stop waits for it (maildrop_is_idle).
+ * Delivery is at least once: a crash between the durable entry and the end of its file gives the message
+ * again. The window is one turn of the loop and one unlink; an orderly stop waits for it
+ * (maildrop_is_idle).
  */
 #include <stdio.h>
 
@@ -35,7 +37,8 @@ static void file_add(struct maildrop *m, struct slice name)
     struct maildrop_file *f = ms_new(struct maildrop_file);
     memcpy(f->name, name.ptr, MAILDROP_FILE_NAME_BYTES);
     uint64_t epoch = partition_epoch(part_client_partition(m->env.queue_client));
-    snprintf(f->trace, sizeof f->trace, "%llx-m%llu", (unsigned long long)epoch, (unsigned long long)++m->messages);
+    snprintf(f->trace, sizeof f->trace, "%llx-m%llu", (unsigned long long)epoch,
+             (unsigned long long)++m->messages);
     map_put(&m->known, name, f);
     list_push_back(&m->ready, &f->node);
 }
@@ -62,7 +65,8 @@ static void files_due(struct maildrop *m)
     }
 }
 
-/* stopping is read behind the count, which maildrop_is_idle reads behind stopping: one of the two sees the other. */
+/* stopping is read behind the count, which maildrop_is_idle reads behind stopping: one of the two sees
+ * the other. */
 static void run(struct maildrop *m)
 {
     while (!list_is_empty(&m->ready) && atomic_load(&m->works) < MAILDROP_WORKS_MAX) {
@@ -178,8 +182,8 @@ struct maildrop *maildrop_create(const struct maildrop_env *env)
     struct maildrop *m = ms_new(struct maildrop);
     m->env = *env;
     m->pool = loop_pool_create("maildrop", POOL_THREADS, POOL_QUEUE);
-    m->scan = (struct maildrop_scan){.m = m, .folder = m->env.folder,
-                                     .work = {.work = maildrop__scan_run, .done = on_scanned}};
+    m->scan = (struct maildrop_scan){
+        .m = m, .folder = m->env.folder, .work = {.work = maildrop__scan_run, .done = on_scanned}};
     str_init(&m->scan.names, 0);
     map_init(&m->known);
     list_init(&m->ready);

@@ -4,9 +4,9 @@
  *   OPEN ──▶ ROUTE ──▶ (SPLIT) ──▶ READ ⇄ FEED ──▶ FINISH ──▶ POST ──▶ END
  *     any of them: a fate is decided ─────────────────────────────────▶ END
  *
- * OPEN, SPLIT, READ and END are works: while one runs the drop belongs to its thread. FEED waits for room in the body, FINISH
- * for its last part, POST for the record to be durable. END does to the file what its fate says, and only when that is done
- * is the file forgotten here.
+ * OPEN, SPLIT, READ and END are works: while one runs the drop belongs to its thread. FEED waits for
+ * room in the body, FINISH for its last part, POST for the record to be durable. END does to the file
+ * what its fate says, and only when that is done is the file forgotten here.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,9 +60,10 @@ static void log_taken(const struct maildrop_drop *d)
     queue_id_emit(&d->first, id);
     obs_count(MET_MAILDROP_MESSAGES, 1);
     obs_count(MET_MAILDROP_BYTES, part_body_bytes(d->body));
-    OBS_EVENT(OBS_MAILDROP_TAKEN, 0, OBS_C("trace", d->file->trace), OBS_C("qid", id), OBS_S("user", d->mail.login),
-              OBS_S("from", d->sender), OBS_U("to", d->mail.rcpt_count - d->later),
-              OBS_U("size", part_body_bytes(d->body)), OBS_U("uid", d->mail.uid), OBS_C("file", d->file->name));
+    OBS_EVENT(OBS_MAILDROP_TAKEN, 0, OBS_C("trace", d->file->trace), OBS_C("qid", id),
+              OBS_S("user", d->mail.login), OBS_S("from", d->sender),
+              OBS_U("to", d->mail.rcpt_count - d->later), OBS_U("size", part_body_bytes(d->body)),
+              OBS_U("uid", d->mail.uid), OBS_C("file", d->file->name));
     log_refused(d);
 }
 

@@ -1,20 +1,20 @@
 /*
  * maildrop_format.c - head and tail of a maildrop file, written and read (format: maildrop.h).
  *
- * Who reads must not believe who wrote: any user can put a file into the folder. Every length is bounded before it is used,
- * and no text holds a byte that could end a line or hide in a log.
+ * Who reads must not believe who wrote: any user can put a file into the folder. Every length is bounded
+ * before it is used, and no text holds a byte that could end a line or hide in a log.
  */
 #include <stdio.h>
 
 #include "ms/base/sum.h"
 #include "ms/maildrop.h"
 
-#define HEAD_MAGIC      "MSDROP"
-#define TAIL_MAGIC      "DEND"
-#define HEAD_FIXED      32
-#define HEAD_CRC_AT     12
-#define FLAG_SMTPUTF8   1
-#define TEXT_BYTES_MAX  512 /* ENVID and ORCPT; addresses and names have bounds of their own */
+#define HEAD_MAGIC     "MSDROP"
+#define TAIL_MAGIC     "DEND"
+#define HEAD_FIXED     32
+#define HEAD_CRC_AT    12
+#define FLAG_SMTPUTF8  1
+#define TEXT_BYTES_MAX 512 /* ENVID and ORCPT; addresses and names have bounds of their own */
 
 static uint32_t head_crc(struct slice head)
 {
@@ -41,7 +41,8 @@ static bool rcpt_is_valid(const struct maildrop_rcpt *r)
 
 static bool mail_is_valid(const struct maildrop_mail *mail)
 {
-    return text_is_clean(mail->sender, MAILDROP_ADDRESS_MAX) && text_is_clean(mail->login, MAILDROP_NAME_MAX) &&
+    return text_is_clean(mail->sender, MAILDROP_ADDRESS_MAX) &&
+           text_is_clean(mail->login, MAILDROP_NAME_MAX) &&
            text_is_clean(mail->full_name, MAILDROP_NAME_MAX) && text_is_clean(mail->envid, SMTP_ENVID_MAX) &&
            mail->ret <= SMTP_RET_HDRS && mail->body_type <= SMTP_BODY_BINARYMIME;
 }
@@ -126,7 +127,8 @@ static enum ms_err parse_head(struct slice head, struct arena *a, struct maildro
     return rd_left(&r) == 0 ? MS_OK : MS_EDAMAGED;
 }
 
-enum ms_err maildrop_head_parse(struct slice bytes, struct arena *a, struct maildrop_mail *out, size_t *need_out)
+enum ms_err maildrop_head_parse(struct slice bytes, struct arena *a, struct maildrop_mail *out,
+                                size_t *need_out)
 {
     struct slice magic = slice_sub(SLICE_LIT(HEAD_MAGIC), 0, bytes.len);
     memset(out, 0, sizeof *out);

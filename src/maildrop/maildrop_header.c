@@ -1,13 +1,14 @@
 /*
- * maildrop_header.c - the header of a message on its way in: where it ends, who its recipients are (sendmail -t), and what the
- * server adds to it.
+ * maildrop_header.c - the header of a message on its way in: where it ends, who its recipients are
+ * (sendmail -t), and what the server adds to it.
  */
 #include "ms/maildrop.h"
 
 #include "ms/base/clock.h"
 #include "ms/mime.h"
 
-/* RFC 4155: the line with which mbox files separate messages is no field; programs that read one pass it on. */
+/* RFC 4155: the line with which mbox files separate messages is no field; programs that read one pass it
+ * on. */
 static size_t mbox_line(struct slice bytes)
 {
     if (!slice_has_prefix(bytes, SLICE_LIT("From ")))
@@ -188,7 +189,8 @@ static void emit_from(const struct maildrop_fix *fix, struct str *out)
     if (fix->sender.len > 0)
         str_add_slice(&value, fix->sender);
     else
-        smtp_mailbox_emit(&value, fix->login.len ? fix->login : SLICE_LIT("MAILER-DAEMON"), fix->default_domain);
+        smtp_mailbox_emit(&value, fix->login.len ? fix->login : SLICE_LIT("MAILER-DAEMON"),
+                          fix->default_domain);
     if (fix->full_name.len > 0)
         str_add_byte(&value, '>');
     mime_header_emit(out, "From", str_slice(&value));

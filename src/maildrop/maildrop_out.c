@@ -1,9 +1,9 @@
 /*
  * maildrop_out.c - writes one file of the maildrop: temporary name, flush, rename, flush.
  *
- * Who may put files into the folder may as a rule not open the folder itself for reading, so it cannot be flushed by its own
- * descriptor. The file is flushed again after the rename instead: the file systems in use (ext4, xfs, btrfs) write the
- * rename with the inode then, because it changed the inode too.
+ * Who may put files into the folder may as a rule not open the folder itself for reading, so it cannot
+ * be flushed by its own descriptor. The file is flushed again after the rename instead: the file systems
+ * in use (ext4, xfs, btrfs) write the rename with the inode then, because it changed the inode too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -203,5 +203,7 @@ enum ms_err maildrop_folder_make(const char *folder, struct ms_errinfo *why_out)
     if (err)
         return err == MS_EEXIST ? MS_OK : err;
     /* mkdir's mode is cut by the umask; a folder that was there keeps what its owner chose */
-    return chmod(path, MAILDROP_FOLDER_MODE) == 0 ? MS_OK : ms_fail_errno(why_out, errno, "cannot set the mode of %s", path);
+    return chmod(path, MAILDROP_FOLDER_MODE) == 0
+               ? MS_OK
+               : ms_fail_errno(why_out, errno, "cannot set the mode of %s", path);
 }

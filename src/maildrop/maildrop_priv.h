@@ -19,17 +19,17 @@
 #include "ms/partition.h"
 #include "ms/route.h"
 
-#define MAILDROP_KNOWN_MAX     20000 /* names in memory; the others are found by a later scan */
-#define MAILDROP_SCAN_MS       60000
-#define MAILDROP_SCAN_GAP_MS   20    /* between scans that names that appear ask for */
-#define MAILDROP_BACKOFF_MS    60000 /* first wait of a file; doubles up to MAILDROP_BACKOFF_MAX_MS */
+#define MAILDROP_KNOWN_MAX      20000 /* names in memory; the others are found by a later scan */
+#define MAILDROP_SCAN_MS        60000
+#define MAILDROP_SCAN_GAP_MS    20    /* between scans that names that appear ask for */
+#define MAILDROP_BACKOFF_MS     60000 /* first wait of a file; doubles up to MAILDROP_BACKOFF_MAX_MS */
 #define MAILDROP_BACKOFF_MAX_MS 3600000
-#define MAILDROP_KEEP_US       ((uint64_t)5 * 86400 * 1000000) /* past it a temporary refusal is a final one */
-#define MAILDROP_TMP_KEEP_S    86400 /* a file that nobody has written to so long has lost its writer */
-#define MAILDROP_READ_BYTES    ((size_t)128 << 10)
-#define MAILDROP_PATH_MAX      4096
-#define MAILDROP_WHY_MAX       256
-#define MAILDROP_HOLD          "maildrop: " /* in front of the reason of a held entry that is to be returned */
+#define MAILDROP_KEEP_US        ((uint64_t)5 * 86400 * 1000000) /* past it a temporary refusal is a final one */
+#define MAILDROP_TMP_KEEP_S     86400 /* a file that nobody has written to so long has lost its writer */
+#define MAILDROP_READ_BYTES     ((size_t)128 << 10)
+#define MAILDROP_PATH_MAX       4096
+#define MAILDROP_WHY_MAX        256
+#define MAILDROP_HOLD           "maildrop: " /* in front of the reason of a held entry that is to be returned */
 
 /* A file that is known: waits for its turn, is in work, or waits for its time. */
 struct maildrop_file {
@@ -71,9 +71,9 @@ struct drop_reader {
     int fd;
     uint64_t file_bytes, at; /* next byte to be read */
     uint32_t crc;
-    struct str header;  /* until all of it is there */
+    struct str header; /* until all of it is there */
     bool header_done;
-    uint8_t last;       /* byte before, for line ends */
+    uint8_t last; /* byte before, for line ends */
     struct mime_message message;
     struct mime_parser *parser;
     struct maildrop_fix fix;
@@ -100,17 +100,17 @@ struct maildrop_drop {
     struct maildrop_mail mail;
     struct drop_rcpt *rcpts;
     size_t rcpt_at;
-    size_t later;            /* number of recipients refused for now */
-    uint64_t request;        /* of the router, or of the partition */
-    struct slice sender;     /* with domain */
+    size_t later;        /* number of recipients refused for now */
+    uint64_t request;    /* of the router, or of the partition */
+    struct slice sender; /* with domain */
     struct drop_reader in;
-    struct str piece;        /* final bytes of one read */
+    struct str piece; /* final bytes of one read */
     struct part_body *body;
     struct bus_waiter waiter;
     struct queue_id first, *held;
     struct slice *held_why;
     size_t held_count;
-    enum ms_err err;         /* of the last work */
+    enum ms_err err; /* of the last work */
     char why[MAILDROP_WHY_MAX];
 };
 
@@ -118,7 +118,8 @@ void maildrop__drop_start(struct maildrop *m, struct maildrop_file *file);
 void maildrop__drop_free(struct maildrop_drop *d);
 void maildrop__step(struct maildrop_drop *d); /* goes on as far as it can */
 /* Decides the fate; the step goes on to the end. */
-void maildrop__settle(struct maildrop_drop *d, enum drop_fate fate, enum ms_err err, const char *fmt, ...) MS_PRINTF(4, 5);
+void maildrop__settle(struct maildrop_drop *d, enum drop_fate fate, enum ms_err err, const char *fmt, ...)
+    MS_PRINTF(4, 5);
 
 /* -- works (work thread) */
 void maildrop__open_run(struct loop_work *work);
@@ -142,12 +143,12 @@ struct maildrop {
     struct loop_timer timer, soon;
     struct maildrop_scan scan;
     bool scanning, scan_again;
-    uint64_t scanned_ms;   /* end of the last scan */
-    struct map known;      /* name -> struct maildrop_file */
+    uint64_t scanned_ms; /* end of the last scan */
+    struct map known;    /* name -> struct maildrop_file */
     struct list ready, deferred, drops;
     atomic_uint works;
-    uint64_t messages;     /* for trace ids */
-    bool complained;       /* about the folder */
+    uint64_t messages; /* for trace ids */
+    bool complained;   /* about the folder */
     atomic_bool stopping;
 };
 /* The drop is over: the file's fate decides what is kept of it. */

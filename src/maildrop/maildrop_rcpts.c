@@ -1,9 +1,10 @@
 /*
- * maildrop_rcpts.c - the recipients of one file: each is resolved, then one record enqueues the message for all.
+ * maildrop_rcpts.c - the recipients of one file: each is resolved, then one record enqueues the message
+ * for all.
  *
  *   taken               entries as route makes them
- *   refused for good    entries of their own, held, one for each reason; when they are durable the sender gets them back as a
- *                       report (maildrop__give_back)
+ *   refused for good    entries of their own, held, one for each reason; when they are durable the sender
+ *                       gets them back as a report (maildrop__give_back)
  *   refused for now     stay in the folder, in a file of their own (maildrop__split_run)
  */
 #include <stdio.h>
@@ -46,7 +47,8 @@ enum ms_err maildrop__resolve(struct maildrop_drop *d)
     while (d->rcpt_at < d->mail.rcpt_count) {
         struct drop_rcpt *r = &d->rcpts[d->rcpt_at];
         r->original = maildrop__qualify(d, d->mail.rcpts[d->rcpt_at].address);
-        enum ms_err err = route_resolve(d->m->env.route, r->original, 0, &d->arena, &r->answer, on_answer, d, &d->request);
+        enum ms_err err =
+            route_resolve(d->m->env.route, r->original, 0, &d->arena, &r->answer, on_answer, d, &d->request);
         if (err == MS_EMORE)
             return err;
         if (err) /* the router is busy */
@@ -76,8 +78,9 @@ static struct route_message message_of(struct maildrop_drop *d, const struct rou
 /* A mailbox that several recipients lead to gets one copy. */
 static bool is_new(struct map *seen, struct arena *a, const struct route_target *t)
 {
-    struct slice key = slice_cstr(arena_printf(a, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(t->channel),
-                                               SLICE_ARG(t->host), SLICE_ARG(t->address)));
+    struct slice key =
+        slice_cstr(arena_printf(a, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(t->channel),
+                                SLICE_ARG(t->host), SLICE_ARG(t->address)));
     return !map_put(seen, key, (void *)(uintptr_t)1);
 }
 
@@ -143,12 +146,11 @@ static enum ms_err add_refused(struct maildrop_drop *d, size_t first, struct par
         if (!is_refused(r) || r->grouped || !same_reason(r, &d->rcpts[first]))
             continue;
         r->grouped = true;
-        rcpts[n++] = (struct route_rcpt){.target = {.address = r->original,
-                                                    .channel = slice_cstr(d->m->env.local_channel),
-                                                    .hold = hold},
-                                         .original = r->original,
-                                         .orcpt = d->mail.rcpts[i].orcpt,
-                                         .notify = d->mail.rcpts[i].notify};
+        rcpts[n++] = (struct route_rcpt){
+            .target = {.address = r->original, .channel = slice_cstr(d->m->env.local_channel), .hold = hold},
+            .original = r->original,
+            .orcpt = d->mail.rcpts[i].orcpt,
+            .notify = d->mail.rcpts[i].notify};
     }
     const struct route_message mail = message_of(d, rcpts, n);
     d->held_why[d->held_count] = why;

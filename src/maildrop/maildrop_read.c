@@ -1,10 +1,12 @@
 /*
- * maildrop_read.c - what touches a file of the maildrop, on a work thread: opening it, reading it piece by piece, and its end.
+ * maildrop_read.c - what touches a file of the maildrop, on a work thread: opening it, reading it piece
+ * by piece, and its end.
  *
- * Anybody may have written the file, with any bytes: it must be a regular file with one name, owned by the user that its head
- * names (or by the server itself, which writes files anew: maildrop__split_run), whole, and with clean line ends. The file is
- * read once; what has been read goes to the log of the partition while the rest is still unread, and nothing of it counts
- * before the sum at the end was right.
+ * Anybody may have written the file, with any bytes: it must be a regular file with one name, owned by
+ * the user that its head names (or by the server itself, which writes files anew: maildrop__split_run),
+ * whole, and with clean line ends. The file is read once; what has been read goes to the log of the
+ * partition while the rest is still unread, and nothing of it counts before the sum at the end was
+ * right.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -201,7 +203,8 @@ static void finish(struct maildrop_drop *d)
     }
     mime_parser_finish(r->parser);
     const struct mime_message *msg = &r->message;
-    const struct mime_field *priority = mime_part_field(msg, mime_message_root(msg), MIME_FIELD_PRIORITY, NULL);
+    const struct mime_field *priority =
+        mime_part_field(msg, mime_message_root(msg), MIME_FIELD_PRIORITY, NULL);
     r->class_ = route_class_of(priority ? mime_field_value(priority) : slice_make(NULL, 0));
     if (d->mail.body_type == SMTP_BODY_7BIT && (msg->flags & MIME_MSG_8BIT_BODY))
         d->mail.body_type = SMTP_BODY_8BITMIME; /* RFC 6152: what it is, whatever the program said */
@@ -325,6 +328,7 @@ void maildrop__end_run(struct loop_work *work)
     } else if (d->fate == DROP_KEEP) {
         keep(d);
     } else if (d->fate == DROP_REMOVE && unlink(path) != 0 && errno != ENOENT) {
-        maildrop__settle(d, DROP_LATER, ms_err_from_errno(errno), "it was taken but cannot be removed: %s", strerror(errno));
+        maildrop__settle(d, DROP_LATER, ms_err_from_errno(errno), "it was taken but cannot be removed: %s",
+                         strerror(errno));
     }
 }

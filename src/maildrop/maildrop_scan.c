@@ -1,6 +1,6 @@
 /*
- * maildrop_scan.c - a look at the folder, on a work thread: names of messages in order, strangers put aside, what dead
- * writers left removed.
+ * maildrop_scan.c - a look at the folder, on a work thread: names of messages in order, strangers put
+ * aside, what dead writers left removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -44,7 +44,8 @@ void maildrop__put_aside(const char *folder, const char *name, const char *why)
 static void look_at_tmp(DIR *dir, const char *folder, const char *name)
 {
     struct stat st;
-    if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtime + MAILDROP_TMP_KEEP_S > time(NULL))
+    if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        st.st_mtime + MAILDROP_TMP_KEEP_S > time(NULL))
         return;
     if (unlinkat(dirfd(dir), name, 0) == 0)
         OBS_EVENT(OBS_MAILDROP_STALE, 0, OBS_C("file", name));

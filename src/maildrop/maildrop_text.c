@@ -1,8 +1,10 @@
 /*
- * maildrop_text.c - what a program writes becomes message bytes: CRLF line ends, and the end of the input by a dot.
+ * maildrop_text.c - what a program writes becomes message bytes: CRLF line ends, and the end of the
+ * input by a dot.
  *
- * A run of CR directly before an LF belongs to that one line end (text that was converted twice); other CRs are line ends
- * themselves, so no bare CR or LF is left that a reader further on might take for something else.
+ * A run of CR directly before an LF belongs to that one line end (text that was converted twice); other
+ * CRs are line ends themselves, so no bare CR or LF is left that a reader further on might take for
+ * something else.
  */
 #include "ms/maildrop.h"
 

@@ -1,8 +1,8 @@
 /*
- * fuzz_maildrop.c - hostile files of the maildrop and hostile input of sendmail. The first byte chooses: 0 a file (its sums
- * are made right, so that what stands behind them is reached), 1 lines of a program, 2 a header with recipients, else an
- * address. What can be read as a head is written again and must be the same bytes. Needs: libms_maildrop. Corpus:
- * corpus/maildrop.
+ * fuzz_maildrop.c - hostile files of the maildrop and hostile input of sendmail. The first byte chooses:
+ * 0 a file (its sums are made right, so that what stands behind them is reached), 1 lines of a program,
+ * 2 a header with recipients, else an address. What can be read as a head is written again and must be
+ * the same bytes. Needs: libms_maildrop. Corpus: corpus/maildrop.
  */
 #include "ms/base/sum.h"
 #include "ms/maildrop.h"
@@ -30,7 +30,8 @@ static void file(struct slice in)
         MS_ASSERT(maildrop_head_emit(&mail, &out) == MS_OK);
         MS_ASSERT(slice_eq(str_slice(&out), slice_make(copy, need)));
     }
-    (void)!maildrop_tail_parse(slice_sub(in, in.len - MS_MIN(in.len, MAILDROP_TAIL_BYTES), in.len), in.len, true, 0);
+    (void)!maildrop_tail_parse(slice_sub(in, in.len - MS_MIN(in.len, MAILDROP_TAIL_BYTES), in.len), in.len,
+                               true, 0);
     str_fini(&out);
     arena_fini(&a);
     ms_free(copy);
@@ -48,7 +49,8 @@ static void lines(struct slice in)
     for (size_t i = 0; i < in.len; i++)
         maildrop_text_feed(&cut, slice_sub(in, i, 1), &b);
     maildrop_text_end(&cut, &b);
-    MS_ASSERT(slice_eq(str_slice(&a), str_slice(&b)) && whole.ended == cut.ended && whole.has_nul == cut.has_nul);
+    MS_ASSERT(slice_eq(str_slice(&a), str_slice(&b)) && whole.ended == cut.ended &&
+              whole.has_nul == cut.has_nul);
     for (size_t i = 0; i < a.len; i++)
         MS_ASSERT((a.ptr[i] == '\n') == (i > 0 && a.ptr[i - 1] == '\r'));
     str_fini(&a);
@@ -58,7 +60,8 @@ static void lines(struct slice in)
 static void header(struct slice in)
 {
     struct maildrop_rcpts list = {0};
-    struct maildrop_fix fix = {.hostname = SLICE_LIT("h"), .default_domain = SLICE_LIT("d"), .trace = SLICE_LIT("1-m1")};
+    struct maildrop_fix fix = {
+        .hostname = SLICE_LIT("h"), .default_domain = SLICE_LIT("d"), .trace = SLICE_LIT("1-m1")};
     struct slice bad, again;
     struct arena a;
     struct str out;

@@ -22,7 +22,7 @@ import maildrop  # noqa: E402
 from msite import running, wait_for  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
-EX_OK, EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 69, 75, 78
+EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 67, 69, 75, 78
 NOBODY = 65534
 BIG = 30 << 20
 
@@ -209,6 +209,20 @@ def check_command_form(site):
     expect(call(site, "-bi"), EX_OK)
 
 
+def check_asks(site):
+    expect(call(site, "-bp"), EX_OK, "Mail queue is empty")
+    expect(call(site, name="mailq"), EX_OK, "Mail queue is empty")
+    expect(call(site, "-q"), EX_OK)
+    expect(call(site, "-bv", "anna", "Bert <bert@example.org>"), EX_OK, "anna... deliverable: channel store",
+           "user bert@example.org")
+    expect(call(site, "-bv", "nobody@example.org"), EX_NOUSER, "undeliverable: 550 5.1.1")
+    expect(call(site, "-bv", "x@example.net"), EX_NOUSER, "undeliverable: 550 5.7.1")
+    expect(call(site, "-bv"), EX_USAGE)
+    expect(call(site, "-bv", "a@b..c"), EX_DATAERR)
+    shown = site.run("queue", "list", "--trace", "1-m1", "-c", site.config)
+    same(shown.stdout, "", "nothing of that trace waits")
+
+
 def check_big(site):
     body = b"".join(b"%07d %s\n" % (n, b"x" * 120) for n in range(BIG // 129))
     expect(call(site, "bert@example.org", data=b"Subject: big one\n\n" + body), EX_OK)
@@ -369,6 +383,7 @@ def check_no_folder(site):
         path.unlink()
     folder.rmdir()
     expect(call(site, "anna@example.org", data=b"Subject: lost one\n\n"), EX_TEMPFAIL, "maildrop")
+    expect(call(site, "-bv", "anna"), EX_TEMPFAIL, "cannot ask")
     folder.write_text("no folder")
     expect(call(site, "anna@example.org", data=b"Subject: lost two\n\n"), EX_TEMPFAIL, "maildrop")
     folder.unlink()
@@ -461,6 +476,7 @@ def main():
         tap.run("options of scripts", check_options, site)
         tap.run("mailserverd sendmail, newaliases", check_command_form, site)
         tap.run("-bs", check_smtp, site)
+        tap.run("-bp, -bv, -q, mailq", check_asks, site)
         tap.run("30 MB, and too large", check_big, site)
         tap.run("processes side by side", check_parallel, site, args.parallel)
         tap.run("files that are not ours", check_strangers, site)

@@ -14,7 +14,7 @@ static int parse(const char *const *args, struct sendmail_opts *o)
     static char *argv[ARGS_MAX + 2];
     struct ms_errinfo why;
     int argc = 1;
-    argv[0] = (char *)(uintptr_t)"sendmail";
+    argv[0] = (char *)(uintptr_t) "sendmail";
     for (; *args; args++)
         argv[argc++] = (char *)(uintptr_t)*args;
     argv[argc] = NULL;
@@ -32,7 +32,9 @@ static const struct {
     {{"a@b.c"}, {0}, 1},
     {{"-t"}, {.recipients_from_header = true}, 0},
     {{"-oi", "a"}, {.dots_are_text = true}, 1},
-    {{"-i", "-t", "-f", "x@y", "a"}, {.dots_are_text = true, .recipients_from_header = true, .sender = "x@y"}, 1},
+    {{"-i", "-t", "-f", "x@y", "a"},
+     {.dots_are_text = true, .recipients_from_header = true, .sender = "x@y"},
+     1},
     {{"-fx@y", "-FAnna B", "a", "b"}, {.sender = "x@y", .full_name = "Anna B"}, 2},
     {{"-r", "", "a"}, {.sender = ""}, 1},
     {{"a", "-f", "x"}, {.sender = "x"}, 1},
@@ -73,7 +75,8 @@ static void test_good(void **state)
         assert_int_equal(parse(good[i].args, &o), EX_OK);
         assert_int_equal(o.rcpt_count, good[i].rcpts);
         assert_true(o.mode == w->mode && o.notify == w->notify && o.ret == w->ret && o.body == w->body);
-        assert_true(o.smtputf8 == w->smtputf8 && o.dots_are_text == w->dots_are_text && o.verbose == w->verbose);
+        assert_true(o.smtputf8 == w->smtputf8 && o.dots_are_text == w->dots_are_text &&
+                    o.verbose == w->verbose);
         assert_true(o.recipients_from_header == w->recipients_from_header);
         assert_true(same_text(o.sender, w->sender) && same_text(o.full_name, w->full_name));
         assert_true(same_text(o.envid, w->envid) && same_text(o.config, w->config));
@@ -81,12 +84,40 @@ static void test_good(void **state)
 }
 
 static const char *const bad[][ARGS_MAX] = {
-    {"-Z", "a"},         {"-x", "a"},        {"--help"},        {"-f"},           {"-F"},          {"-N"},
-    {"-N", "", "a"},     {"-N", "always"},   {"-N", "never,success"}, {"-N", "success,"}, {"-N", ",delay"},
-    {"-N", "success delay"}, {"-V", "", "a"}, {"-V", "a b"},     {"-V", "gr\xc3\xbc"}, {"-R", "some"},
-    {"-R", ""},          {"-B", "7"},        {"-B", ""},        {"-bd"},          {"-bD"},         {"-bx"},
-    {"-b", "mm"},        {"-b"},             {"-ox"},           {"-o", ""},       {"-oii"},        {"-O", "Name"},
-    {"-O", "=x"},        {"-O"},             {"-q30m"},         {"-qRx"},         {"-C"},          {"-X", "file"},
+    {"-Z", "a"},
+    {"-x", "a"},
+    {"--help"},
+    {"-f"},
+    {"-F"},
+    {"-N"},
+    {"-N", "", "a"},
+    {"-N", "always"},
+    {"-N", "never,success"},
+    {"-N", "success,"},
+    {"-N", ",delay"},
+    {"-N", "success delay"},
+    {"-V", "", "a"},
+    {"-V", "a b"},
+    {"-V", "gr\xc3\xbc"},
+    {"-R", "some"},
+    {"-R", ""},
+    {"-B", "7"},
+    {"-B", ""},
+    {"-bd"},
+    {"-bD"},
+    {"-bx"},
+    {"-b", "mm"},
+    {"-b"},
+    {"-ox"},
+    {"-o", ""},
+    {"-oii"},
+    {"-O", "Name"},
+    {"-O", "=x"},
+    {"-O"},
+    {"-q30m"},
+    {"-qRx"},
+    {"-C"},
+    {"-X", "file"},
 };
 
 static void test_bad(void **state)
@@ -110,7 +141,7 @@ static void test_long_envid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad), cmocka_unit_test(test_long_envid)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+                                       cmocka_unit_test(test_long_envid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

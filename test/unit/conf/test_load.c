@@ -149,6 +149,7 @@ static void test_peek(void **state)
     assert_int_equal(conf_peek(FX_TABLES, "main.yaml", &whole, &conf, &why), MS_OK);
     assert_false(whole);
     conf_unref(&conf);
+    clean_site();
     assert_int_equal(conf_peek(FX_TABLES, "conf.d", &whole, &conf, &why), MS_OK); /* a folder: nothing in it */
     assert_false(whole);
     assert_false(conf_is_set(conf_section(conf, "server"), "data_dir", NULL));

@@ -128,8 +128,8 @@ static void test_hostile(void **state)
         uint8_t value;
         enum ms_err want;
     } rows[] = {
-        {6, 2, MS_EVERSION},   {7, 1, MS_EVERSION},   {28, 3, MS_EDAMAGED},  {29, 3, MS_EDAMAGED},
-        {30, 3, MS_EDAMAGED},  {31, 1, MS_EDAMAGED},  {32, 99, MS_EDAMAGED}, {33, 0xff, MS_EDAMAGED},
+        {6, 2, MS_EVERSION},     {7, 1, MS_EVERSION},  {28, 3, MS_EDAMAGED},    {29, 3, MS_EDAMAGED},
+        {30, 3, MS_EDAMAGED},    {31, 1, MS_EDAMAGED}, {32, 99, MS_EDAMAGED},   {33, 0xff, MS_EDAMAGED},
         {34, '\n', MS_EDAMAGED}, {34, 0, MS_EDAMAGED}, {34, 0x7f, MS_EDAMAGED}, {0, 'm', MS_EDAMAGED},
     };
     struct maildrop_mail mail = sample(), got;
@@ -225,10 +225,16 @@ static void test_tail(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const bad[] = {"", "m.", "m.0123", "tmp.00000000000000010000000000000002",
-                                      "m.0000000000000001000000000000000G", "m.0000000000000001000000000000000A",
-                                      "M.00000000000000010000000000000002", "m.000000000000000100000000000000022",
-                                      "m.00000000000000010000000000000002.bad", "m.0000000000000001/000000000000002"};
+    static const char *const bad[] = {"",
+                                      "m.",
+                                      "m.0123",
+                                      "tmp.00000000000000010000000000000002",
+                                      "m.0000000000000001000000000000000G",
+                                      "m.0000000000000001000000000000000A",
+                                      "M.00000000000000010000000000000002",
+                                      "m.000000000000000100000000000000022",
+                                      "m.00000000000000010000000000000002.bad",
+                                      "m.0000000000000001/000000000000002"};
     static const uint8_t random[8] = {0xfe, 1, 2, 3, 4, 5, 6, 7};
     char name[MAILDROP_FILE_NAME_BYTES + 1];
     maildrop_name_emit(0x1234, random, name);
@@ -241,8 +247,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_truncated), cmocka_unit_test(test_bit_flips),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_limits),    cmocka_unit_test(test_most_recipients),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_bit_flips),  cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_limits),     cmocka_unit_test(test_most_recipients),
         cmocka_unit_test(test_tail),       cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,8 +45,10 @@ static const struct {
     const char *kept;
 } headers[] = {
     {"To: a@b.c\r\n\r\n", "a@b.c", "To: a@b.c\r\n\r\n"},
-    {"To: A <a@b.c>, root\r\ncc: d@e.f (D)\r\n\r\n", "a@b.c root d@e.f", "To: A <a@b.c>, root\r\ncc: d@e.f (D)\r\n\r\n"},
-    {"To: a@b.c\r\nBcc: x@y.z,\r\n w@y.z\r\nSubject: s\r\n\r\n", "a@b.c x@y.z w@y.z", "To: a@b.c\r\nSubject: s\r\n\r\n"},
+    {"To: A <a@b.c>, root\r\ncc: d@e.f (D)\r\n\r\n", "a@b.c root d@e.f",
+     "To: A <a@b.c>, root\r\ncc: d@e.f (D)\r\n\r\n"},
+    {"To: a@b.c\r\nBcc: x@y.z,\r\n w@y.z\r\nSubject: s\r\n\r\n", "a@b.c x@y.z w@y.z",
+     "To: a@b.c\r\nSubject: s\r\n\r\n"},
     {"BCC: x@y.z\r\n\r\n", "x@y.z", "\r\n"},
     {"Bcc:x@y.z", "x@y.z", ""},
     {"To: a@b.c\r\nCc: a@b.c\r\n\r\n", "a@b.c", "To: a@b.c\r\nCc: a@b.c\r\n\r\n"},
@@ -114,9 +116,20 @@ static void test_too_many(void **state)
 static const struct {
     const char *in, *out; /* NULL: refused */
 } addresses[] = {
-    {"", ""},           {"<>", ""},        {" <> ", ""},         {"a@b.c", "a@b.c"},  {"<a@b.c>", "a@b.c"},
-    {"Ann <a@b.c>", "a@b.c"}, {"root", "root"}, {"a+b@c.d", "a+b@c.d"}, {"a@[127.0.0.1]", "a@[127.0.0.1]"},
-    {"a@b.c, d@e.f", NULL}, {"a@", "a"},   {"@b.c", NULL},       {"a@b c", "a@b"},     {"list:;", NULL},
+    {"", ""},
+    {"<>", ""},
+    {" <> ", ""},
+    {"a@b.c", "a@b.c"},
+    {"<a@b.c>", "a@b.c"},
+    {"Ann <a@b.c>", "a@b.c"},
+    {"root", "root"},
+    {"a+b@c.d", "a+b@c.d"},
+    {"a@[127.0.0.1]", "a@[127.0.0.1]"},
+    {"a@b.c, d@e.f", NULL},
+    {"a@", "a"},
+    {"@b.c", NULL},
+    {"a@b c", "a@b"},
+    {"list:;", NULL},
     {"a\xff@b.c", NULL},
 };
 
@@ -147,8 +160,8 @@ static struct maildrop_fix fix_of(void)
                                  .time_us = 1700000000000000};
 }
 
-#define RECEIVED                                                                                                       \
-    "Received: by mail.example.org (mailserverd, from userid 1000) id 1f-m7; Tue,\r\n"                                 \
+#define RECEIVED                                                                                             \
+    "Received: by mail.example.org (mailserverd, from userid 1000) id 1f-m7; Tue,\r\n"                       \
     " 14 Nov 2023 22:13:20 +0000\r\n"
 #define FROM "From: \"Carl C.\" <carl@example.org>\r\n"
 #define DATE "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n"
@@ -158,7 +171,8 @@ static const struct {
     const char *in, *out;
 } fixes[] = {
     {"Subject: s\r\n\r\n", RECEIVED "Subject: s\r\n" FROM DATE ID "\r\n"},
-    {"from: x@y\r\nDATE: z\r\nmessage-id: <a>\r\n\r\n", RECEIVED "from: x@y\r\nDATE: z\r\nmessage-id: <a>\r\n\r\n"},
+    {"from: x@y\r\nDATE: z\r\nmessage-id: <a>\r\n\r\n",
+     RECEIVED "from: x@y\r\nDATE: z\r\nmessage-id: <a>\r\n\r\n"},
     {"From: x@y\r\nDate: z\r\n", RECEIVED "From: x@y\r\nDate: z\r\n" ID},
     {"From x@y Sun\r\nTo: a\r\n\r\n", RECEIVED "To: a\r\n" FROM DATE ID "\r\n"},
     {"", RECEIVED FROM DATE ID "\r\n"},
@@ -184,9 +198,11 @@ static void test_fix_more(void **state)
     struct str out;
     str_init(&out, 0);
     fix.sender = fix.full_name = slice_make(NULL, 0); /* the null sender has an author all the same */
-    maildrop_header_fix(&fix, SLICE_LIT("Received: a\r\nReceived: b\r\nDate: d\r\nMessage-ID: <i>\r\n\r\n"), &out);
-    assert_string_equal(str_cstr(&out), RECEIVED "Received: a\r\nReceived: b\r\nDate: d\r\nMessage-ID: <i>\r\n"
-                                                 "From: carl@example.org\r\n\r\n");
+    maildrop_header_fix(&fix, SLICE_LIT("Received: a\r\nReceived: b\r\nDate: d\r\nMessage-ID: <i>\r\n\r\n"),
+                        &out);
+    assert_string_equal(str_cstr(&out),
+                        RECEIVED "Received: a\r\nReceived: b\r\nDate: d\r\nMessage-ID: <i>\r\n"
+                                 "From: carl@example.org\r\n\r\n");
     assert_int_equal(fix.received, 2);
     str_fini(&out);
 }
@@ -202,7 +218,8 @@ static const struct {
     {"A, B <x@y>", false, "\"A, B <x@y>\""},
     {"Gr\xc3\xbc\xc3\x9f", true, "\"Gr\xc3\xbc\xc3\x9f\""},
     {"Gr\xc3\xbc\xc3\x9f", false, "=?UTF-8?B?R3LDvMOf?="},
-    {"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc"
+    {"\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3"
+     "\xbc\xc3\xbc\xc3\xbc"
      "\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc\xc3\xbc",
      false, "=?UTF-8?B?w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7w=?= =?UTF-8?B?w7w=?="},
 };

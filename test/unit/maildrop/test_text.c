@@ -13,9 +13,9 @@ static const struct {
     const char *out;
     int flags;
 } rows[] = {
-#define ROW(in, out, flags)                                                                                            \
-    {                                                                                                                  \
-        SLICE_LIT(in), out, flags                                                                                      \
+#define ROW(in, out, flags)                                                                                  \
+    {                                                                                                        \
+        SLICE_LIT(in), out, flags                                                                            \
     }
     ROW("", "", 0),
     ROW("a: b\n\nc\n", "a: b\r\n\r\nc\r\n", 0),
@@ -31,10 +31,10 @@ static const struct {
     ROW(".\na", "", ENDED),
     ROW("a\n.\nb\n", "a\r\n.\r\nb\r\n", DOTS),
     ROW("a\n.", "a\r\n.\r\n", DOTS),
-    ROW("a\n..\nb", "a\r\n..\r\nb\r\n", 0),  /* no dot stuffing here */
+    ROW("a\n..\nb", "a\r\n..\r\nb\r\n", 0), /* no dot stuffing here */
     ROW("a\n.b\n. \n", "a\r\n.b\r\n. \r\n", 0),
     ROW("a.\n.\n", "a.\r\n", ENDED),
-    ROW("a\n.\rb\n", "a\r\n.\r\nb\r\n", 0),  /* only LF and CRLF end a dot line */
+    ROW("a\n.\rb\n", "a\r\n.\r\nb\r\n", 0), /* only LF and CRLF end a dot line */
     ROW("a\n.\r\r\nb", "a\r\n", ENDED),
     ROW("\n\n", "\r\n\r\n", 0),
     ROW("a\0b\n", NULL, NUL),
