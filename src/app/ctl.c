@@ -192,7 +192,9 @@ static size_t on_data(void *owner, struct slice in)
     for (size_t i = 0; i < MS_ARRAY_LEN(ctl_table); i++)
         if (slice_eq_cstr(words[0], ctl_table[i].word)) {
             ctl_table[i].run(s, words, count);
-            return s->task ? in.len - rest.len : in.len;
+            if (s->task && !s->answered)
+                return in.len - rest.len + task_data(s, rest);
+            return in.len;
         }
     ctl_answer(s, EX_USAGE, "unknown request");
     return in.len;
