@@ -44,8 +44,8 @@ extern const struct channel_driver chan_store_driver; /* env: struct chan_env */
  * sender gets a report as after any failure (none for a null sender, none where NOTIFY does not want one). One record.
  * reason   copied; "5.x.x text", or text alone (5.0.0 is put in front); empty: "5.0.0 returned by the operator"
  * done     runs once on the loop, later than this call, unless cancelled; then the handle is gone
- *          MS_OK: returned recipients have failed (0: none was pending any more)
- *          MS_ENOTFOUND: no such entry   MS_EBUSY: it was being delivered all the time   else: try again */
+ *          MS_OK: that many recipients have failed, and whether the sender is told
+ *          MS_ENOTFOUND: no such entry, or nobody pending in it   MS_EBUSY: it was being delivered all the time   else: try again */
 struct chan_return;
 typedef void chan_return_fn(void *owner, enum ms_err err, uint32_t returned, bool reported);
 struct chan_return *chan_return_start(const struct chan_env *env, struct loop *loop, const struct queue_id *id,

@@ -29,7 +29,8 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     struct conf_strlist notices, urgentnotices, normalnotices, nonurgentnotices; /* ages: return units or durations */
 };
 struct channel_queue_conf { /* section "queue" */
-    int return_units; /* enum channel_units */
+    int return_units;          /* enum channel_units */
+    uint64_t report_bytes_max; /* of the original that a report carries */
 };
 enum channel_units { CHANNEL_DAYS, CHANNEL_HOURS };
 extern const struct conf_table channel_defaults_table, channel_table, channel_queue_table;

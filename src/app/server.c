@@ -312,6 +312,7 @@ static void fill_envs(struct server *s)
     s->chan.hostname = s->sc->hostname;
     s->chan.conf = s->conf;
     s->chan.claims = chan_claims_create();
+    s->chan.detail_mailbox = store->detail_mailbox;
     s->chan.loops[0] = (struct chan_env_loop){
         .accounts = s->control.accounts, .queue = s->control.part, .route = s->control.route};
     for (unsigned i = 0; i < s->loop_count; i++) {

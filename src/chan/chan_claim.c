@@ -2,9 +2,10 @@
  * chan_claim.c - who works on which entry, over all loops.
  *
  * A result and its report are one record, but two of them about the same entry would be two reports. The
- * scheduler never gives an entry out twice; the operator's return comes beside it. Whoever reads an entry in
- * order to settle it claims it first and lets go when its record was applied, so that the next one reads what
- * became of it. Claims live in the callers' memory: nothing is allocated on the way of a delivery.
+ * scheduler never gives an entry out twice; the operator's return comes beside it. Whoever reads an entry
+ * in order to settle it claims it first and lets go when its record was applied, so that the next one
+ * reads what became of it. Claims live in the callers' memory: nothing is allocated on the way of a
+ * delivery.
  */
 #include "chan_priv.h"
 

@@ -2,22 +2,28 @@
  * chan_store.c - the store channel: queue entry -> mailbox entries.
  *
  *   READ      entry and pending recipients are copied out of one snapshot
- *   ACCOUNTS  each recipient's account is looked up (may answer later)
- *   MAILBOXES each account's INBOX; accounts that have none yet are made first, then again
- *   DELIVER   one record: deliver op for all that were found, result op for all
- *   done      the reply says who was taken; the others stay pending with a reason and a due time
+ *   ACCOUNTS  each recipient's account is looked up (may answer later) and judged
+ *   MAILBOXES each account's mailbox; accounts that have none yet are made first (CREATE), then again
+ *   DELIVER   one record: deliver op for all that were found, result op for them and for those that stay
+ *   SETTLE    a second record when somebody failed, is to be held, or a notice is due: outcomes and report
+ *             (chan_settle)
+ *   done      the log lines; the job controller hears whether something stays
  *
- * Whoever cannot be delivered to stays in the queue: nothing is dropped here. An answer that never comes
- * (partition in trouble) ends the work as a retry; the delivery itself may have happened, the queue's row
- * then says so.
+ * Nothing is dropped here: whoever is not delivered to stays pending until a settlement has failed him for
+ * good. A crash between the two records is a crash before the second: those recipients are looked at
+ * again, and told once. An answer that never comes (partition in trouble) ends the work as a retry; the
+ * delivery itself may have happened, the queue's row then says so.
  */
 #include "chan_priv.h"
 
-#include "ms/base/arena.h"
+#include <stdio.h>
+
 #include "ms/base/clock.h"
 #include "ms/obs.h"
 
-enum work_state { WORK_ACCOUNTS, WORK_MAILBOXES, WORK_CREATE, WORK_DELIVER };
+#define RELAY_MAX (ACCOUNT_PARTITION_MAX + 8) /* "store[name]" */
+
+enum work_state { WORK_ACCOUNTS, WORK_MAILBOXES, WORK_CREATE, WORK_DELIVER, WORK_SETTLE };
 
 struct store_job {
     struct channel_job *handle;
@@ -25,37 +31,34 @@ struct store_job {
     const struct chan_env *env;
     const struct chan_env_loop *here;
     struct channel_times times;
+    char relay[RELAY_MAX];
     struct list works;
 };
 
-struct work_rcpt {
-    uint32_t number;
-    struct slice address;
+/* Where a recipient's message goes; beside entry.rcpts, with the same index. */
+struct place {
     struct account_entry account;
+    struct slice detail;
     uint64_t mailbox;
-    enum ms_err err; /* why not, so far */
-    bool settled;    /* ACCOUNTS: the look-up has ended */
+    struct slice name;
+    bool is_missing; /* the account has no mailboxes yet */
 };
 
 struct work {
     struct list node;
     struct store_job *job;
     uint64_t ticket;
-    struct queue_id id;
     enum work_state state;
-    struct arena arena;
-    struct slice sender, trace;
-    uint64_t blob, arrival_us;
-    uint32_t attempts;
-    enum queue_class class_;
-    uint8_t notices;
-    struct work_rcpt *rcpts;
-    size_t rcpt_count, at;
+    struct chan_claim claim;
+    struct chan_entry entry;
+    struct place *places;
+    size_t at;
     uint64_t request;    /* of account or partition */
     struct part_rec rec; /* waiting for room */
     struct bus_waiter waiter;
-    bool created; /* accounts were made once */
-    struct chan_claim claim;
+    bool has_created; /* accounts were made once */
+    bool has_noted;   /* an attempt was recorded by DELIVER */
+    struct chan_settle *settle;
 };
 
 static void work_step(struct work *w);
@@ -63,9 +66,10 @@ static void work_step(struct work *w);
 static void work_free(struct work *w)
 {
     list_remove(&w->node);
+    chan__settle_destroy(&w->settle);
     chan__claim_end(w->job->env->claims, &w->claim);
     part_rec_fini(&w->rec);
-    arena_fini(&w->arena);
+    chan__entry_fini(&w->entry);
     ms_free(w);
 }
 
@@ -77,80 +81,62 @@ static void work_end(struct work *w, enum channel_outcome outcome)
     channel_entry_done(job->handle, ticket, outcome);
 }
 
-/* -- READ */
-static enum ms_err read_recipients(struct work *w, struct part_snap *snap, uint32_t pending)
+static void work_fail(struct work *w, enum ms_err err)
 {
-    struct queue_recipient r;
-    uint32_t after = UINT32_MAX;
-    w->rcpts = arena_new_array(&w->arena, struct work_rcpt, MS_MAX(pending, 1u));
-    while (w->rcpt_count < pending) {
-        enum ms_err err = queue_recipient_next(snap, &w->id, after, &r);
-        if (err)
-            return err;
-        after = r.number;
-        if (r.state != QUEUE_RCPT_PENDING)
-            continue;
-        w->rcpts[w->rcpt_count++] =
-            (struct work_rcpt){.number = r.number, .address = arena_dup(&w->arena, r.address)};
-    }
-    return MS_OK;
-}
-
-static enum ms_err read_entry(struct work *w)
-{
-    struct part_snap snap;
-    struct queue_entry entry;
-    MS_TRY(part_snap_begin(part_client_partition(w->job->here->queue), &snap));
-    enum ms_err err = queue_find(&snap, &w->id, &entry);
-    if (!err && (entry.held || entry.pending == 0))
-        err = MS_ENOTFOUND; /* nothing for us any more */
-    if (!err) {
-        w->sender = arena_dup(&w->arena, entry.sender);
-        w->trace = arena_dup(&w->arena, entry.trace);
-        w->blob = entry.blob;
-        w->arrival_us = entry.arrival_us;
-        w->attempts = entry.attempts;
-        w->class_ = entry.class_;
-        w->notices = entry.notices;
-        err = read_recipients(w, &snap, entry.pending);
-    }
-    part_snap_end(&snap);
-    return err;
+    OBS_EVENT(OBS_CHAN_STORE_FAILED, 0, OBS_S("trace", w->entry.trace), OBS_E("error", err));
+    work_end(w, CHANNEL_RETRY);
 }
 
 /* -- ACCOUNTS */
+static void judge(struct work *w, size_t i, struct chan_judgement j)
+{
+    w->entry.rcpts[i].verdict = j.verdict;
+    w->entry.rcpts[i].reason = j.reason;
+}
+
+static void judge_account(struct work *w, enum ms_err err)
+{
+    judge(w, w->at,
+          chan__judge_account(err, &w->places[w->at].account, w->entry.blob_bytes, w->job->env->partition));
+    w->at++;
+}
+
 static void on_account(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
 {
     struct work *w = owner;
-    struct work_rcpt *r = &w->rcpts[w->at];
-    r->settled = true;
-    r->err = err;
-    if (!err)
-        r->account = *entry;
-    w->at++;
     w->request = 0;
+    if (!err)
+        w->places[w->at].account = *entry;
+    judge_account(w, err);
     work_step(w);
 }
 
 /* false: waiting for an answer. */
 static bool find_accounts(struct work *w)
 {
-    for (; w->at < w->rcpt_count; w->at++) {
-        struct work_rcpt *r = &w->rcpts[w->at];
-        enum ms_err err =
-            account_find(w->job->here->accounts, r->address, &r->account, NULL, on_account, w, &w->request);
+    while (w->at < w->entry.rcpt_count) {
+        struct place *place = &w->places[w->at];
+        enum ms_err err = account_find(w->job->here->accounts, w->entry.rcpts[w->at].address, &place->account,
+                                       &place->detail, on_account, w, &w->request);
         if (err == MS_EMORE)
             return false;
-        r->settled = true;
-        r->err = err;
+        judge_account(w, err);
     }
     return true;
 }
 
 /* -- MAILBOXES */
-static bool partition_is_here(const struct work *w, const struct account_entry *account)
+/* RFC 5233's detail names a mailbox of the account, when there is one. */
+static enum ms_err find_mailbox(const struct work *w, struct part_snap *snap, struct place *place)
 {
-    return account->partition[0] == '\0' || strcmp(account->partition, w->job->env->partition) == 0;
+    if (w->job->env->detail_mailbox && place->detail.len && store_name_check(place->detail) == MS_OK) {
+        enum ms_err err = store_mailbox_find(snap, place->account.id, place->detail, &place->mailbox);
+        place->name = place->detail;
+        if (err != MS_ENOTFOUND)
+            return err;
+    }
+    place->name = SLICE_LIT("INBOX");
+    return store_mailbox_find(snap, place->account.id, place->name, &place->mailbox);
 }
 
 /* Number of accounts that have no INBOX yet. */
@@ -159,32 +145,26 @@ static enum ms_err find_mailboxes(struct work *w, size_t *missing_out)
     struct part_snap snap;
     *missing_out = 0;
     MS_TRY(part_snap_begin(part_client_partition(w->job->here->queue), &snap));
-    for (size_t i = 0; i < w->rcpt_count; i++) {
-        struct work_rcpt *r = &w->rcpts[i];
-        if (r->err && r->err != MS_EGONE)
+    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
+        if (w->entry.rcpts[i].verdict != CHAN_SENT)
             continue;
-        if (!partition_is_here(w, &r->account)) {
-            r->err = MS_EUNSUPPORTED;
-            continue;
-        }
-        r->err = store_mailbox_find(&snap, r->account.id, SLICE_LIT("INBOX"), &r->mailbox);
-        if (r->err == MS_ENOTFOUND) {
-            r->err = MS_EGONE; /* to be made */
-            ++*missing_out;
-        }
+        enum ms_err err = find_mailbox(w, &snap, &w->places[i]);
+        w->places[i].is_missing = err == MS_ENOTFOUND;
+        *missing_out += w->places[i].is_missing;
+        if (err && (err != MS_ENOTFOUND || w->has_created))
+            judge(w, i, chan__judge_store(err));
     }
     part_snap_end(&snap);
     return MS_OK;
 }
 
+static void on_posted(void *owner, uint64_t request, const struct part_reply *reply);
 static void post(struct work *w);
 
 static void on_room(void *owner)
 {
     post(owner);
 }
-
-static void on_posted(void *owner, uint64_t request, const struct part_reply *reply);
 
 static void post(struct work *w)
 {
@@ -193,98 +173,163 @@ static void post(struct work *w)
         w->waiter = (struct bus_waiter){.fn = on_room, .owner = w};
         part_wait_room(w->job->here->queue, &w->waiter);
     } else if (err) {
-        OBS_EVENT(OBS_CHAN_STORE_FAILED, 0, OBS_S("trace", w->trace), OBS_E("error", err));
-        work_end(w, CHANNEL_RETRY);
+        work_fail(w, err);
     }
 }
 
 static void create_accounts(struct work *w)
 {
     w->state = WORK_CREATE;
-    w->created = true;
-    for (size_t i = 0; i < w->rcpt_count; i++)
-        if (w->rcpts[i].err == MS_EGONE)
-            store_op_account_create(&w->rec, w->rcpts[i].account.id, slice_cstr(w->rcpts[i].account.login));
+    w->has_created = true;
+    for (size_t i = 0; i < w->entry.rcpt_count; i++)
+        if (w->entry.rcpts[i].verdict == CHAN_SENT && w->places[i].is_missing)
+            store_op_account_create(&w->rec, w->places[i].account.id, slice_cstr(w->places[i].account.login));
     post(w);
 }
 
-/* -- DELIVER */
-static struct slice reason_of(enum ms_err err)
+/* -- SETTLE */
+static void finish(struct work *w)
 {
-    switch (ms_err_class(err)) {
-    case MS_CLASS_PERM:
-        return err == MS_ENOTFOUND ? SLICE_LIT("4.1.1 no such user (any more)")
-                                   : SLICE_LIT("4.2.0 mailbox refused the message");
-    default:
-        return SLICE_LIT("4.3.0 temporary failure of directory or store");
+    bool stays = chan__count(&w->entry, CHAN_DEFERRED) || chan__count(&w->entry, CHAN_HELD);
+    for (size_t i = 0; i < w->entry.rcpt_count; i++)
+        chan__log_delivery(&w->entry, &w->entry.rcpts[i], w->job->relay);
+    work_end(w, stays ? CHANNEL_RETRY : CHANNEL_DONE);
+}
+
+static void on_settled(void *owner, enum ms_err err, bool reported)
+{
+    struct work *w = owner;
+    if (err)
+        work_fail(w, err);
+    else
+        finish(w);
+}
+
+/* RFC 3463 3.5: X.4.7, delivery time expired. */
+static void expire(struct work *w)
+{
+    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
+        struct chan_rcpt *r = &w->entry.rcpts[i];
+        if (r->verdict != CHAN_DEFERRED)
+            continue;
+        r->verdict = CHAN_FAILED;
+        r->is_noted = false;
+        r->reason = slice_cstr(
+            arena_printf(&w->entry.arena, "4.4.7 delivery time expired: " SLICE_FMT, SLICE_ARG(r->reason)));
     }
+}
+
+/* The reason of the first one on hold, when nobody else stays. */
+static struct slice hold_reason(const struct work *w)
+{
+    if (chan__count(&w->entry, CHAN_DEFERRED))
+        return (struct slice){0};
+    for (size_t i = 0; i < w->entry.rcpt_count; i++)
+        if (w->entry.rcpts[i].verdict == CHAN_HELD)
+            return w->entry.rcpts[i].reason;
+    return (struct slice){0};
+}
+
+static void settle(struct work *w)
+{
+    uint64_t now_us = clock_wall_us();
+    if (chan__is_expired(&w->entry, &w->job->times, now_us))
+        expire(w);
+    uint8_t notices = chan__notices_reached(&w->entry, &w->job->times, now_us);
+    const struct chan_settlement how = {
+        .attempt = {.due_us = chan__due(&w->entry, &w->job->times, now_us, notices),
+                    .tried_us = w->entry.begun_us,
+                    .notices = notices,
+                    .count = !w->has_noted},
+        .hold = hold_reason(w),
+        .delayed = chan__is_notice_due(&w->entry, &w->job->times, now_us),
+        .until_us = w->entry.arrival_us + channel_return_us(&w->job->times, w->entry.class_)};
+    bool is_needed = !w->has_noted || chan__count(&w->entry, CHAN_FAILED) || how.hold.len || how.delayed;
+    if (!is_needed) {
+        finish(w);
+        return;
+    }
+    w->state = WORK_SETTLE;
+    w->settle = chan__settle_create(w->job->env, w->job->loop, &w->entry, &how, on_settled, w);
+    chan__settle_start(w->settle);
+}
+
+/* -- DELIVER */
+static struct slice prefix_of(struct work *w)
+{
+    return slice_cstr(
+        arena_printf(&w->entry.arena, "Return-Path: <" SLICE_FMT ">\r\n", SLICE_ARG(w->entry.sender)));
+}
+
+/* Targets of those that are found, outcomes of them and of those that stay; number of targets. */
+static size_t collect_targets(struct work *w, struct store_target *targets, struct queue_outcome *outcomes,
+                              size_t *outcome_count_out)
+{
+    struct slice prefix = prefix_of(w);
+    size_t n = 0, outcome_count = 0;
+    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
+        struct chan_rcpt *r = &w->entry.rcpts[i];
+        const struct place *place = &w->places[i];
+        if (r->verdict == CHAN_FAILED)
+            continue; /* left as it is until the settlement */
+        r->is_noted = true;
+        outcomes[outcome_count++] =
+            (struct queue_outcome){.number = r->number,
+                                   .state = r->verdict == CHAN_SENT ? QUEUE_RCPT_DONE : QUEUE_RCPT_PENDING,
+                                   .reason = r->verdict == CHAN_SENT ? (struct slice){0} : r->reason,
+                                   .if_delivered = r->verdict == CHAN_SENT};
+        if (r->verdict == CHAN_SENT)
+            targets[n++] = (struct store_target){.account = place->account.id,
+                                                 .mailbox = place->mailbox,
+                                                 .owner = slice_cstr(place->account.login),
+                                                 .name = place->name,
+                                                 .prefix = prefix,
+                                                 .bytes_max = place->account.quota_bytes,
+                                                 .messages_max = place->account.quota_messages,
+                                                 .recipient = r->number};
+    }
+    *outcome_count_out = outcome_count;
+    return n;
+}
+_Static_assert(QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX, "an entry is delivered by one op");
+
+/* When a settlement is going to follow anyway, a crash before it must not cost a wait. */
+static bool settlement_follows(const struct work *w, uint64_t now_us)
+{
+    return chan__count(&w->entry, CHAN_FAILED) || chan__is_notice_due(&w->entry, &w->job->times, now_us) ||
+           (chan__count(&w->entry, CHAN_DEFERRED) && chan__is_expired(&w->entry, &w->job->times, now_us));
 }
 
 static void deliver(struct work *w)
 {
-    struct store_target *targets = arena_new_array(&w->arena, struct store_target, w->rcpt_count);
-    struct queue_outcome *outcomes = arena_new_array(&w->arena, struct queue_outcome, w->rcpt_count);
-    struct store_delivery delivery = {.internaldate_us = w->arrival_us};
-    struct slice prefix =
-        slice_cstr(arena_printf(&w->arena, "Return-Path: <" SLICE_FMT ">\r\n", SLICE_ARG(w->sender)));
-    size_t n = 0;
-    for (size_t i = 0; i < w->rcpt_count; i++) {
-        const struct work_rcpt *r = &w->rcpts[i];
-        outcomes[i] = (struct queue_outcome){.number = r->number, .state = QUEUE_RCPT_PENDING};
-        if (r->err) {
-            outcomes[i].reason = reason_of(r->err);
-            continue;
-        }
-        outcomes[i].state = QUEUE_RCPT_DONE;
-        outcomes[i].if_delivered = true;
-        targets[n++] = (struct store_target){.account = r->account.id,
-                                             .mailbox = r->mailbox,
-                                             .owner = slice_cstr(r->account.login),
-                                             .name = SLICE_LIT("INBOX"),
-                                             .prefix = prefix,
-                                             .bytes_max = r->account.quota_bytes,
-                                             .messages_max = r->account.quota_messages,
-                                             .recipient = r->number};
-    }
+    struct arena *arena = &w->entry.arena;
+    struct store_target *targets = arena_new_array(arena, struct store_target, w->entry.rcpt_count);
+    struct queue_outcome *outcomes = arena_new_array(arena, struct queue_outcome, w->entry.rcpt_count);
+    const struct store_delivery delivery = {.internaldate_us = w->entry.arrival_us};
+    size_t outcome_count, n = collect_targets(w, targets, outcomes, &outcome_count);
     uint64_t now_us = clock_wall_us();
+    bool at_once = settlement_follows(w, now_us);
     const struct queue_attempt attempt = {
-        .due_us = now_us + channel_backoff_us(&w->job->times, w->class_, w->attempts + 1),
-        .tried_us = now_us,
-        .notices = w->notices,
+        .due_us = at_once ? now_us : chan__due(&w->entry, &w->job->times, now_us, w->entry.notices),
+        .tried_us = w->entry.begun_us,
+        .notices = w->entry.notices,
         .count = true};
     w->state = WORK_DELIVER;
-    enum ms_err err = n ? store_op_deliver(&w->rec, NULL, w->blob, &delivery, targets, n) : MS_OK;
-    MS_ASSERT(err == MS_OK); /* n <= QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX */
-    queue_op_result(&w->rec, &w->id, &attempt, outcomes, w->rcpt_count);
+    w->has_noted = true;
+    enum ms_err err = store_op_deliver(&w->rec, NULL, w->entry.blob, &delivery, targets, n);
+    MS_ASSERT(err == MS_OK); /* n <= STORE_TARGETS_MAX */
+    queue_op_result(&w->rec, &w->entry.id, &attempt, outcomes, outcome_count);
     post(w);
-}
-_Static_assert(QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX, "an entry is delivered by one op");
-
-static void log_delivery(const struct work *w, const struct work_rcpt *r, enum ms_err err)
-{
-    char id[QUEUE_ID_TEXT_MAX];
-    queue_id_emit(&w->id, id);
-    uint64_t delay_ms = (clock_wall_us() - w->arrival_us) / 1000;
-    OBS_EVENT(err ? OBS_DELIVERY_DEFERRED : OBS_DELIVERY_SENT, 0, OBS_S("trace", w->trace), OBS_C("qid", id),
-              OBS_S("to", r->address), OBS_C("relay", "store"), OBS_U("delay_ms", delay_ms),
-              OBS_C("dsn", err ? "4.2.0" : "2.0.0"), OBS_E("reason", err));
 }
 
 static void on_delivered(struct work *w, const struct part_reply *reply)
 {
     struct rd rd = rd_make(reply->result);
     struct store_result result;
-    bool all = true;
-    for (size_t i = 0; i < w->rcpt_count; i++) {
-        struct work_rcpt *r = &w->rcpts[i];
-        enum ms_err err = r->err;
-        if (!err) /* one result per target, in order */
-            err = store_result_next(&rd, &result) ? MS_EDAMAGED : result.err;
-        log_delivery(w, r, err);
-        obs_count(err ? MET_CHAN_DEFERRED : MET_CHAN_DELIVERED, 1);
-        all = all && !err;
-    }
-    work_end(w, all ? CHANNEL_DONE : CHANNEL_RETRY);
+    for (size_t i = 0; i < w->entry.rcpt_count; i++)
+        if (w->entry.rcpts[i].verdict == CHAN_SENT) /* one result per target, in order */
+            judge(w, i, chan__judge_store(store_result_next(&rd, &result) ? MS_EDAMAGED : result.err));
+    settle(w);
 }
 
 static void on_posted(void *owner, uint64_t request, const struct part_reply *reply)
@@ -292,8 +337,7 @@ static void on_posted(void *owner, uint64_t request, const struct part_reply *re
     struct work *w = owner;
     w->request = 0;
     if (reply->err) { /* refused before the log, or the outcome is unknown: the queue's row knows */
-        OBS_EVENT(OBS_CHAN_STORE_FAILED, 0, OBS_S("trace", w->trace), OBS_E("error", reply->err));
-        work_end(w, CHANNEL_RETRY);
+        work_fail(w, reply->err);
     } else if (w->state == WORK_CREATE) {
         w->state = WORK_MAILBOXES;
         work_step(w);
@@ -310,28 +354,31 @@ static void work_step(struct work *w)
             return;
         w->state = WORK_MAILBOXES;
     }
-    if (find_mailboxes(w, &missing) != MS_OK) {
-        work_end(w, CHANNEL_RETRY);
-        return;
-    }
-    if (missing && !w->created)
+    enum ms_err err = chan__count(&w->entry, CHAN_SENT) ? find_mailboxes(w, &missing) : MS_OK;
+    if (err)
+        work_fail(w, err);
+    else if (missing && !w->has_created)
         create_accounts(w);
-    else
+    else if (chan__count(&w->entry, CHAN_SENT))
         deliver(w);
+    else
+        settle(w);
 }
 
+/* -- the job */
 static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *loop, const char *channel,
                       const struct channel_conf *conf)
 {
     const struct chan_env *env = env_ptr;
+    const struct route_conf *route = conf_section(env->conf, "route");
     struct store_job *job = ms_new(struct store_job);
     job->handle = handle;
     job->loop = loop;
     job->env = env;
     job->here = &env->loops[loop_index(loop)];
-    const struct route_conf *route = conf_section(env->conf, "route");
     channel_times_make(conf, conf_map_find(env->conf, "channels.*", route->local_channel),
                        conf_section(env->conf, "queue"), &job->times);
+    snprintf(job->relay, sizeof job->relay, "store[%s]", env->partition);
     list_init(&job->works);
     return job;
 }
@@ -342,17 +389,20 @@ static void job_entry(void *job_ptr, const struct queue_id *id, uint64_t ticket)
     struct work *w = ms_new(struct work);
     w->job = job;
     w->ticket = ticket;
-    w->id = *id;
-    arena_init(&w->arena, 0);
     part_rec_init(&w->rec);
     list_init(&w->waiter.node);
     list_push_back(&job->works, &w->node);
-    /* An operator's return is at it: what it leaves is looked at again. */
-    enum ms_err err = chan__claim(job->env->claims, &w->claim, id) ? read_entry(w) : MS_EBUSY;
-    if (err)
+    if (!chan__claim(job->env->claims, &w->claim, id)) {
+        work_end(w, CHANNEL_RETRY); /* an operator's return is at it: what it leaves is looked at again */
+        return;
+    }
+    enum ms_err err = chan__entry_read(&w->entry, job->here->queue, id, false);
+    if (err) {
         work_end(w, err == MS_ENOTFOUND ? CHANNEL_DONE : CHANNEL_RETRY);
-    else
-        work_step(w);
+        return;
+    }
+    w->places = arena_new_array(&w->entry.arena, struct place, w->entry.rcpt_count);
+    work_step(w);
 }
 
 /* Entries in work are there only when the server stops at its deadline: their callbacks never come. */

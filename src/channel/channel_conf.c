@@ -44,6 +44,10 @@ static const char *const unit_names[] = {"days", "hours", NULL};
 static const struct conf_opt queue_opts[] = {
     {.key = "return_units", .type = CONF_ENUM, CONF_AT(struct channel_queue_conf, return_units), .names = unit_names,
      .dflt = "days", .help = "What a bare number in the notices of channels counts."},
+    {.key = "report_size", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, report_bytes_max), .dflt = "1 MiB",
+     .min = "4KiB", .max = "16MiB",
+     .help = "A report to the sender carries the whole message only up to this size (and when the sender asked for "
+             "that), else its header; a longer header is cut."},
 };
 static const struct conf_opt channel_defaults_opts[] = {
     CHANNEL_COMMON_ROWS,

@@ -71,6 +71,7 @@ static const struct {
     {POOLS "channels: {defaults: {notices: 2 1}, store: {driver: store, notices: 1 2}}\n", 1},
     {POOLS "queue: {return_units: hours}\nchannels: {store: {driver: store, notices: 36 2d}}\n", 0},
     {POOLS "channels: {store: {driver: store, notices: 36 2d}}\n", 1}, /* 36 days */
+    {POOLS "queue: {report_size: 1}\nchannels: {store: {driver: store}}\n", 1},
     {POOLS "queue: {return_units: weeks}\nchannels: {store: {driver: store}}\n", 1},
     {POOLS "channels: {a-name-that-is-longer-than-thirty-two: {driver: store}}\n", 1},
     {"channels: {store: {driver: store}}\n", 1}, /* DEFAULT is not there */

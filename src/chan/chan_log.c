@@ -1,0 +1,77 @@
+/*
+ * chan_log.c - the delivery log lines: who, where, how long, how it ended.
+ *
+ * delays=a/b/c/d: before the queue, in the queue, connection, transfer. What is read from the queue was
+ * visible at once (a = 0), and a mailbox needs no connection (c = 0): b is the wait for this attempt, d
+ * the work on it.
+ */
+#include "chan_priv.h"
+
+#include <stdio.h>
+
+#include "ms/base/clock.h"
+#include "ms/obs.h"
+
+static const struct {
+    enum obs_event event;
+    enum obs_counter counter;
+    const char *status;
+} rows[] = {
+    [CHAN_SENT] = {OBS_DELIVERY_SENT, MET_CHAN_DELIVERED, "sent"},
+    [CHAN_DEFERRED] = {OBS_DELIVERY_DEFERRED, MET_CHAN_DEFERRED, "deferred"},
+    [CHAN_FAILED] = {OBS_DELIVERY_BOUNCED, MET_CHAN_BOUNCED, "bounced"},
+    [CHAN_HELD] = {OBS_DELIVERY_HELD, MET_CHAN_DEFERRED, "held"},
+};
+
+struct seconds {
+    uint64_t whole;
+    unsigned hundredths;
+};
+static struct seconds seconds_of(uint64_t from_us, uint64_t to_us)
+{
+    uint64_t us = to_us > from_us ? to_us - from_us : 0;
+    return (struct seconds){us / 1000000, (unsigned)(us % 1000000 / 10000)};
+}
+
+/* "5.1.1" of "5.1.1 text". */
+static struct slice code_of(struct slice reason)
+{
+    ssize_t blank = slice_find_byte(reason, ' ');
+    return slice_sub(reason, 0, blank < 0 ? reason.len : (size_t)blank);
+}
+
+void chan__log_delivery(const struct chan_entry *e, const struct chan_rcpt *r, const char *relay)
+{
+    char id[QUEUE_ID_TEXT_MAX], delay[32], delays[64];
+    uint64_t now_us = clock_wall_us();
+    struct seconds all = seconds_of(e->arrival_us, now_us), queue = seconds_of(e->arrival_us, e->begun_us),
+                   work = seconds_of(e->begun_us, now_us);
+    snprintf(delay, sizeof delay, "%llu.%02u", (unsigned long long)all.whole, all.hundredths);
+    snprintf(delays, sizeof delays, "0/%llu.%02u/0/%llu.%02u", (unsigned long long)queue.whole,
+             queue.hundredths, (unsigned long long)work.whole, work.hundredths);
+    queue_id_emit(&e->id, id);
+    OBS_EVENT(rows[r->verdict].event, 0, OBS_S("trace", e->trace), OBS_C("qid", id), OBS_S("from", e->sender),
+              OBS_S("to", r->address), OBS_S("orig_to", r->original), OBS_C("relay", relay),
+              OBS_C("delay", delay), OBS_C("delays", delays), OBS_S("dsn", code_of(r->reason)),
+              OBS_C("status", rows[r->verdict].status), OBS_S("reply", r->reason));
+    obs_count(rows[r->verdict].counter, 1);
+}
+
+void chan__log_report(const struct chan_entry *e, const struct queue_id *report, struct slice report_trace,
+                      struct slice hold)
+{
+    char id[QUEUE_ID_TEXT_MAX], report_id[QUEUE_ID_TEXT_MAX];
+    queue_id_emit(&e->id, id);
+    queue_id_emit(report, report_id);
+    OBS_EVENT(OBS_DELIVERY_REPORT, 0, OBS_S("trace", e->trace), OBS_C("qid", id), OBS_S("to", e->sender),
+              OBS_C("report_qid", report_id), OBS_S("report_trace", report_trace), OBS_S("held", hold));
+    obs_count(MET_CHAN_REPORTS, 1);
+}
+
+void chan__log_report_dropped(const struct chan_entry *e, const char *why)
+{
+    char id[QUEUE_ID_TEXT_MAX];
+    queue_id_emit(&e->id, id);
+    OBS_EVENT(OBS_DELIVERY_REPORT_DROPPED, 0, OBS_S("trace", e->trace), OBS_C("qid", id),
+              OBS_S("from", e->sender), OBS_C("why", why));
+}
