@@ -16,7 +16,8 @@ from tap import Tap  # noqa: E402
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 66, 69, 73, 75, 78
 COMMANDS = ("init", "serve", "stop", "config check", "config show", "config sample", "config man", "user add", "user list",
-            "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "jobs status")
+            "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "jobs status",
+            "queue list", "queue show", "queue hold", "queue release", "queue run", "queue delete", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
 

@@ -495,10 +495,10 @@ def check_together(site):
 
 def check_big(site):
     """A message of 40 MiB is shown whole; neither side grows by it."""
-    client = site.submission("bert")
+    client = Smtp(site)
     data = message("big", "bert@example.org", body=("y" * 76 + "\r\n") * (40 * 1024 * 1024 // 78))
-    client.sendmail("bert@example.org", ["full@example.org"], data)
-    client.quit()
+    client.send("bert@example.org", ["full@example.org"], data)
+    client.close()
     qid = wait_for(lambda: [r["qid"] for r in rows(site, "--sender", "bert@example.org") if r["size"] > 10_000_000], 20)[0]
     pathlib.Path(f"/proc/{site.process.pid}/clear_refs").write_text("5")  # the peak is counted from now on
     before = vm_kib(site, "VmHWM")
