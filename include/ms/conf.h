@@ -151,8 +151,8 @@ void conf_report_fini(struct conf_report *report);
 /* One line each: `file:line:col: error: text (key; hint)`; a last line tells how many were not kept. */
 void conf_report_emit(const struct conf_report *report, struct str *out);
 
-/* For table checks. key: an option of this table; its place is where it was set, else where the entry begins. An error
- * at an option whose own value was wrong already is dropped. hint may be NULL. */
+/* For table checks. key: an option of this table; its place is where it was set, else where the entry begins. NULL: the
+ * entry as a whole. An error at an option whose own value was wrong already is dropped. hint may be NULL. */
 void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...) MS_PRINTF(4, 5);
 struct conf;
 /* The snapshot being made: all sections and maps can be read. */

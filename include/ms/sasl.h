@@ -20,15 +20,19 @@ struct sasl {
     const struct sasl_mech *mech;
     enum sasl_state state;
     struct str authzid, authcid, password; /* valid in SASL_HAVE_PASSWORD */
-    struct str challenge;                  /* to send (before base64) in SASL_WANT_CLIENT; may be empty */
+    struct str challenge;                  /* to send (before base64) in SASL_WANT_CLIENT, also before the first step to a client
+                                            * without an initial response; may be empty */
+    unsigned steps;                        /* taken */
 };
 
-/* name: "PLAIN", case-insensitive. NULL: unknown. */
+/* name: "PLAIN" or "LOGIN", case-insensitive. NULL: unknown. */
 const struct sasl_mech *sasl_mech_find(struct slice name);
+const char *sasl_mech_name(const struct sasl_mech *mech);
 /* Blank-separated names for capability lines. */
 const char *sasl_mech_names(void);
 void sasl_init(struct sasl *s, const struct sasl_mech *mech);
-/* One client message (an initial response counts). RFC 4616 2: authzid NUL authcid NUL passwd. MS_ESYNTAX -> SASL_FAILED. */
+/* One client message (an initial response counts). PLAIN, RFC 4616 2: authzid NUL authcid NUL passwd. LOGIN: the name, then the
+ * password. MS_ESYNTAX, MS_ELIMIT -> SASL_FAILED. */
 MS_MUST_USE enum ms_err sasl_step(struct sasl *s, struct slice client_message);
 void sasl_fini(struct sasl *s);
 

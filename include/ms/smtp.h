@@ -67,8 +67,8 @@ MS_MUST_USE enum ms_err smtp_line_find(struct smtp_line *l, struct slice in, str
 #define SMTP_VERB_MAP(X)                                                                                     \
     X(HELO)                                                                                                  \
     X(EHLO)                                                                                                  \
-    X(LHLO) X(MAIL) X(RCPT) X(DATA) X(BDAT) X(RSET) X(NOOP) X(QUIT) X(VRFY) X(EXPN) X(HELP) X(STARTTLS)      \
-        X(AUTH)
+    X(LHLO)                                                                                                  \
+    X(MAIL) X(RCPT) X(DATA) X(BDAT) X(RSET) X(NOOP) X(QUIT) X(VRFY) X(EXPN) X(HELP) X(STARTTLS) X(AUTH)
 
 enum smtp_verb {
     SMTP_VERB_UNKNOWN,
@@ -274,6 +274,21 @@ void smtp_data_init(struct smtp_data *d, uint32_t line_bytes_max);
  * message. */
 size_t smtp_data_feed(struct smtp_data *d, struct slice in, struct slice *runs, size_t runs_max,
                       size_t *count_out);
+
+/* The content of BDAT chunks, which has neither dots nor an end of its own: notes bare CR and LF and counts.
+ * NUL is not noted: BDAT may carry it. */
+void smtp_data_scan(struct smtp_data *d, struct slice in);
+void smtp_data_scan_end(struct smtp_data *d); /* behind the last chunk: a CR there is bare */
+
+/* Makes each bare CR and LF of a message's content CRLF. A zeroed struct begins. */
+struct smtp_eol {
+    bool ends_cr; /* the last byte given out was CR */
+};
+/* runs_max >= 3. Returns the bytes used, less than in.len only when runs is full. Runs point into in or at
+ * constant bytes; at most twice as many bytes as in come out. */
+size_t smtp_eol_feed(struct smtp_eol *e, struct slice in, struct slice *runs, size_t runs_max,
+                     size_t *count_out);
+struct slice smtp_eol_end(struct smtp_eol *e); /* what is still missing behind the last byte; may be empty */
 
 /* Reader of one BDAT chunk (RFC 3030 2): bytes as they are. */
 struct smtp_bdat {

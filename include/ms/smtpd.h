@@ -30,16 +30,30 @@
 
 #define SMTPD_SINKS_MAX 8 /* partitions one LMTP transaction delivers to */
 
-struct smtpd_conf { /* option sections "smtp" (also submission) and "lmtp" */
+enum smtpd_line_ends { SMTPD_LINE_ENDS_REJECT, SMTPD_LINE_ENDS_NORMALISE };
+enum smtpd_vrfy { SMTPD_VRFY_UNSURE, SMTPD_VRFY_REFUSE, SMTPD_VRFY_USERS };
+enum smtpd_helo { SMTPD_HELO_ANY, SMTPD_HELO_VALID };
+
+/* Option sections "smtp" (also submission) and "lmtp"; "smtp.services.*" and "lmtp.services.*" for single services. */
+struct smtpd_conf {
     uint64_t message_size_max;
     int64_t recipients_max;
+    int64_t messages_max; /* 0: no limit */
+    int64_t errors_soft;
+    uint64_t error_delay_ms;
     int64_t errors_max;
+    int64_t junk_max;
     int64_t hops_max;
+    int64_t local_hops_max;
+    int bare_line_ends; /* enum smtpd_line_ends */
+    int vrfy;           /* enum smtpd_vrfy */
+    int helo;           /* enum smtpd_helo */
     uint64_t command_ms;
     uint64_t data_ms;
+    uint64_t data_end_ms;
 };
-extern const struct conf_table smtpd_table; /* "smtp" */
-extern const struct conf_table lmtpd_table; /* "lmtp" */
+extern const struct conf_table smtpd_table, smtpd_services_table; /* "smtp", "smtp.services.*" */
+extern const struct conf_table lmtpd_table, lmtpd_services_table; /* "lmtp", "lmtp.services.*" */
 
 /* What the sessions of one loop use. app may exchange conf and tls on that loop; a session keeps the conf it
  * began with, and takes tls when a handshake starts. */

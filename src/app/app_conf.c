@@ -127,7 +127,9 @@ const struct conf_table *const app_tables[] = {
     &store_table,
     &partition_table,
     &smtpd_table,
+    &smtpd_services_table,
     &lmtpd_table,
+    &lmtpd_services_table,
     &imapd_table,
 };
 const size_t app_table_count = MS_ARRAY_LEN(app_tables);

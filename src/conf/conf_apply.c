@@ -264,19 +264,20 @@ static void convert_tab(struct apply *ap, const struct conf__tab *tab)
 void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...)
 {
     struct conf__entry *entry = check->entry;
-    int i = conf__opt_find(entry->tab->table, slice_cstr(key));
+    int i = key ? conf__opt_find(entry->tab->table, slice_cstr(key)) : -1;
+    const struct conf__slot *slot = i < 0 ? NULL : &entry->slots[i];
     char path[CONF_PATH_MAX];
-    struct conf__slot *slot;
     va_list ap;
 
-    MS_ASSERT(i >= 0);
-    slot = &entry->slots[i];
+    MS_ASSERT(!key || slot);
     check->count++;
-    if (slot->bad)
+    if (slot && slot->bad)
         return;
-    path_child(entry->path, slice_cstr(key), path);
+    if (key)
+        path_child(entry->path, slice_cstr(key), path);
     va_start(ap, fmt);
-    conf__verr(check->apply->report, slot->node ? slot->node->at : entry->at, path, hint, fmt, ap);
+    conf__verr(check->apply->report, slot && slot->node ? slot->node->at : entry->at, key ? path : entry->path,
+               hint, fmt, ap);
     va_end(ap);
 }
 

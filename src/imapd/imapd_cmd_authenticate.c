@@ -72,7 +72,7 @@ static enum imapd_step begin(struct imapd_session *s)
         return imapd__no(s, "CANNOT", "Unknown authentication mechanism");
     s->cmd.priv = a = arena_new(&s->arena, struct authenticate);
     sasl_init(&a->sasl, mech);
-    a->login.method = "PLAIN";
+    a->login.method = sasl_mech_name(mech);
     if (s->cmd.args->authenticate.has_initial)
         return take_response(s, a, s->cmd.args->authenticate.initial);
     return ask(s, a);

@@ -12,7 +12,7 @@ void imapd__emit_capability(struct imapd_session *s, struct str *out)
         if (s->w->offer_tls && !tls)
             str_add_cstr(out, " STARTTLS");
         /* RFC 3501 6.2.3 */
-        str_add_cstr(out, tls || s->w->env->allow_plaintext_auth ? " AUTH=PLAIN" : " LOGINDISABLED");
+        str_add_cstr(out, tls || s->w->env->allow_plaintext_auth ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
         return;
     }
     str_add_cstr(out, " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE");

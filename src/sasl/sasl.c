@@ -5,7 +5,7 @@
 
 #include "ms/crypt.h"
 
-static const struct sasl_mech *const mechs[] = {&sasl__plain};
+static const struct sasl_mech *const mechs[] = {&sasl__plain, &sasl__login};
 
 const struct sasl_mech *sasl_mech_find(struct slice name)
 {
@@ -15,9 +15,14 @@ const struct sasl_mech *sasl_mech_find(struct slice name)
     return NULL;
 }
 
+const char *sasl_mech_name(const struct sasl_mech *mech)
+{
+    return mech->name;
+}
+
 const char *sasl_mech_names(void)
 {
-    return "PLAIN";
+    return "PLAIN LOGIN";
 }
 
 void sasl_init(struct sasl *s, const struct sasl_mech *mech)
@@ -28,16 +33,25 @@ void sasl_init(struct sasl *s, const struct sasl_mech *mech)
     str_init(&s->authcid, SASL_NAME_MAX);
     str_init(&s->password, SASL_MESSAGE_MAX);
     str_init(&s->challenge, SASL_MESSAGE_MAX);
+    str_add_cstr(&s->challenge, mech->first);
+    s->steps = 0;
 }
 
 enum ms_err sasl_step(struct sasl *s, struct slice client_message)
 {
     MS_ASSERT(s->state == SASL_WANT_CLIENT);
-    if (client_message.len > SASL_MESSAGE_MAX) {
-        s->state = SASL_FAILED;
-        return MS_ELIMIT;
-    }
-    return s->mech->step(s, client_message);
+    str_reset(&s->challenge);
+    if (client_message.len > SASL_MESSAGE_MAX)
+        return sasl__fail(s, MS_ELIMIT);
+    enum ms_err err = s->mech->step(s, client_message);
+    s->steps++;
+    return err;
+}
+
+enum ms_err sasl__fail(struct sasl *s, enum ms_err err)
+{
+    s->state = SASL_FAILED;
+    return err;
 }
 
 void sasl_fini(struct sasl *s)

@@ -5,25 +5,19 @@
 
 #include "ms/base/codec.h"
 
-static enum ms_err plain_fail(struct sasl *s, enum ms_err err)
-{
-    s->state = SASL_FAILED;
-    return err;
-}
-
 static enum ms_err plain_step(struct sasl *s, struct slice message)
 {
     struct slice rest = message;
     struct slice authzid, authcid;
     if (!slice_cut(&rest, 0, &authzid) || !slice_cut(&rest, 0, &authcid))
-        return plain_fail(s, MS_ESYNTAX);
+        return sasl__fail(s, MS_ESYNTAX);
     /* RFC 4616 2: authcid and passwd are at least one character, NUL is in none of the three. */
     if (authcid.len == 0 || rest.len == 0 || slice_find_byte(rest, 0) >= 0)
-        return plain_fail(s, MS_ESYNTAX);
+        return sasl__fail(s, MS_ESYNTAX);
     if (authcid.len > SASL_NAME_MAX || authzid.len > SASL_NAME_MAX)
-        return plain_fail(s, MS_ELIMIT);
+        return sasl__fail(s, MS_ELIMIT);
     if (!utf8_is_valid(message))
-        return plain_fail(s, MS_ESYNTAX);
+        return sasl__fail(s, MS_ESYNTAX);
     str_add_slice(&s->authzid, authzid);
     str_add_slice(&s->authcid, authcid);
     str_add_slice(&s->password, rest);
@@ -31,4 +25,4 @@ static enum ms_err plain_step(struct sasl *s, struct slice message)
     return MS_OK;
 }
 
-const struct sasl_mech sasl__plain = {.name = "PLAIN", .step = plain_step};
+const struct sasl_mech sasl__plain = {.name = "PLAIN", .first = "", .step = plain_step};

@@ -77,6 +77,22 @@ static const uint8_t *data_text(struct smtp_data *d, const uint8_t *p, const uin
     return p;
 }
 
+void smtp_data_scan(struct smtp_data *d, struct slice in)
+{
+    const uint8_t *p = in.ptr;
+    const uint8_t *end = in.len ? in.ptr + in.len : in.ptr;
+
+    while (p < end)
+        p = data_text(d, p, end); /* stops at dots, which mean nothing here */
+    d->bytes += in.len;
+}
+
+void smtp_data_scan_end(struct smtp_data *d)
+{
+    if (d->state == DATA_CR)
+        d->flags |= SMTP_DATA_BARE_CR;
+}
+
 static void data_out(struct smtp_data *d, const uint8_t *ptr, size_t len, struct slice *runs, size_t *count)
 {
     if (!(d->flags & SMTP_DATA_NUL) && memchr(ptr, 0, len))

@@ -2,7 +2,7 @@
  * smtpd_auth.c - AUTH (RFC 4954): the exchange of lines, and the password check behind it.
  *
  *   READY ──AUTH PLAIN xxx──▶ step ──▶ VERIFY ──▶ READY
- *     └───AUTH PLAIN──▶ 334, AUTH ──line──▶ step
+ *     └───AUTH PLAIN──▶ 334, AUTH ──line──▶ step ──LOGIN: 334──▶ AUTH
  */
 #include "smtpd_priv.h"
 
@@ -82,6 +82,18 @@ static void verify(struct smtpd_session *s)
     verified(s, err, &entry);
 }
 
+static void challenge(struct smtpd_session *s)
+{
+    struct str *out = &s->worker->out;
+    str_reset(out);
+    str_add_cstr(out, "334 ");
+    base64_emit(out, str_slice(&s->sasl->challenge));
+    str_add_cstr(out, "\r\n");
+    if (s->state != SMTPD_ST_AUTH)
+        smtpd_enter(s, SMTPD_ST_AUTH);
+    smtpd__send(s, str_slice(out));
+}
+
 /* line: base64 */
 static void step(struct smtpd_session *s, struct slice line)
 {
@@ -102,14 +114,7 @@ static void step(struct smtpd_session *s, struct slice line)
         verify(s);
         return;
     }
-    struct str *out = &s->worker->out;
-    str_reset(out);
-    str_add_cstr(out, "334 ");
-    base64_emit(out, str_slice(&s->sasl->challenge));
-    str_add_cstr(out, "\r\n");
-    if (s->state != SMTPD_ST_AUTH)
-        smtpd_enter(s, SMTPD_ST_AUTH);
-    net_write(s->stream, str_slice(out));
+    challenge(s);
 }
 
 void smtpd__auth_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -121,8 +126,7 @@ void smtpd__auth_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
         step(s, is_empty ? slice_make(NULL, 0) : cmd->auth.initial);
         return;
     }
-    smtpd_enter(s, SMTPD_ST_AUTH);
-    net_write_cstr(s->stream, "334 \r\n"); /* RFC 4954 4: every mechanism we have lets the client begin */
+    challenge(s); /* empty where the client has the first word (RFC 4954 4) */
 }
 
 void smtpd__auth_line(struct smtpd_session *s, struct slice line)

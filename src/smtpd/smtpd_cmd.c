@@ -4,7 +4,7 @@
 #include "smtpd_priv.h"
 
 #define IN_ANY     (SMTPD_IN(GREET) | IN_SESSION)
-#define IN_SESSION (SMTPD_IN(READY) | SMTPD_IN(MAIL) | SMTPD_IN(RCPT))
+#define IN_SESSION (SMTPD_IN(READY) | SMTPD_IN(MAIL) | SMTPD_IN(RCPT) | SMTPD_IN(BDAT))
 
 /* -- what is offered */
 
@@ -31,6 +31,13 @@ unsigned smtpd__params(const struct smtpd_session *s)
 
 /* -- HELO, EHLO, LHLO */
 
+static struct smtp_reply hello_check(struct smtpd_session *s, const struct smtp_cmd *cmd)
+{
+    if (s->conf->helo == SMTPD_HELO_VALID && !cmd->helo.is_valid)
+        return smtp_reply_for_fault(SMTP_FAULT_HELO_NAME);
+    return SMTPD_GO_ON;
+}
+
 static void hello_keep(struct smtpd_session *s, const struct smtp_cmd *cmd, bool is_esmtp)
 {
     smtpd__tx_end(s); /* RFC 5321 4.1.4: as RSET */
@@ -53,16 +60,19 @@ static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     str_reset(out);
     smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->worker->env->hostname));
     str_addf(out, "250-SIZE %llu\r\n", (unsigned long long)smtpd__message_max(s));
-    str_add_cstr(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n");
+    str_add_cstr(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n");
     if (!smtpd__is_lmtp(s))
         str_add_cstr(out, "250-DSN\r\n");
-    str_addf(out, "250-LIMITS RCPTMAX=%llu\r\n", (unsigned long long)smtpd__recipients_max(s)); /* RFC 9422 */
+    str_addf(out, "250-LIMITS RCPTMAX=%llu", (unsigned long long)smtpd__recipients_max(s)); /* RFC 9422 */
+    if (s->conf->messages_max > 0)
+        str_addf(out, " MAILMAX=%llu", (unsigned long long)s->conf->messages_max);
+    str_add_cstr(out, "\r\n");
     if (smtpd__tls_is_offered(s))
         str_add_cstr(out, "250-STARTTLS\r\n");
     if (smtpd__auth_is_offered(s))
         str_addf(out, "250-AUTH %s\r\n", sasl_mech_names());
     str_add_cstr(out, "250 ENHANCEDSTATUSCODES\r\n");
-    net_write(s->stream, str_slice(out));
+    smtpd__send(s, str_slice(out));
 }
 
 /* -- the small ones */
@@ -84,17 +94,6 @@ static void noop_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 static void quit_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
     smtpd__goodbye(s, SMTPD_REPLY(221, "2.0.0", "Bye"), NET_CLOSED_BY_US);
-}
-
-static void vrfy_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
-{
-    /* RFC 5321 7.3: whether there is such a user is not told to everybody who asks. */
-    smtpd__reply(s, SMTPD_REPLY(252, "2.0.0", "Cannot verify, send the mail and see"));
-}
-
-static void expn_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
-{
-    smtpd__reply(s, smtp_reply_for_err(MS_EUNSUPPORTED, SMTP_AT_COMMAND));
 }
 
 static void help_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -125,11 +124,14 @@ static struct smtp_reply starttls_check(struct smtpd_session *s, const struct sm
 
 static void starttls_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
-    ms_free(s->helo);
+    ms_free(s->helo); /* RFC 3207 4.2: what the client said in clear is forgotten */
     s->helo = NULL;
     s->is_esmtp = false;
+    ms_free(s->account);
+    s->account = NULL;
     smtpd_enter(s, SMTPD_ST_TLS);
     smtpd__reply(s, smtp_reply_for_err(MS_OK, SMTP_AT_TLS));
+    smtpd__pause_end(s);
     /* RFC 3207 6: commands pipelined behind this one came in clear and are never obeyed: net closes then. */
     if (net_tls_start(s->stream, s->worker->mine->tls) != MS_OK)
         smtpd__close(s, NET_CLOSED_TLS);
@@ -142,17 +144,23 @@ static void starttls_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 static const struct smtpd_cmd cmds[SMTP_VERB_COUNT] = {
     [SMTP_VERB_HELO] = {.states = IN_ANY,
                         .kinds = SMTPD_ALL_SMTP,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_helo,
+                        .check = hello_check,
                         .run = helo_run,
                         .metric = MET_SMTPD_CMD_HELLO},
     [SMTP_VERB_EHLO] = {.states = IN_ANY,
                         .kinds = SMTPD_ALL_SMTP,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_helo,
+                        .check = hello_check,
                         .run = ehlo_run,
                         .metric = MET_SMTPD_CMD_HELLO},
     [SMTP_VERB_LHLO] = {.states = IN_ANY, /* RFC 2033 4.1: instead of the other two */
                         .kinds = SMTPD_LMTP,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_helo,
+                        .check = hello_check,
                         .run = ehlo_run,
                         .metric = MET_SMTPD_CMD_HELLO},
     [SMTP_VERB_MAIL] = {.states = SMTPD_IN(READY),
@@ -171,16 +179,24 @@ static const struct smtpd_cmd cmds[SMTP_VERB_COUNT] = {
     [SMTP_VERB_DATA] = {.states = SMTPD_IN(MAIL) | SMTPD_IN(RCPT),
                         .kinds = SMTPD_ANY,
                         .parse = smtp_parse_none,
-                        .check = smtpd__data_check,
+                        .check = smtpd__data_check_text,
                         .run = smtpd__data_run,
                         .metric = MET_SMTPD_CMD_DATA},
+    [SMTP_VERB_BDAT] = {.states = IN_ANY, /* it looks for itself: the chunk must be read in any case */
+                        .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_BLIND,
+                        .parse = smtp_parse_bdat,
+                        .run = smtpd__bdat_run,
+                        .metric = MET_SMTPD_CMD_BDAT},
     [SMTP_VERB_RSET] = {.states = IN_ANY,
                         .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_none,
                         .run = rset_run,
                         .metric = MET_SMTPD_CMD_OTHER},
     [SMTP_VERB_NOOP] = {.states = IN_ANY,
                         .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_text,
                         .run = noop_run,
                         .metric = MET_SMTPD_CMD_OTHER},
@@ -191,16 +207,19 @@ static const struct smtpd_cmd cmds[SMTP_VERB_COUNT] = {
                         .metric = MET_SMTPD_CMD_OTHER},
     [SMTP_VERB_VRFY] = {.states = IN_ANY,
                         .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_text1,
-                        .run = vrfy_run,
+                        .run = smtpd__vrfy_run,
                         .metric = MET_SMTPD_CMD_OTHER},
     [SMTP_VERB_EXPN] = {.states = IN_ANY,
                         .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_text1,
-                        .run = expn_run,
+                        .run = smtpd__expn_run,
                         .metric = MET_SMTPD_CMD_OTHER},
     [SMTP_VERB_HELP] = {.states = IN_ANY,
                         .kinds = SMTPD_ANY,
+                        .flags = SMTPD_C_JUNK,
                         .parse = smtp_parse_text,
                         .run = help_run,
                         .metric = MET_SMTPD_CMD_OTHER},
@@ -230,16 +249,30 @@ static struct smtp_reply out_of_order(const struct smtpd_session *s)
         return SMTPD_REPLY(503, "5.5.1", smtpd__is_lmtp(s) ? "Send LHLO first" : "Send EHLO first");
     case SMTPD_ST_READY:
         return SMTPD_REPLY(503, "5.5.1", "Need MAIL command first");
+    case SMTPD_ST_BDAT: /* RFC 3030 2 */
+        return SMTPD_REPLY(503, "5.5.1", "Not between the chunks of a message");
     default:
         return SMTPD_REPLY(503, "5.5.1", "Not during a mail transaction");
     }
+}
+
+static void refuse(struct smtpd_session *s, const struct smtpd_cmd *row, struct smtp_reply reply)
+{
+    if (reply.code == 421) {
+        smtpd__goodbye(s, reply, NET_CLOSED_BY_US);
+        return;
+    }
+    smtpd__reply(s, reply);
+    if (row->flags & SMTPD_C_BLIND)
+        smtpd__goodbye(s, SMTPD_REPLY(421, "4.5.2", "Chunk of unknown size, closing connection"),
+                       NET_CLOSED_BY_US);
 }
 
 void smtpd__line(struct smtpd_session *s, struct slice line)
 {
     struct smtpd_worker *w = s->worker;
     struct smtp_parse_opts opts = {
-        .arena = &w->cmd_arena, .params = smtpd__params(s), .utf8 = s->tx && s->tx->smtputf8};
+        .arena = &w->cmd_arena, .params = smtpd__params(s), .binary = true, .utf8 = s->tx && s->tx->smtputf8};
     struct smtp_reply reply = SMTPD_GO_ON;
     struct smtp_cmd cmd;
     struct slice args;
@@ -253,6 +286,8 @@ void smtpd__line(struct smtpd_session *s, struct slice line)
         return;
     }
     obs_count(row->metric, 1);
+    if ((row->flags & SMTPD_C_JUNK) && ++s->junk > (uint64_t)s->conf->junk_max)
+        s->errors++;
     if (!(row->states & (1u << s->state)))
         reply = out_of_order(s);
     else if ((row->flags & SMTPD_C_NEEDS_AUTH) && w->kind == SMTPD_SUBMISSION && !s->account)
@@ -262,7 +297,7 @@ void smtpd__line(struct smtpd_session *s, struct slice line)
     else if (row->check)
         reply = row->check(s, &cmd);
     if (reply.code)
-        smtpd__reply(s, reply);
+        refuse(s, row, reply);
     else
         row->run(s, &cmd);
     arena_reset(&w->cmd_arena);

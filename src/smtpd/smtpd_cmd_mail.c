@@ -5,6 +5,8 @@
 
 struct smtp_reply smtpd__mail_check(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
+    if (s->conf->messages_max > 0 && ++s->mails > (uint64_t)s->conf->messages_max)
+        return SMTPD_REPLY(421, "4.5.3", "Too many messages in one connection");
     if (cmd->mail.size > smtpd__message_max(s)) /* RFC 1870 6.1 */
         return smtp_reply_for_err(MS_ELIMIT, SMTP_AT_MAIL);
     if (!smtpd__is_lmtp(s) && !partition_is_serving(part_client_partition(s->worker->mine->queue_client)))

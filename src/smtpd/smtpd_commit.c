@@ -186,6 +186,8 @@ void smtpd__step(struct smtpd_session *s)
 {
     switch (s->state) {
     case SMTPD_ST_DATA:
+    case SMTPD_ST_CHUNK:
+    case SMTPD_ST_BDAT:
         flush_held(s->tx);
         break;
     case SMTPD_ST_DRAIN:

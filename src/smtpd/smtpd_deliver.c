@@ -203,7 +203,7 @@ void smtpd__deliver_reply(struct smtpd_session *s)
         else if (!is_unknown)
             refuse(s, rcpt, err, out);
     }
-    net_write(s->stream, str_slice(out));
+    smtpd__send(s, str_slice(out));
     if (tx->refused)
         s->errors++;
     if (is_unknown) { /* storage rule 1.6: neither yes nor no for this one and those behind it */

@@ -9,14 +9,30 @@
 
 #define SMTPD_HEADER_NAME_MAX 12 /* longer names are none of ours */
 
-enum smtpd_header_at { SMTPD_HEADER_START, SMTPD_HEADER_NAME, SMTPD_HEADER_REST, SMTPD_HEADER_CR };
+enum smtpd_header_at {
+    SMTPD_HEADER_START,
+    SMTPD_HEADER_NAME,
+    SMTPD_HEADER_REST,
+    SMTPD_HEADER_RECEIVED, /* the value of a Received field */
+    SMTPD_HEADER_CR,
+};
+
+/* In a Received field: the look for "by" and our name. */
+enum smtpd_header_by { SMTPD_BY_NONE, SMTPD_BY_BLANK, SMTPD_BY_B, SMTPD_BY_Y, SMTPD_BY_HOST };
 
 struct smtpd_header {
+    struct slice host; /* ours, for `local`; empty: not looked for */
     enum smtpd_header_at at;
     bool ended; /* the empty line was seen */
+    bool has_from;
     bool has_date;
     bool has_message_id;
     uint32_t received; /* Received fields: hosts that handled it (RFC 5321 6.3) */
+    uint32_t local;    /* those that say "by" us: the message was here before */
+    bool in_received;  /* the field that a fold would go on with is one */
+    enum smtpd_header_by by;
+    uint32_t by_depth; /* of comments */
+    uint32_t by_len;   /* bytes of our name seen */
     uint8_t name[SMTPD_HEADER_NAME_MAX];
     uint8_t name_len;
 };

@@ -25,8 +25,8 @@
 #define SMTPD_TARGET_BYTES (PART_META_MAX / 2) /* of them in the record; the rest of it describes the body */
 #define SMTPD_MSGID_MAX    255                 /* of a Message-ID in the log */
 #define SMTPD_RUNS         16
-#define SMTPD_PIECES_MAX   8 /* of a body that is inline */
-#define SMTPD_HELD_MAX     (NET_IN_MAX + SMTPD_TRACE_MAX)
+#define SMTPD_PIECES_MAX   8                                  /* of a body that is inline */
+#define SMTPD_HELD_MAX     (2 * NET_IN_MAX + SMTPD_TRACE_MAX) /* of one read; line ends may be added */
 
 _Static_assert(QUEUE_RECIPIENTS_MAX >= 1000 && STORE_TARGETS_MAX >= 1000, "upper end of recipients_max");
 
@@ -34,19 +34,23 @@ enum smtpd_kind { SMTPD_SMTP = 1, SMTPD_SUBMISSION = 2, SMTPD_LMTP = 4, SMTPD_AN
 
 /* The diagram is in smtpd_state.c. */
 enum smtpd_state {
-    SMTPD_ST_START,  /* nothing sent yet */
-    SMTPD_ST_TLS,    /* handshake */
-    SMTPD_ST_GREET,  /* banner sent (or TLS begun), EHLO not yet seen */
-    SMTPD_ST_READY,  /* no transaction */
-    SMTPD_ST_AUTH,   /* 334 sent, the next line is the answer */
-    SMTPD_ST_VERIFY, /* waiting for the password check, input paused */
-    SMTPD_ST_MAIL,   /* sender accepted, tx != NULL */
-    SMTPD_ST_RCPT,   /* >= 1 recipient accepted */
-    SMTPD_ST_LOOKUP, /* waiting for what MAIL or RCPT asked, input paused */
-    SMTPD_ST_DATA,   /* bytes go to the sinks */
-    SMTPD_ST_DRAIN,  /* all bytes are in, parts are on their way; input paused */
-    SMTPD_ST_COMMIT, /* posted, waiting for the answers; input paused */
-    SMTPD_ST_CLOSED, /* net_close was called */
+    SMTPD_ST_START,   /* nothing sent yet */
+    SMTPD_ST_TLS,     /* handshake */
+    SMTPD_ST_GREET,   /* banner sent (or TLS begun), EHLO not yet seen */
+    SMTPD_ST_READY,   /* no transaction */
+    SMTPD_ST_AUTH,    /* 334 sent, the next line is the answer */
+    SMTPD_ST_VERIFY,  /* waiting for the password check, input paused */
+    SMTPD_ST_MAIL,    /* sender accepted, tx != NULL */
+    SMTPD_ST_RCPT,    /* >= 1 recipient accepted */
+    SMTPD_ST_LOOKUP,  /* waiting for what MAIL or RCPT asked, input paused */
+    SMTPD_ST_ASK,     /* waiting for what VRFY asked, input paused */
+    SMTPD_ST_DATA,    /* bytes go to the sinks */
+    SMTPD_ST_CHUNK,   /* the same, of BDAT */
+    SMTPD_ST_BDAT,    /* behind a chunk that was not the last */
+    SMTPD_ST_SWALLOW, /* a chunk that was refused is read and thrown away; tx or not */
+    SMTPD_ST_DRAIN,   /* all bytes are in, parts are on their way; input paused */
+    SMTPD_ST_COMMIT,  /* posted, waiting for the answers; input paused */
+    SMTPD_ST_CLOSED,  /* net_close was called */
     SMTPD_ST_COUNT
 };
 #define SMTPD_IN(state) (1u << SMTPD_ST_##state)
@@ -56,6 +60,7 @@ enum smtpd_wait {
     SMTPD_WAIT_NONE,
     SMTPD_WAIT_ROUTE,  /* route_resolve of RCPT */
     SMTPD_WAIT_SENDER, /* account_may_send of MAIL (submission) */
+    SMTPD_WAIT_VRFY,   /* account_find of VRFY */
     SMTPD_WAIT_VERIFY, /* account_verify */
     SMTPD_WAIT_ROOM,   /* room to post account_create */
     SMTPD_WAIT_INBOX,  /* account_create to become visible */
@@ -73,7 +78,7 @@ struct smtpd_worker {
     struct dispatch_worker *handle;
     struct loop *loop;
     enum smtpd_kind kind;
-    const char *service; /* its name, for the log */
+    const char *service; /* its name */
     int tls_mode;        /* enum dispatch_tls */
     bool draining;
     struct list sessions;
@@ -144,7 +149,8 @@ struct smtpd_tx {
     struct smtpd_sink *sinks;          /* grows only before DATA */
     unsigned sink_count;
     /* From DATA on */
-    struct smtp_data data;
+    struct smtp_data data; /* of BDAT: flags and bytes */
+    struct smtp_eol eol;
     struct smtpd_header header;
     bool has_begun; /* it is known whether the message has a header */
     uint16_t first_len;
@@ -174,6 +180,13 @@ struct smtpd_session {
     struct smtp_line line;
     char *helo;
     uint32_t errors;
+    uint32_t mails; /* MAIL commands */
+    uint32_t junk;  /* commands without use since the last message */
+    struct smtp_bdat chunk;
+    enum smtpd_state chunk_back;   /* SWALLOW: the state behind it, */
+    struct smtp_reply chunk_reply; /* and what is said there; its texts are constant */
+    struct loop_timer pause;       /* runs: replies are kept back in `kept` */
+    struct str kept;
     uint32_t tx_number;
     struct account_entry *account; /* authenticated */
     struct sasl *sasl;             /* in AUTH */
@@ -200,6 +213,8 @@ extern const struct net_callbacks smtpd__callbacks;
 /* After every event: error limit, drain, reading. */
 void smtpd__settle(struct smtpd_session *s);
 void smtpd__reply(struct smtpd_session *s, struct smtp_reply reply); /* counts 5xx */
+void smtpd__send(struct smtpd_session *s, struct slice bytes);       /* replies made elsewhere */
+void smtpd__pause_end(struct smtpd_session *s);                      /* sends what is kept back */
 void smtpd__replyf(struct smtpd_session *s, unsigned code, const char *enhanced, const char *fmt, ...)
     MS_PRINTF(4, 5);
 /* Sends the reply and closes. */
@@ -227,6 +242,8 @@ struct smtpd_cmd {
     enum obs_counter metric;
 };
 #define SMTPD_C_NEEDS_AUTH 1u /* in a submission session */
+#define SMTPD_C_JUNK       2u /* brings no mail forward */
+#define SMTPD_C_BLIND      4u /* when it cannot be read, nobody knows where the next command begins */
 void smtpd__line(struct smtpd_session *s, struct slice line);
 const struct smtpd_cmd *smtpd__cmd_get(enum smtp_verb verb); /* states 0: none */
 unsigned smtpd__params(const struct smtpd_session *s);
@@ -251,6 +268,8 @@ void smtpd__rcpt_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__rcpt_done(struct smtpd_session *s, struct smtp_reply reply);
 void smtpd__rcpt_log_refused(const struct smtpd_session *s, struct slice address, struct smtp_reply reply);
 void smtpd__rcpt_failed(struct smtpd_session *s, enum ms_err err);
+struct smtp_reply smtpd__data_check_text(struct smtpd_session *s,
+                                         const struct smtp_cmd *cmd); /* of DATA itself */
 struct smtp_reply smtpd__data_check(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__data_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 size_t smtpd__data_input(struct smtpd_session *s, struct slice in);
@@ -262,6 +281,20 @@ struct smtp_reply smtpd__room_check(struct smtpd_session *s, const struct route_
 enum ms_err
 smtpd__end_check(const struct smtpd_session *s); /* all is in: MS_ELIMIT when nobody may have it */
 struct part_client *smtpd__partition_find(struct smtpd_session *s, struct slice name);
+/* smtpd_bdat.c */
+void smtpd__bdat_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
+size_t smtpd__chunk_input(struct smtpd_session *s, struct slice in);
+
+/* smtpd_content.c: what DATA and BDAT have in common */
+void smtpd__content_begin(struct smtpd_session *s);
+void smtpd__content_check(struct smtpd_session *s); /* refuses the message when it must be */
+void smtpd__content_refuse(struct smtpd_tx *tx, enum ms_err err);
+void smtpd__content_add(struct smtpd_session *s, struct slice run);
+void smtpd__content_end(struct smtpd_session *s);
+
+/* smtpd_vrfy.c */
+void smtpd__vrfy_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
+void smtpd__expn_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 
 /* smtpd_inbox.c: the LMTP half of RCPT, for tx->asked with its target */
 void smtpd__inbox_find(struct smtpd_session *s);

@@ -12,16 +12,26 @@
 
 /* -- life */
 
+/* What the service says of itself, else what all are told. */
+static const struct smtpd_conf *conf_of(const struct conf *conf, const struct smtpd_worker *w)
+{
+    bool lmtp = w->kind == SMTPD_LMTP;
+    const struct smtpd_conf *own =
+        conf_map_find(conf, lmtp ? "lmtp.services.*" : "smtp.services.*", w->service);
+    return own ? own : conf_section(conf, lmtp ? "lmtp" : "smtp");
+}
+
 struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
 {
     struct smtpd_session *s = ms_new(struct smtpd_session);
     s->worker = w;
     s->id = id;
     s->conf_ref = conf_ref((struct conf *)(uintptr_t)w->mine->conf);
-    s->conf = conf_section(s->conf_ref, w->kind == SMTPD_LMTP ? "lmtp" : "smtp");
+    s->conf = conf_of(s->conf_ref, w);
     s->reads = true;
     smtp_line_init(&s->line, SMTP_LINE_EXT_MAX);
     list_init(&s->waiter.node);
+    str_init(&s->kept, 0);
     list_push_back(&w->sessions, &s->node);
     obs_count(MET_SMTPD_SESSIONS, 1);
     return s;
@@ -57,6 +67,7 @@ void smtpd__wait_cancel(struct smtpd_session *s)
         route_forget(s->worker->mine->route, s->wait_request);
         break;
     case SMTPD_WAIT_SENDER:
+    case SMTPD_WAIT_VRFY:
     case SMTPD_WAIT_VERIFY:
         account_forget(s->worker->mine->accounts, s->wait_request);
         break;
@@ -76,6 +87,8 @@ void smtpd__session_free(struct smtpd_session *s)
     smtpd__auth_end(s);
     smtpd__tx_end(s);
     loop_timer_stop(s->worker->loop, &s->timer);
+    loop_timer_stop(s->worker->loop, &s->pause);
+    str_fini(&s->kept);
     list_remove(&s->node);
     conf_unref(&s->conf_ref);
     ms_free(s->account);
@@ -97,6 +110,7 @@ void smtpd__close(struct smtpd_session *s, enum net_close_why why)
     smtpd__wait_cancel(s);
     smtpd__auth_end(s);
     smtpd__tx_end(s);
+    smtpd__pause_end(s);
     smtpd_enter(s, SMTPD_ST_CLOSED);
     net_close(s->stream, why);
 }
@@ -109,12 +123,42 @@ void smtpd__goodbye(struct smtpd_session *s, struct smtp_reply reply, enum net_c
 
 /* -- replies */
 
+void smtpd__pause_end(struct smtpd_session *s)
+{
+    loop_timer_stop(s->worker->loop, &s->pause);
+    if (s->kept.len == 0)
+        return;
+    net_write(s->stream, str_slice(&s->kept));
+    str_fini(&s->kept);
+    str_init(&s->kept, 0);
+}
+
+static void on_pause(struct loop_timer *timer)
+{
+    struct smtpd_session *s = MS_CONTAINER_OF(timer, struct smtpd_session, pause);
+    smtpd__pause_end(s);
+    smtpd__timer_arm(s);
+    smtpd__settle(s);
+}
+
+/* RFC 5321 7.8 leaves it to us: who makes too many errors is answered slowly. */
+void smtpd__send(struct smtpd_session *s, struct slice bytes)
+{
+    if (s->errors < (uint64_t)s->conf->errors_soft || s->conf->error_delay_ms == 0) {
+        net_write(s->stream, bytes);
+        return;
+    }
+    str_add_slice(&s->kept, bytes);
+    if (!loop_timer_is_running(&s->pause))
+        loop_timer_start(s->worker->loop, &s->pause, s->conf->error_delay_ms, on_pause);
+}
+
 void smtpd__reply(struct smtpd_session *s, struct smtp_reply reply)
 {
     struct str *out = &s->worker->out;
     str_reset(out);
     smtp_reply_emit(out, reply);
-    net_write(s->stream, str_slice(out));
+    smtpd__send(s, str_slice(out));
     if (reply.code >= 500)
         s->errors++;
 }
@@ -133,16 +177,16 @@ void smtpd__replyf(struct smtpd_session *s, unsigned code, const char *enhanced,
 
 static bool wants_input(const struct smtpd_session *s)
 {
-    if (s->choked || !smtpd__state_reads(s->state))
+    if (s->choked || loop_timer_is_running(&s->pause) || !smtpd__state_reads(s->state))
         return false;
-    return s->state != SMTPD_ST_DATA || !smtpd__sinks_are_holding(s->tx);
+    return !s->tx || !smtpd__sinks_are_holding(s->tx);
 }
 
 void smtpd__settle(struct smtpd_session *s)
 {
     if (s->state == SMTPD_ST_CLOSED)
         return;
-    if (smtpd__state_is_between(s->state)) {
+    if (smtpd__state_is_between(s->state) && !loop_timer_is_running(&s->pause)) {
         if (s->errors > (uint64_t)s->conf->errors_max) {
             OBS_EVENT(OBS_SMTPD_ERROR_LIMIT, s->id, OBS_S("rip", smtpd__rip(s)), OBS_U("errors", s->errors));
             smtpd__goodbye(s, SMTPD_REPLY(421, "4.7.0", "Too many errors, closing connection"),
@@ -181,13 +225,27 @@ static size_t line_input(struct smtpd_session *s, struct slice in)
     return used;
 }
 
+/* Bytes used; 0: more must come first. */
+static size_t input(struct smtpd_session *s, struct slice in)
+{
+    switch (s->state) {
+    case SMTPD_ST_DATA:
+        return smtpd__data_input(s, in);
+    case SMTPD_ST_CHUNK:
+    case SMTPD_ST_SWALLOW:
+        return smtpd__chunk_input(s, in);
+    default:
+        return line_input(s, in);
+    }
+}
+
 static size_t on_data(void *owner, struct slice in)
 {
     struct smtpd_session *s = owner;
     size_t used = 0, n = 1;
     while (n > 0 && s->reads && s->state != SMTPD_ST_CLOSED && s->state != SMTPD_ST_TLS) {
         struct slice rest = slice_sub(in, used, in.len);
-        n = s->state == SMTPD_ST_DATA ? smtpd__data_input(s, rest) : line_input(s, rest);
+        n = input(s, rest);
         used += n;
         smtpd__settle(s);
     }

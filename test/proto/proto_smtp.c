@@ -176,7 +176,7 @@ static void expect_text(struct play *p, const char *pattern, struct slice text)
     struct str plain;
     str_init(&plain, 0);
     unescape(pattern, strlen(pattern), &plain);
-    if (!glob_matches(str_cstr(&plain), text))
+    if (!glob_matches_slice(str_slice(&plain), text))
         play_fail(p, "does not match", text);
     str_fini(&plain);
 }

@@ -270,11 +270,84 @@ static void partition_goes(void **state)
     site_close(&site);
 }
 
+/* -- a storage that does not answer: effect: smtp.data_end_timeout lmtp.data_end_timeout */
+
+static void begin_data(struct site_session *s, struct site *site, const char *proto)
+{
+    session_open(s, site, proto, DISPATCH_TLS_NONE);
+    hello(s, strcmp(proto, "lmtp") == 0);
+    feed(s, "MAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
+    expect(s, "250 *");
+    expect(s, "250 *");
+    expect(s, "354 *");
+}
+
+enum { TRIES = 200 }; /* a real thread answers: now and then it is faster than our clock */
+
+/* Time passes behind the end of the data. */
+static void time_passes(struct site_session *s, struct slice text, unsigned ms)
+{
+    net_mem_feed(s->stream, text);
+    loop_turn(s->site->loop);
+    loop_advance(s->site->loop, ms);
+}
+
+/* The message is posted and may be taken: neither yes nor no. */
+static void no_answer(void **state)
+{
+    static const char *const protos[] = {"smtp", "lmtp"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct site site;
+        struct site_session s;
+        bool silent = false;
+        site_open(&site, "smtp:\n  data_end_timeout: 2m\nlmtp:\n  data_end_timeout: 2m\n");
+        for (unsigned n = 0; n < TRIES && !silent; n++) {
+            begin_data(&s, &site, protos[i]);
+            time_passes(&s, SLICE_LIT("x\r\n.\r\n"), 119000);
+            assert_false(s.sink.closed);
+            loop_advance(site.loop, 2000);
+            silent = s.seen == s.sink.output.len;
+            if (silent)
+                assert_true(session_wait_closed(&s));
+            session_close(&s);
+        }
+        assert_true(silent);
+        site_close(&site);
+    }
+}
+
+/* Parts of a large message are not written: nothing is posted, so the answer is no. */
+static void no_room(void **state)
+{
+    struct site site;
+    struct site_session s;
+    struct str text;
+    bool refused = false;
+    site_open(&site, "smtp:\n  data_end_timeout: 2m\n");
+    str_init(&text, 0);
+    for (unsigned i = 0; i < 11000; i++)
+        str_add_cstr(&text, "0123456789\r\n");
+    str_add_cstr(&text, ".\r\n");
+    for (unsigned n = 0; n < TRIES && !refused; n++) {
+        begin_data(&s, &site, "smtp");
+        time_passes(&s, str_slice(&text), 121000);
+        struct slice line;
+        refused = session_line(&s, &line) && glob_matches("421 4.3.0 Storage does not answer*", line);
+        if (refused)
+            assert_true(session_wait_closed(&s));
+        session_close(&s);
+    }
+    assert_true(refused);
+    str_fini(&text);
+    site_close(&site);
+}
+
 /* -- rows of the configuration */
 
 static void conf_rows(void **state)
 {
-    const struct conf_table *const tables[] = {&smtpd_table, &lmtpd_table};
+    const struct conf_table *const tables[] = {&smtpd_table, &smtpd_services_table, &lmtpd_table,
+                                               &lmtpd_services_table};
     struct str problems;
     str_init(&problems, 0);
     if (!conf_tables_check(tables, MS_ARRAY_LEN(tables), &problems))
@@ -289,6 +362,7 @@ int main(void)
         cmocka_unit_test(crowd_of_smtp),      cmocka_unit_test(crowd_of_large),
         cmocka_unit_test(gone_at_every_byte), cmocka_unit_test(half_close),
         cmocka_unit_test(partition_away),     cmocka_unit_test(partition_goes),
+        cmocka_unit_test(no_answer),          cmocka_unit_test(no_room),
         cmocka_unit_test(conf_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

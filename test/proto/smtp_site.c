@@ -15,9 +15,17 @@
 
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
-static const struct conf_table *const tables[] = {
-    &smtpd_table,   &lmtpd_table,        &route_table,        &channel_defaults_table,
-    &channel_table, &jobctl_pools_table, &channel_queue_table};
+static const struct conf_table *const tables[] = {&smtpd_table,
+                                                  &smtpd_services_table,
+                                                  &lmtpd_table,
+                                                  &lmtpd_services_table,
+                                                  &route_table,
+                                                  &channel_defaults_table,
+                                                  &channel_table,
+                                                  &jobctl_pools_table,
+                                                  &channel_queue_table,
+                                                  &dispatch_defaults_table,
+                                                  &dispatch_services_table};
 
 static void load_conf(struct site *site, const char *yaml)
 {
@@ -26,8 +34,12 @@ static void load_conf(struct site *site, const char *yaml)
     str_init(&text, 0);
     str_init(&errors, 0);
     conf_report_init(&report);
-    str_add_cstr(&text, "channels:\n  store:\n    driver: store\njob_controller:\n  pools:\n    DEFAULT:\n"
-                        "      job_limit: 10\n");
+    str_add_cstr(
+        &text,
+        "channels:\n  store:\n    driver: store\njob_controller:\n  pools:\n    DEFAULT:\n"
+        "      job_limit: 10\ndispatcher:\n  services:\n    smtp: {protocol: smtp, listen: 127.0.0.1:1}\n"
+        "    submission: {protocol: submission, listen: 127.0.0.1:2}\n"
+        "    lmtp: {protocol: lmtp, listen: 127.0.0.1:3}\n");
     str_add_cstr(&text, yaml);
     if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
         conf_report_emit(&report, &errors);
@@ -331,7 +343,7 @@ void session_open(struct site_session *s, struct site *site, const char *proto, 
         if (strcmp(protos[i]->name, proto) == 0)
             s->proto = protos[i];
     assert_non_null(s->proto);
-    s->worker = s->proto->worker_open(&site->env, NULL, site->loop, &conf, "test");
+    s->worker = s->proto->worker_open(&site->env, NULL, site->loop, &conf, proto);
     s->stream = smtpd_session_open_mem(s->worker, "192.0.2.7", ++number);
     str_init(&s->sink.output, 0);
     net_mem_attach(s->stream, &s->sink);
@@ -385,25 +397,29 @@ void session_quiet(struct site_session *s)
         site_turn(s->site);
 }
 
-bool glob_matches(const char *pattern, struct slice text)
+bool glob_matches_slice(struct slice pattern, struct slice text)
 {
-    const char *star = NULL;
-    size_t i = 0, star_i = 0;
+    size_t i = 0, p = 0, star_i = 0, star = SIZE_MAX;
     while (i < text.len) {
-        if (*pattern == '*') {
-            star = pattern++;
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
             star_i = i;
-        } else if (*pattern == (char)text.ptr[i] && *pattern) {
-            pattern++;
+        } else if (p < pattern.len && pattern.ptr[p] == text.ptr[i]) {
+            p++;
             i++;
-        } else if (star) {
-            pattern = star + 1;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
             i = ++star_i;
         } else {
             return false;
         }
     }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
+    while (p < pattern.len && pattern.ptr[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
+bool glob_matches(const char *pattern, struct slice text)
+{
+    return glob_matches_slice(slice_cstr(pattern), text);
 }

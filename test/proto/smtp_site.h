@@ -77,7 +77,7 @@ struct site_session {
     struct net_mem_sink sink;
     size_t seen; /* output matched so far */
 };
-/* proto: "smtp", "submission", "lmtp". */
+/* proto: "smtp", "submission", "lmtp"; also the name of its service. */
 void session_open(struct site_session *s, struct site *site, const char *proto, enum dispatch_tls tls);
 void session_close(struct site_session *s); /* if it is not closed yet; then the worker */
 void session_feed(struct site_session *s, struct slice bytes, bool by_bytes);
@@ -88,5 +88,6 @@ bool session_wait_closed(struct site_session *s);
 void session_quiet(struct site_session *s);
 
 bool glob_matches(const char *pattern, struct slice text);
+bool glob_matches_slice(struct slice pattern, struct slice text);
 
 #endif

@@ -71,6 +71,48 @@ static void any_cut(void **state)
     }
 }
 
+/* Received fields that say "by" us, at any cut. */
+static void our_mark(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned received, local;
+        bool from;
+    } marks[] = {
+        {"Received: from a by mx.example.org with ESMTP; now\r\n\r\n", 1, 1, false},
+        {"received:by MX.Example.ORG; now\r\n\r\n", 1, 1, false},
+        {"Received: by mx.example.org\r\n\r\n", 1, 1, false},
+        {"Received: from a (b [192.0.2.1])\r\n\tby\r\n mx.example.org (x) id 1;\r\n now\r\n\r\n", 1, 1,
+         false},
+        {"Received: from a by mx.example.org(x)\r\nFrom: me\r\n\r\n", 1, 1, true},
+        {"Received: by mx.example.org by mx.example.org; now\r\n\r\n", 1, 1, false},
+        {"Received: BY mx.example.org; a\r\nReceived: by other; b\r\nReceived: by mx.example.org; c\r\n\r\n",
+         3, 2, false},
+        {"Received: from a by mx.example.org.evil with ESMTP; now\r\n\r\n", 1, 0, false},
+        {"Received: from a by evil.mx.example.org with ESMTP; now\r\n\r\n", 1, 0, false},
+        {"Received: from a by mx.example.or; now\r\n\r\n", 1, 0, false},
+        {"Received: from by.mx.example.org baby mx.example.org; now\r\n\r\n", 1, 0, false},
+        {"Received: from a (by mx.example.org (by mx.example.org)) by b; now\r\n\r\n", 1, 0, false},
+        {"Received: from a) by b; now\r\n\r\n", 1, 0, false},
+        {"Received: bymx.example.org; now\r\n\r\n", 1, 0, false},
+        {"Received: by\r\nX: mx.example.org ;\r\n\r\n", 1, 0, false},
+        {"X-Received: by mx.example.org; now\r\nFrom : x\r\n\r\n", 0, 0, true},
+        {"X: y\r\n by mx.example.org ; now\r\nFroms: x\r\n\r\n", 0, 0, false},
+        {"\r\nReceived: by mx.example.org; now\r\nFrom: x\r\n", 0, 0, false},
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        struct slice text = slice_cstr(marks[i].text);
+        for (size_t cut = 1; cut <= text.len; cut++) {
+            struct smtpd_header h = {.host = SLICE_LIT("mx.example.org")};
+            for (size_t at = 0; at < text.len && !h.ended; at += cut)
+                (void)smtpd_header_scan(&h, slice_sub(text, at, cut));
+            if (h.received != marks[i].received || h.local != marks[i].local || h.has_from != marks[i].from)
+                fail_msg("row %zu cut %zu: received %u local %u from %d", i, cut, h.received, h.local,
+                         h.has_from);
+        }
+    }
+}
+
 static void empty_input(void **state)
 {
     struct smtpd_header h = {0};
@@ -117,7 +159,7 @@ static void first_line(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut), cmocka_unit_test(first_line),
-                                       cmocka_unit_test(empty_input)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_cut), cmocka_unit_test(our_mark),
+                                       cmocka_unit_test(first_line), cmocka_unit_test(empty_input)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

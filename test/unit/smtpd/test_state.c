@@ -13,14 +13,18 @@ static const struct {
 } edges[] = {
     {"start", "tls greet"},
     {"tls", "greet"},
-    {"greet", "ready"},
-    {"ready", "ready mail lookup auth verify tls"},
+    {"greet", "ready swallow"},
+    {"ready", "ready mail lookup auth verify tls ask swallow"},
     {"auth", "ready verify"},
     {"verify", "ready"},
-    {"mail", "ready rcpt lookup"},
-    {"rcpt", "ready lookup data"},
+    {"mail", "ready rcpt lookup swallow"},
+    {"rcpt", "ready lookup data chunk"},
     {"lookup", "ready mail rcpt"},
+    {"ask", "ready"},
     {"data", "drain ready"},
+    {"chunk", "bdat drain ready"},
+    {"bdat", "chunk ready"},
+    {"swallow", "greet ready mail"},
     {"drain", "commit ready"},
     {"commit", "ready"},
     {"closed", ""},
@@ -56,8 +60,8 @@ static void all_edges(void **state)
 /* A paused state must not read; a state between commands must. */
 static void reading(void **state)
 {
-    static const char paused[] = "start verify lookup drain commit closed";
-    static const char between[] = "greet ready mail rcpt";
+    static const char paused[] = "start verify lookup ask drain commit closed";
+    static const char between[] = "greet ready mail rcpt bdat";
     for (unsigned st = 0; st < SMTPD_ST_COUNT; st++) {
         assert_int_equal(smtpd__state_reads(st), !names(paused, smtpd__state_name(st)));
         assert_int_equal(smtpd__state_is_between(st), names(between, smtpd__state_name(st)));
@@ -68,10 +72,6 @@ static void commands(void **state)
 {
     for (unsigned verb = 1; verb < SMTP_VERB_COUNT; verb++) {
         const struct smtpd_cmd *row = smtpd__cmd_get(verb);
-        if (verb == SMTP_VERB_BDAT) { /* CHUNKING is not offered */
-            assert_int_equal(row->kinds, 0);
-            continue;
-        }
         assert_non_null(row->run);
         assert_ptr_equal(row->parse, smtp_parser_get(verb));
         /* A command is obeyed only where the session waits for one. */
@@ -82,6 +82,11 @@ static void commands(void **state)
     assert_int_equal(smtpd__cmd_get(SMTP_VERB_AUTH)->kinds, SMTPD_SUBMISSION);
     assert_int_equal(smtpd__cmd_get(SMTP_VERB_LHLO)->kinds, SMTPD_LMTP);
     assert_int_equal(smtpd__cmd_get(SMTP_VERB_EHLO)->kinds & SMTPD_LMTP, 0);
+    /* Wherever a command may come, a chunk may: it must be read to its end. */
+    for (unsigned st = 0; st < SMTPD_ST_COUNT; st++)
+        assert_int_equal(!!(smtpd__cmd_get(SMTP_VERB_BDAT)->states & (1u << st)),
+                         smtpd__state_is_between(st));
+    assert_int_equal(smtpd__cmd_get(SMTP_VERB_BDAT)->flags, SMTPD_C_BLIND);
     assert_true(smtpd__cmd_get(SMTP_VERB_MAIL)->flags & SMTPD_C_NEEDS_AUTH);
 }
 
