@@ -97,8 +97,7 @@ static void sample_open(void *ctx, struct slice part, unsigned depth)
 
 static void sample_section(void *ctx, const struct conf__tab *tab, unsigned depth)
 {
-    const char *help =
-        tab->is_defaults ? "Taken by every entry that does not say otherwise." : tab->table->help;
+    const char *help = tab->table->help;
     char indent[64], prefix[72];
 
     snprintf(indent, sizeof(indent), "%*s", (int)depth * 2, "");

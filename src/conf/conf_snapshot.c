@@ -76,6 +76,7 @@ static void tab_link_defaults(struct conf *conf, struct conf__tab *tab)
         table->path = path;
         table->defaults_path = NULL;
         table->check = NULL;
+        table->help = "Taken by every entry that does not say otherwise.";
         tab->defaults = &conf->tabs[conf->tab_count++];
         tab_init(tab->defaults, table);
     }

@@ -19,7 +19,8 @@ static const char *const helo_names[] = {"any", "valid", NULL};
      .help = "Most recipients of one transaction (RFC 5321 4.5.3.1.8); LIMITS announces it (RFC 9422)."}, \
     {.key = "messages_max", .type = CONF_INT, CONF_AT(struct smtpd_conf, messages_max), .dflt = "none", .min = "1", \
      .max = "1000000", .flags = CONF_CAN_BE_NONE, \
-     .help = "Most MAIL commands of one session; LIMITS announces it (RFC 9422). The next one closes the session with 421."}, \
+     .help = "Most MAIL commands of one session; LIMITS announces it (RFC 9422). " \
+             "The next one closes the session with 421."}, \
     {.key = "errors_soft", .type = CONF_INT, CONF_AT(struct smtpd_conf, errors_soft), .dflt = "10", .min = "1", \
      .max = "10000", \
      .help = "After this many negative (5xx) replies every further reply of the session waits for error_delay."}, \
@@ -31,8 +32,8 @@ static const char *const helo_names[] = {"any", "valid", NULL};
      .help = "A session that is given more negative (5xx) replies than this is closed with 421."}, \
     {.key = "junk_max", .type = CONF_INT, CONF_AT(struct smtpd_conf, junk_max), .dflt = "100", .min = "1", \
      .max = "1000000", \
-     .help = "Commands that bring no mail forward (HELO, NOOP, RSET, VRFY, EXPN, HELP) a client may give for each message; " \
-             "every one beyond counts as an error."}, \
+     .help = "Commands that bring no mail forward (HELO, NOOP, RSET, VRFY, EXPN, HELP) a client may give " \
+             "for each message; every one beyond counts as an error."}, \
     {.key = "hops_max", .type = CONF_INT, CONF_AT(struct smtpd_conf, hops_max), .dflt = "50", .min = "10", \
      .max = "1000", \
      .help = "A message with more Received fields than this goes in circles and is refused (RFC 5321 6.3)."}, \
@@ -47,7 +48,8 @@ static const char *const helo_names[] = {"any", "valid", NULL};
      .help = "Answer to VRFY: unsure says neither yes nor no (252), refuse forbids to ask (550), " \
              "users tells the truth to authenticated users and is unsure to all others."}, \
     {.key = "helo", .type = CONF_ENUM, CONF_AT(struct smtpd_conf, helo), .dflt = "any", .names = helo_names, \
-     .help = "Names taken in HELO, EHLO and LHLO: any, or only a valid domain name or address literal. Nothing is looked up."}, \
+     .help = "Names taken in HELO, EHLO and LHLO: any, or only a valid domain name or address literal. " \
+             "Nothing is looked up."}, \
     {.key = "command_timeout", .type = CONF_DURATION, CONF_AT(struct smtpd_conf, command_ms), .dflt = "5m", \
      .min = "1s", .max = "1h", \
      .help = "Longest wait for the next command (RFC 5321 4.5.3.2.7)."}, \
@@ -56,8 +58,8 @@ static const char *const helo_names[] = {"any", "valid", NULL};
      .help = "Longest wait for more of a message (RFC 5321 4.5.3.2.5)."}, \
     {.key = "data_end_timeout", .type = CONF_DURATION, CONF_AT(struct smtpd_conf, data_end_ms), .dflt = "10m", \
      .min = "1s", .max = "1h", \
-     .help = "Longest wait for the storage behind the end of a message; clients wait for ten minutes (RFC 5321 4.5.3.2.6). " \
-             "Then the session is closed, without an answer if the message may have been taken."}
+     .help = "Longest wait for the storage behind the end of a message; clients wait for ten minutes " \
+             "(RFC 5321 4.5.3.2.6). Then the session is closed, without an answer if the message may have been taken."}
 
 static const struct conf_opt smtpd_opts[] = {
     SMTPD_ROWS,
