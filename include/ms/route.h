@@ -2,9 +2,10 @@
  * route.h - from an address to a channel, and the single entry for new mail.
  * Layer 8 (route).   Uses: base, obs, conf, mime, smtp, loop, bus, account, queue, channel.
  *
- * In this version a recipient is local (its domain is in the directory, its account exists) and goes to the channel named by
+ * In this version a recipient leads to accounts here, through aliases and forwards, and goes to the channel named by
  * route.local_channel ("store"), or it is refused: there is no way out of the house yet. postmaster of every local domain is
- * accepted (RFC 5321 4.5.1): without an account of that name it is that of route.postmaster.
+ * accepted (RFC 5321 4.5.1): without an entry of that name, or when it fails for good, it is route.postmaster, else the domain's
+ * catch-all, else the first account that takes mail.
  *
  * Threads: the loop's.
  */
@@ -50,8 +51,10 @@ enum route_flag {
 #define ROUTE_TARGETS_MAX 1000 /* of one recipient after expansion */
 #define ROUTE_NESTING_MAX 10   /* aliases and forwards behind each other */
 /* Expansion of one recipient: statuses (semantics 10.4 in their order), aliases, forwards, catch-all, detail. An alias whose targets fail
- * in part goes to the others; when all fail the first failure is the answer (a temporary one before a permanent one). MS_OK: *out filled now.
- * MS_EMORE: done later; arena lives until then. Without a domain only postmaster (RFC 5321 4.5.1). */
+ * in part goes to the others (the log says so); when all fail the first failure is the answer (a temporary one before a permanent one, a
+ * loop when there is no other). Trouble with the directory is the answer in any case: no target is lost by it. Targets come in the
+ * order of the aliases, breadth first. What a name on hold leads to is held unless another way leads there too. An arena that is full
+ * gives 452 4.5.3. MS_OK: *out filled now. MS_EMORE: done later; arena lives until then. Without a domain only postmaster. */
 typedef void route_answer_fn(void *owner, uint64_t request, const struct route_answer *answer);
 MS_MUST_USE enum ms_err route_resolve(struct route *r, struct slice address, unsigned flags, struct arena *arena,
                                       struct route_answer *out, route_answer_fn *done, void *owner, uint64_t *request_out);
@@ -79,7 +82,8 @@ struct route_message {
 };
 /* Adds the enqueue ops to a record of the caller's (a delivery, a result): both happen or none. */
 MS_MUST_USE enum ms_err route_add(struct route *r, const struct route_message *mail, struct part_rec *rec, struct queue_id *first_out);
-/* A record of its own, ack_durable. MS_EFULL as part_post: nothing is taken, the body can be given again. */
+/* A record of its own, ack_durable. MS_EFULL as part_post: nothing is taken, the body can be given again. MS_EINVAL: a text passes its
+ * maximum in queue.h. MS_ELIMIT: more recipients and texts than one record holds (PART_META_MAX). */
 MS_MUST_USE enum ms_err route_submit(struct route *r, const struct route_message *mail, struct queue_id *first_out,
                                      part_done_fn *done, void *owner, uint64_t *request_out);
 
