@@ -43,6 +43,7 @@ struct store_conf {
     uint64_t expunge_keep_ms;
     uint64_t purge_interval_ms;
     bool detail_mailbox;
+    uint64_t user_keep_ms;
 };
 extern const struct conf_table *const app_tables[];
 extern const size_t app_table_count;
@@ -166,6 +167,15 @@ struct partition *server_partition(struct server *s);
 struct dispatch *server_dispatch(struct server *s);
 struct jobctl *server_jobctl(struct server *s);
 void server_stop(struct server *s, bool at_once);
+/* Takes the mailboxes and entries of users that were removed longer ago than store.user_keep. Control loop. */
+struct app_user_janitor;
+struct account_client;
+struct loop;
+struct part_client;
+struct app_user_janitor *app_user_janitor_create(struct account *account, struct account_client *accounts,
+                                                 struct part_client *part, struct loop *loop,
+                                                 const struct store_conf *conf);
+void app_user_janitor_destroy(struct app_user_janitor **janitor);
 /* Rows "name=value" of `store stats`. */
 void app_store_stats_emit(struct partition *p, struct str *out);
 

@@ -62,9 +62,13 @@ static const struct conf_opt store_opts[] = {
      .min = "1s",
      .max = "30d", .help = "How long expunged messages stay readable for sessions that have not been told yet."},
     {.key = "purge_interval", .type = CONF_DURATION, CONF_AT(struct store_conf, purge_interval_ms), .dflt = "1m",
-     .min = "100ms", .max = "1d", .help = "Time between two looks for expunged messages to purge."},
+     .min = "100ms", .max = "1d",
+     .help = "Time between two looks for expunged messages to purge, and for users whose time is over."},
     {.key = "detail_mailbox", .type = CONF_BOOL, CONF_AT(struct store_conf, detail_mailbox), .dflt = "no",
      .help = "Mail for user+detail goes to that user's mailbox \"detail\" when there is one, else to INBOX."},
+    {.key = "user_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, user_keep_ms), .dflt = "30d", .min = "0s",
+     .max = "3650d",
+     .help = "How long a removed user can be restored: his mailboxes and his entry stay until then."},
 };
 /* clang-format on */
 

@@ -56,6 +56,7 @@ struct server {
     struct dispatch *dispatch;
     struct jobctl *jobctl;
     struct store_janitor *janitor;
+    struct app_user_janitor *user_janitor;
     struct ctl_server *ctl;
     struct smtpd_env smtpd;
     struct imapd_env imapd;
@@ -419,6 +420,8 @@ static int open_doors(struct server *s)
         return app_fail(err == MS_EUNSUPPORTED ? EX_CONFIG : EX_OSERR, "%s", why.text);
     s->janitor = store_janitor_create(s->control.part, s->control.loop, store->expunge_keep_ms,
                                       store->purge_interval_ms);
+    s->user_janitor =
+        app_user_janitor_create(s->account, s->control.accounts, s->control.part, s->control.loop, store);
     on_housekeep(&s->housekeeper);
     return EX_OK;
 }
@@ -492,6 +495,7 @@ static void server_free(struct server *s)
         loop_timer_stop(s->control.loop, &s->files);
     }
     store_janitor_destroy(&s->janitor);
+    app_user_janitor_destroy(&s->user_janitor);
     ctl_server_close(&s->ctl);
     stop_threads(s);
     if (!s->cut_off)

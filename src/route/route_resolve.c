@@ -14,6 +14,7 @@
  */
 #include "route_priv.h"
 
+#define FIRST_MAX     100  /* accounts looked at for one that takes postmaster's mail */
 #define SCRATCH_FIRST 2048 /* what one user's answer needs, and some more */
 
 enum route_try { ROUTE_TRY_ADDRESS, ROUTE_TRY_POSTMASTER, ROUTE_TRY_FIRST };
@@ -129,11 +130,23 @@ static void try_begin(struct route__job *job, struct slice address)
         job->expand.any_catch_all = false;
 }
 
+/* The first that takes mail, among the first FIRST_MAX; else the first of all: his status is the answer. */
 static enum ms_err first_account(struct route__job *job, struct slice *login_out)
 {
-    struct account_entry entry;
-    MS_TRY(account_next(account_of_client(job->route->accounts), "", &entry));
-    *login_out = arena_dup(&job->scratch, slice_cstr(entry.login));
+    struct account_user_info info = {.entry = {.login = ""}};
+    login_out->len = 0;
+    for (unsigned i = 0; i < FIRST_MAX; i++) {
+        enum ms_err err = account_dir_user_next(account_of_client(job->route->accounts), info.entry.login,
+                                                &job->scratch, &info);
+        if (err == MS_ENOTFOUND && login_out->len)
+            return MS_OK;
+        MS_TRY(err);
+        bool is_active = info.entry.status == ACCOUNT_ACTIVE;
+        if (is_active || i == 0)
+            *login_out = arena_dup(&job->scratch, slice_cstr(info.entry.login));
+        if (is_active)
+            return MS_OK;
+    }
     return MS_OK;
 }
 
