@@ -25,6 +25,8 @@ bool crypt_equal(const void *a, const void *b, size_t len);
 MS_MUST_USE enum ms_err crypt_password_hash(struct slice password, char out[CRYPT_HASH_TEXT_MAX]);
 /* Against any hash libcrypt knows. MS_OK, MS_EDENIED, MS_EUNSUPPORTED (hash form unknown or unsafe). */
 MS_MUST_USE enum ms_err crypt_password_verify(struct slice password, const char *hash);
+/* Is a ready-made hash of a form that crypt_password_verify takes? Cheap. MS_OK, MS_EUNSUPPORTED. */
+MS_MUST_USE enum ms_err crypt_password_hash_check(const char *hash);
 /* Spends the time of one verification: for logins that do not exist. */
 void crypt_password_burn(struct slice password);
 

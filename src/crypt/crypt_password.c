@@ -74,6 +74,20 @@ enum ms_err crypt_password_verify(struct slice password, const char *hash)
     return same ? MS_OK : MS_EDENIED;
 }
 
+enum ms_err crypt_password_hash_check(const char *hash)
+{
+    size_t len = strlen(hash);
+    if (len >= CRYPT_HASH_TEXT_MAX || hash[0] != '$')
+        return MS_EUNSUPPORTED;
+    for (size_t i = 0; i < len; i++)
+        if ((uint8_t)hash[i] <= ' ' || (uint8_t)hash[i] > '~' ||
+            strchr(":;*!\\", hash[i])) /* crypt(5): no hash has these */
+            return MS_EUNSUPPORTED;
+    int form = crypt_checksalt(hash);
+    bool known = form == CRYPT_SALT_OK || form == CRYPT_SALT_METHOD_LEGACY;
+    return known && strrchr(hash, '$')[1] ? MS_OK : MS_EUNSUPPORTED; /* a setting alone ends in "$" */
+}
+
 void crypt_password_burn(struct slice password)
 {
     char got[CRYPT_HASH_TEXT_MAX];

@@ -59,12 +59,45 @@ static void test_refused_passwords(void **state)
     assert_int_equal(crypt_password_verify(slice_make(longest, CRYPT_PASSWORD_MAX + 1), hash), MS_EDENIED);
 }
 
+static const struct {
+    const char *hash;
+    enum ms_err want;
+} form_rows[] = {
+    {"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+     MS_OK},
+    {"$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", MS_OK},
+    {"$1$salt$qJH7.N4xYta3aEG/dfqo/0", MS_OK},
+    {"", MS_EUNSUPPORTED},
+    {"*", MS_EUNSUPPORTED},
+    {"!$6$saltstring$abc", MS_EUNSUPPORTED},
+    {"$6$saltstring$", MS_EUNSUPPORTED},
+    {"$6$salt string$abc", MS_EUNSUPPORTED},
+    {"$6$saltstring$abc:1000", MS_EUNSUPPORTED},
+    {"$6$saltstring$abc\n", MS_EUNSUPPORTED},
+    {"$6$saltstring$ab\xc3\xa4", MS_EUNSUPPORTED},
+    {"{SSHA}abcdef", MS_EUNSUPPORTED},
+    {"plaintext-is-no-hash", MS_EUNSUPPORTED},
+    {"$99$unknown$form", MS_EUNSUPPORTED},
+    {"$", MS_EUNSUPPORTED},
+};
+
+static void test_hash_forms(void **state)
+{
+    char longest[CRYPT_HASH_TEXT_MAX + 1] = "$6$salt$";
+    for (size_t i = 0; i < MS_ARRAY_LEN(form_rows); i++)
+        if (crypt_password_hash_check(form_rows[i].hash) != form_rows[i].want)
+            fail_msg("%s", form_rows[i].hash);
+    memset(longest + 8, 'a', CRYPT_HASH_TEXT_MAX - 8);
+    assert_int_equal(crypt_password_hash_check(longest), MS_EUNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash_verifies),
         cmocka_unit_test(test_verify_table),
         cmocka_unit_test(test_refused_passwords),
+        cmocka_unit_test(test_hash_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
