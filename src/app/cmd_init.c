@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ms/crypt.h"
 #include "ms/maildrop.h"
 #include "ms/net.h"
 
@@ -261,6 +262,25 @@ static int write_certificate(const struct init *in)
                : app_fail(EX_CANTCREAT, "%s", why.text);
 }
 
+static int add_user(struct account *a, const struct init *in, const char *text)
+{
+    struct account_user_spec spec = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_QUOTA};
+    char hash[CRYPT_HASH_TEXT_MAX];
+    struct slice password;
+    struct ms_errinfo why;
+    int rc = split_user(text, &spec.login, &password, &spec.quota_bytes);
+    if (rc)
+        return rc;
+    if (crypt_password_hash(password, hash) != MS_OK)
+        return app_fail(EX_DATAERR, "--user " SLICE_FMT ": the password is empty or longer than %d octets",
+                        SLICE_ARG(spec.login), CRYPT_PASSWORD_MAX);
+    spec.password_hash = slice_cstr(hash);
+    enum ms_err err = account_dir_user_add(a, &spec, true, NULL, &why);
+    if (err && !(err == MS_EEXIST && in->force))
+        return app_fail(app_exit_for_err(err), "%s", why.text);
+    return EX_OK;
+}
+
 static int add_users(const struct init *in, const struct conf *conf)
 {
     struct account *a;
@@ -269,13 +289,8 @@ static int add_users(const struct init *in, const struct conf *conf)
     if (account_open(conf_section(conf, "directory"), sc->default_domain, true, &a, &why) != MS_OK)
         return app_fail(EX_CANTCREAT, "%s", why.text);
     int rc = EX_OK;
-    for (size_t i = 0; i < in->user_count && !rc; i++) {
-        struct account_new user = {0};
-        rc = split_user(in->users[i], &user.login, &user.password, &user.quota_bytes);
-        enum ms_err err = rc ? MS_OK : account_dir_add(a, &user, &why);
-        if (err && !(err == MS_EEXIST && in->force))
-            rc = app_fail(app_exit_for_err(err), "%s", why.text);
-    }
+    for (size_t i = 0; i < in->user_count && !rc; i++)
+        rc = add_user(a, in, in->users[i]);
     account_close(&a);
     return rc;
 }

@@ -63,37 +63,6 @@ void ctl_task_ready(struct ctl_session *s)
         net_read_start(s->stream);
 }
 
-static void on_user_added(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
-{
-    struct ctl_session *s = owner;
-    s->request = 0;
-    if (err == MS_OK)
-        OBS_EVENT(OBS_APP_USER_ADDED, 0, OBS_C("user", entry->login));
-    ctl_answer(s, app_exit_for_err(err), err ? ms_err_text(err) : entry->login);
-}
-
-static bool word_u64(struct slice word, uint64_t *out)
-{
-    return slice_to_u64(word, UINT64_MAX, out) == MS_OK;
-}
-
-/* user-add LOGIN HASH QUOTA-BYTES PARTITION: passwords do not travel, their hashes do. */
-static void run_user_add(struct ctl_session *s, const struct slice *words, size_t count)
-{
-    struct account_new user = {0};
-    if (count != 5 || words[2].len == 0 || !word_u64(words[3], &user.quota_bytes)) {
-        ctl_answer(s, EX_USAGE, "user-add LOGIN HASH QUOTA PARTITION");
-        return;
-    }
-    user.login = words[1];
-    user.password_hash = words[2];
-    user.partition = words[4];
-    enum ms_err err =
-        account_add(server_control_accounts(s->server->server), &user, on_user_added, s, &s->request);
-    if (err != MS_EMORE)
-        ctl_answer(s, app_exit_for_err(err), ms_err_text(err));
-}
-
 static void run_stop(struct ctl_session *s, const struct slice *words, size_t count)
 {
     ctl_answer(s, EX_OK, "stopping");
@@ -146,7 +115,6 @@ static const struct {
     const char *word;
     ctl_request_fn *run;
 } ctl_table[] = {
-    {"user-add", run_user_add},
     {"stop", run_stop},
     {"dispatcher-status", run_dispatcher_status},
     {"jobs-status", run_jobs_status},
@@ -181,7 +149,7 @@ static size_t on_data(void *owner, struct slice in)
     struct slice rest = in, line;
     if (s->task)
         return task_data(s, in);
-    if (s->answered || s->request)
+    if (s->answered)
         return in.len; /* one request a connection */
     if (!slice_cut(&rest, '\n', &line))
         return 0;
@@ -210,8 +178,6 @@ static void on_drain(void *owner)
 static void on_closed(void *owner, enum net_close_why why)
 {
     struct ctl_session *s = owner;
-    if (s->request)
-        account_forget(server_control_accounts(s->server->server), s->request);
     if (s->task)
         s->task->type->closed(s->task);
     list_remove(&s->node);

@@ -48,7 +48,6 @@ struct ctl_session {
     struct ctl_server *server;
     struct net_stream *stream;
     struct arena arena;
-    uint64_t request; /* of the directory */
     struct ctl_task *task;
     bool answered;
 };

@@ -71,11 +71,6 @@ struct server {
     char ctl_path[512], pid_path[512];
 };
 
-struct account_client *server_control_accounts(struct server *s)
-{
-    return s->control.accounts;
-}
-
 struct part_client *server_control_part(struct server *s)
 {
     return s->control.part;

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "ms/crypt.h"
+
 #define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
@@ -29,12 +31,16 @@ static void load_conf(struct isite *site, const char *yaml)
 static void add_user(struct isite *site, const char *login, const char *partition, uint64_t quota_messages)
 {
     struct ms_errinfo why;
-    const struct account_new user = {.login = slice_cstr(login),
-                                     .password = SLICE_LIT("secret"),
-                                     .partition = slice_cstr(partition),
-                                     .quota_messages = quota_messages};
-
-    if (account_dir_add(site->directory, &user, &why))
+    char hash[CRYPT_HASH_TEXT_MAX];
+    if (crypt_password_hash(SLICE_LIT("secret"), hash))
+        fail_msg("no hash");
+    const struct account_user_spec user = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_PARTITION |
+                                                  ACCOUNT_SET_QUOTA_MESSAGES,
+                                           .login = slice_cstr(login),
+                                           .password_hash = slice_cstr(hash),
+                                           .partition = slice_cstr(partition),
+                                           .quota_messages = quota_messages};
+    if (account_dir_user_add(site->directory, &user, true, NULL, &why))
         fail_msg("%s: %s", login, why.text);
 }
 

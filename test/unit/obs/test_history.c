@@ -85,8 +85,8 @@ static void test_what_is_kept(void **state)
         OBS_EVENT(OBS_SMTPD_TX_FINISHED, 0x1f, OBS_C("trace", "7-1f.11"), OBS_C("from", "c"));
         OBS_EVENT(OBS_DELIVERY_SENT, 0, OBS_C("trace", "7-1f.1"), OBS_C("qid", "7-2-9"));
         OBS_EVENT(OBS_DELIVERY_SENT, 0, OBS_C("trace", "7-1f.1.r1"), OBS_C("qid", "7-2-a"));
-        OBS_EVENT(OBS_SMTPD_STATE, 0x1f, OBS_C("from", "debug"));          /* below info */
-        OBS_EVENT(OBS_APP_USER_ADDED, 0, OBS_C("user", "trace=7-1f.1 x")); /* no trace of its own */
+        OBS_EVENT(OBS_SMTPD_STATE, 0x1f, OBS_C("from", "debug"));        /* below info */
+        OBS_EVENT(OBS_APP_CTL_MODE, 0, OBS_C("path", "trace=7-1f.1 x")); /* no trace of its own */
         OBS_EVENT(OBS_SMTPD_LOGIN, 0x1f0, OBS_C("user", "other"));
         obs_stop();
         size_t times = i + 1;
