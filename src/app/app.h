@@ -84,7 +84,25 @@ int cmd_config_show(struct app_args *args);
 int cmd_config_sample(struct app_args *args);
 int cmd_config_man(struct app_args *args);
 int cmd_user_add(struct app_args *args);
+int cmd_user_set(struct app_args *args);
+int cmd_user_passwd(struct app_args *args);
+int cmd_user_rename(struct app_args *args);
+int cmd_user_delete(struct app_args *args);
+int cmd_user_restore(struct app_args *args);
 int cmd_user_list(struct app_args *args);
+int cmd_user_show(struct app_args *args);
+int cmd_user_import(struct app_args *args);
+int cmd_domain_add(struct app_args *args);
+int cmd_domain_set(struct app_args *args);
+int cmd_domain_delete(struct app_args *args);
+int cmd_domain_list(struct app_args *args);
+int cmd_domain_show(struct app_args *args);
+int cmd_alias_add(struct app_args *args);
+int cmd_alias_set(struct app_args *args);
+int cmd_alias_delete(struct app_args *args);
+int cmd_alias_list(struct app_args *args);
+int cmd_alias_show(struct app_args *args);
+int cmd_directory_verify(struct app_args *args);
 int cmd_store_verify(struct app_args *args);
 int cmd_store_rebuild(struct app_args *args);
 int cmd_store_stats(struct app_args *args);
@@ -110,8 +128,17 @@ int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);
 int app_exit_for_err(enum ms_err err);
 int app_usage(const struct app_args *args, const char *text);
 
-/* One row of output: names and values in pairs, NULL-terminated. */
+/* One row of output. */
+#define APP_FIELDS_MAX 64
 void app_emit_row(const struct app_args *args, const char *const *names, const char *const *values, size_t n);
+/* The same with lists: an array in JSON, else its items with a comma between. upright: people get a line for each field. */
+struct app_field {
+    const char *name;
+    const char *text; /* NULL = a list */
+    const struct slice *items;
+    size_t count;
+};
+void app_emit_fields(const struct app_args *args, const struct app_field *fields, size_t n, bool upright);
 
 /* -- the partition without a server: open, then recover. Both say what went wrong and return the exit code. */
 struct app_opened {
@@ -160,7 +187,6 @@ struct ctl_server;
 struct ctl_server *ctl_server_open(struct server *server, struct loop *control, const char *path,
                                    struct ms_errinfo *why_out);
 void ctl_server_close(struct ctl_server **c);
-struct account_client *server_control_accounts(struct server *s);
 struct part_client *server_control_part(struct server *s);
 const struct chan_env *server_chan_env(const struct server *s);
 struct partition *server_partition(struct server *s);

@@ -1,5 +1,6 @@
 /*
- * cmd_ask.c - commands that only pass a word to the running server: stop, dispatcher status, jobs status, stats.
+ * cmd_ask.c - commands that only pass a word to the running server: stop, dispatcher status, jobs status,
+ * stats.
  */
 #include "app.h"
 

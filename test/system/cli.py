@@ -15,7 +15,10 @@ from msite import Site, message, running  # noqa: E402
 from tap import Tap  # noqa: E402
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 66, 69, 73, 75, 78
-COMMANDS = ("init", "serve", "stop", "config check", "config show", "config sample", "config man", "user add", "user list",
+COMMANDS = ("init", "serve", "stop", "config check", "config show", "config sample", "config man", "user add", "user set", "user passwd",
+            "user rename", "user delete", "user restore", "user list", "user show", "user import", "domain add", "domain set",
+            "domain delete", "domain list", "domain show", "alias add", "alias set", "alias delete", "alias list", "alias show",
+            "directory verify",
             "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "jobs status",
             "queue list", "queue show", "queue hold", "queue release", "queue run", "queue delete", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
@@ -93,7 +96,7 @@ def check_user_list(site):
             raise RuntimeError(f"users: {logins}")
         if [list(row.values()) for row in rows] != table:
             raise RuntimeError(f"json and tsv differ: {rows}, {table}")
-        if {tuple(row) for row in rows} != {("id", "login", "quota", "partition")} or len(human) != len(rows):
+        if {tuple(row) for row in rows} != {("id", "login", "quota", "partition", "status", "mail_status")} or len(human) != len(rows):
             raise RuntimeError(f"{rows}, {human}")
         if [row["quota"] for row in rows if row["login"].startswith("emil")] != [str(1 << 20)]:
             raise RuntimeError(f"quota: {rows}")
