@@ -25,12 +25,12 @@ void route_destroy(struct route **rp)
     struct route *r = *rp;
     uint32_t cursor = 0;
     uint64_t id;
-    void *request;
+    void *job;
     if (!r)
         return;
-    while (idtab_next(&r->pending, &cursor, &id, &request)) {
+    while (idtab_next(&r->pending, &cursor, &id, &job)) {
         idtab_remove(&r->pending, id);
-        ((struct route__wait *)request)->drop(request);
+        route__job_drop(job);
     }
     idtab_fini(&r->pending);
     route__job_free_spare(r);
@@ -41,7 +41,7 @@ void route_destroy(struct route **rp)
 
 void route_forget(struct route *r, uint64_t request)
 {
-    struct route__wait *wait = idtab_remove(&r->pending, request);
-    if (wait)
-        wait->drop(wait);
+    struct route__job *job = idtab_remove(&r->pending, request);
+    if (job)
+        route__job_drop(job);
 }

@@ -14,12 +14,6 @@
 #define ROUTE_TURN_MAX    256                /* of these in one turn of the loop */
 #define ROUTE_SCRATCH_MAX ((size_t)16 << 20) /* memory of one expansion */
 
-/* A request that waits: what route.pending holds. */
-struct route__wait {
-    /* The answer is not wanted any more; the wait is out of the table. */
-    void (*drop)(struct route__wait *wait);
-};
-
 struct route__job;
 
 struct route {
@@ -29,7 +23,7 @@ struct route {
     const struct route_conf *conf;
     struct conf *conf_ref;
     struct queue_ids ids;
-    struct idtab pending;     /* struct route__wait: what did not answer at once */
+    struct idtab pending;     /* struct route__job: what did not answer at once */
     struct route__job *spare; /* for the next recipient: most need no memory but this */
 };
 
@@ -94,6 +88,8 @@ MS_MUST_USE enum ms_err route__expand_emit(const struct route__expand *e, struct
                                            struct route_answer *out);
 
 /* -- route_resolve.c */
+/* The answer is not wanted any more; the job is out of route.pending. */
+void route__job_drop(struct route__job *job);
 void route__job_free_spare(struct route *r);
 
 #endif

@@ -20,7 +20,6 @@
 enum route_try { ROUTE_TRY_ADDRESS, ROUTE_TRY_POSTMASTER, ROUTE_TRY_FIRST };
 
 struct route__job {
-    struct route__wait wait; /* first */
     struct route *route;
     uint64_t id; /* in route.pending; 0: not there */
     uint64_t account_request;
@@ -82,9 +81,8 @@ static void job_give_back(struct route__job *job)
     r->spare = job;
 }
 
-static void job_drop(struct route__wait *wait)
+void route__job_drop(struct route__job *job)
 {
-    struct route__job *job = MS_CONTAINER_OF(wait, struct route__job, wait);
     if (job->asking)
         account_forget(job->route->accounts, job->account_request);
     job->asking = false;
@@ -247,7 +245,6 @@ enum ms_err route_resolve(struct route *r, struct slice address, unsigned flags,
                           struct route_answer *out, route_answer_fn *done, void *owner, uint64_t *request_out)
 {
     struct route__job *job = job_take(r);
-    job->wait.drop = job_drop;
     job->done = done;
     job->owner = owner;
     job->arena = arena;
@@ -261,12 +258,12 @@ enum ms_err route_resolve(struct route *r, struct slice address, unsigned flags,
     } else if (job_run(job) == MS_OK) {
         job_answer(job, out);
     } else {
-        job->id = idtab_add(&r->pending, &job->wait);
+        job->id = idtab_add(&r->pending, job);
         *request_out = job->id;
         if (job->id)
             return MS_EMORE;
         answer_refuse(out, ROUTE__FAIL_TROUBLE, MS_EBUSY);
-        job_drop(&job->wait);
+        route__job_drop(job);
         return MS_OK;
     }
     job_give_back(job);
