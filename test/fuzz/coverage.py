@@ -21,7 +21,7 @@ PARSERS = {  # target -> what its input is read by
              "src/mime/mime_header_parse.c", "src/mime/mime_parser.c", "src/mime/mime_tree.c", "src/mime/mime_param.c",
              "src/mime/mime_words.c"],
     "mime_cache": ["src/mime/mime_cache_parse.c"],
-    "smtp": ["src/smtp/smtp_cmd_parse.c", "src/smtp/smtp_data_parse.c", "src/smtp/smtp_line.c",
+    "smtp": ["src/smtp/smtp_cmd_parse.c", "src/smtp/smtp_data_parse.c", "src/smtp/smtp_eol.c", "src/smtp/smtp_line.c",
              "src/smtp/smtp_param_parse.c", "src/smtp/smtp_path_parse.c"],
     "imap": ["src/imap/imap_cmd_parse.c", "src/imap/imap_date_parse.c", "src/imap/imap_feed.c",
              "src/imap/imap_fetch_parse.c", "src/imap/imap_list_parse.c", "src/imap/imap_parse.c",

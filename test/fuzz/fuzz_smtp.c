@@ -16,6 +16,8 @@ struct sim {
     struct smtp_line lines;
     struct smtp_data data;
     struct smtp_bdat bdat;
+    struct smtp_data chunk; /* content of BDAT */
+    struct smtp_eol eol;
     bool utf8;
     struct arena arena;
     struct str log;
@@ -66,6 +68,39 @@ static void sim_mail(struct sim *s, const struct smtp_cmd *cmd)
     log_slice(s, cmd->mail.auth);
 }
 
+static void sim_ends(struct sim *s, struct slice run)
+{
+    struct slice runs[4];
+    size_t count;
+    while (run.len > 0) {
+        size_t used = smtp_eol_feed(&s->eol, run, runs, MS_ARRAY_LEN(runs), &count);
+        check(used > 0);
+        for (size_t i = 0; i < count; i++)
+            str_add_slice(&s->log, runs[i]);
+        run = slice_sub(run, used, run.len);
+    }
+}
+
+static void sim_ends_finish(struct sim *s, unsigned flags)
+{
+    bool was_cr = s->eol.ends_cr;
+    struct slice rest = smtp_eol_end(&s->eol);
+    str_add_slice(&s->log, rest);
+    check(rest.len == was_cr);
+    check(rest.len == 0 || (flags & SMTP_DATA_BARE_CR));
+}
+
+static void sim_bdat_end(struct sim *s)
+{
+    s->mode = SIM_LINES;
+    if (!s->bdat.last)
+        return;
+    smtp_data_scan_end(&s->chunk);
+    str_addf(&s->log, "last %x %llu", s->chunk.flags, (unsigned long long)s->chunk.bytes);
+    sim_ends_finish(s, s->chunk.flags);
+    smtp_data_init(&s->chunk, SMTP_DATA_LINE_MAX);
+}
+
 static void sim_accepted(struct sim *s, enum smtp_verb verb, const struct smtp_cmd *cmd)
 {
     if (verb == SMTP_VERB_MAIL) {
@@ -79,8 +114,10 @@ static void sim_accepted(struct sim *s, enum smtp_verb verb, const struct smtp_c
         s->mode = SIM_DATA;
         smtp_data_init(&s->data, SMTP_DATA_LINE_MAX);
     } else if (verb == SMTP_VERB_BDAT) {
-        s->mode = cmd->bdat.size ? SIM_BDAT : SIM_LINES;
+        s->mode = SIM_BDAT;
         smtp_bdat_init(&s->bdat, cmd->bdat.size, cmd->bdat.last);
+        if (cmd->bdat.size == 0)
+            sim_bdat_end(s);
     } else if (verb == SMTP_VERB_AUTH) {
         log_slice(s, cmd->auth.mech);
         log_slice(s, cmd->auth.initial);
@@ -115,12 +152,13 @@ static size_t sim_data(struct sim *s, struct slice in)
     size_t bytes = 0;
 
     for (size_t i = 0; i < count; i++) {
-        str_add_slice(&s->log, runs[i]);
+        sim_ends(s, runs[i]);
         bytes += runs[i].len;
     }
     check(used > 0 && bytes <= used + 1);
     if (s->data.end) {
         str_addf(&s->log, "end %x %llu", s->data.flags, (unsigned long long)s->data.bytes);
+        sim_ends_finish(s, s->data.flags);
         s->mode = SIM_LINES;
     }
     return used;
@@ -137,9 +175,10 @@ static size_t sim_step(struct sim *s, struct slice in)
         return sim_data(s, in);
     if (s->mode == SIM_BDAT) {
         struct slice run = smtp_bdat_feed(&s->bdat, in);
-        str_add_slice(&s->log, run);
+        smtp_data_scan(&s->chunk, run);
+        sim_ends(s, run);
         if (!s->bdat.left)
-            s->mode = SIM_LINES;
+            sim_bdat_end(s);
         return run.len;
     }
     err = smtp_line_find(&s->lines, in, &line, &used);
@@ -157,6 +196,7 @@ static void sim_run(struct sim *s, struct slice in, size_t chunk)
 
     *s = (struct sim){.mode = SIM_LINES};
     smtp_line_init(&s->lines, SMTP_LINE_MAX);
+    smtp_data_init(&s->chunk, SMTP_DATA_LINE_MAX);
     arena_init(&s->arena, 65536);
     str_init(&s->log, 0);
     while (have < in.len) {
