@@ -317,7 +317,7 @@ static enum smtp_fault path_scan(struct path_rd *rd, enum smtp_path_kind kind, s
 enum ms_err smtp_path_parse(struct slice *rest, enum smtp_path_kind kind, bool utf8, struct arena *arena,
                             struct smtp_path *path_out, enum smtp_fault *fault_out)
 {
-    struct path_rd rd = {.p = rest->ptr, .end = rest->ptr + rest->len, .utf8 = utf8};
+    struct path_rd rd = {.p = rest->ptr, .end = rest->len ? rest->ptr + rest->len : rest->ptr, .utf8 = utf8};
     struct path_parts parts;
     enum smtp_fault fault = SMTP_FAULT_NONE;
 
@@ -350,7 +350,7 @@ out:
 enum ms_err smtp_mailbox_parse(struct slice text, bool utf8, struct arena *arena, struct smtp_path *path_out,
                                enum smtp_fault *fault_out)
 {
-    struct path_rd rd = {.p = text.ptr, .end = text.ptr + text.len, .utf8 = utf8};
+    struct path_rd rd = {.p = text.ptr, .end = text.len ? text.ptr + text.len : text.ptr, .utf8 = utf8};
     struct path_parts parts;
     enum smtp_fault fault;
 
