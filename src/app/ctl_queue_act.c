@@ -1,15 +1,15 @@
 /*
  * ctl_queue_act.c - the verbs of the queue over the admin socket.
  *
- *   queue-act hold|release|run|delete [REASON]      then a line for each id, then an empty one
+ *   queue-act hold|release|run|return|delete [REASON]      then a line for each id, then an empty one
  *
  * Each id is answered by a line "QID RESULT TEXT" when what was done is durable and visible, not in the order of
  * the ids.
- * RESULT is held, released, scheduled, deleted, or why not: gone, busy, not-held, is-held, failed.
+ * RESULT is held, released, scheduled, returned, deleted, or why not: gone, busy, not-held, is-held, failed.
  *
  *   WAIT    a job has the entry (or another operator): asked again every ACT_ASK_MS until ACT_WAIT_MS are over
  *   ROOM    taken from the job controller; the partition's ring is full
- *   POSTED  the op is on its way
+ *   POSTED  the op is on its way; or the return is (chan)
  *
  * An act whose op was posted outlives its session, so that the job controller gets the entry back.
  */
@@ -17,6 +17,7 @@
 #include "ctl.h"
 
 #include "ms/base/clock.h"
+#include "ms/chan.h"
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
@@ -46,6 +47,7 @@ struct act {
     struct bus_waiter waiter; /* ROOM */
     struct part_rec rec;
     uint64_t request; /* POSTED */
+    struct chan_return *return_;
 };
 
 struct act_verb {
@@ -181,6 +183,26 @@ static void start_delete(struct act *a, const struct queue_entry *e)
     act_post(a);
 }
 
+static void on_returned(void *owner, enum ms_err err, uint32_t returned, bool reported)
+{
+    struct act *a = owner;
+    char text[64];
+    a->return_ = NULL;
+    if (err) {
+        act_fail(a, err);
+        return;
+    }
+    snprintf(text, sizeof text, "%u recipients, %s", returned,
+             reported ? "reported to the sender" : "no report");
+    act_end(a, a->verb->done, text);
+}
+
+static void start_return(struct act *a, const struct queue_entry *e)
+{
+    a->return_ = chan_return_start(server_chan_env(a->server->server), a->server->control, &a->id,
+                                   a->task->reason, on_returned, a);
+}
+
 static void start_run(struct act *a, const struct queue_entry *e)
 {
     enum ms_err err = MS_OK;
@@ -201,7 +223,7 @@ static void start_run(struct act *a, const struct queue_entry *e)
 
 static const struct act_verb verbs[] = {
     {"hold", "held", start_hold},        {"release", "released", start_release},
-    {"run", "scheduled", start_run},
+    {"run", "scheduled", start_run},     {"return", "returned", start_return},
     {"delete", "deleted", start_delete},
 };
 
@@ -295,7 +317,7 @@ static void on_act_closed(struct ctl_task *task)
         if (a->task != t)
             continue;
         a->task = NULL;
-        if (!a->request)
+        if (!a->request && !a->return_)
             act_free(a);
     }
     ms_free(t);
@@ -311,7 +333,7 @@ void ctl_queue_act(struct ctl_session *s, const struct slice *words, size_t coun
         if (slice_eq_cstr(words[1], verbs[i].word))
             verb = &verbs[i];
     if (!verb || (count == 3 && words[2].len > QUEUE_REASON_MAX)) {
-        ctl_answer(s, EX_USAGE, "queue-act hold|release|run|delete [REASON]");
+        ctl_answer(s, EX_USAGE, "queue-act hold|release|run|return|delete [REASON]");
         return;
     }
     struct act_task *t = ms_new(struct act_task);
@@ -327,6 +349,8 @@ void ctl_queue_stop(struct ctl_server *c)
         struct act *a = LIST_ENTRY(it, struct act, node);
         if (a->request)
             part_forget(server_control_part(c->server), a->request);
+        if (a->return_)
+            chan_return_cancel(&a->return_);
         act_free(a);
     }
 }

@@ -22,14 +22,14 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Skip, Tap  # noqa: E402
+from tap import Tap  # noqa: E402
 
 EX_OK, EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_DATAERR = 0, 64, 66, 69, 65
 QID = r"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 SETS = ("server.loops=2", "store.partitions.primary.segment_size=16MiB", "store.partitions.primary.map_size=256MiB",
         "store.partitions.primary.ballast=1MiB")
-FULL = ("full", "stuffed")  # accounts that have room for nothing
+QUOTAS = {"full": 4000, "stuffed": 4000, "huge": 45_000_000}  # bytes; what is in it leaves no room for what comes
 
 
 def expect(done, code, *patterns):
@@ -54,7 +54,7 @@ class Smtp:
         self.sock = socket.create_connection(("127.0.0.1", site.base + port), timeout=60)
         self.file = self.sock.makefile("rb")
         self.reply()
-        self.command(b"EHLO queue.test")
+        self.command(b"LHLO queue.test" if port == 24 else b"EHLO queue.test")
 
     def reply(self):
         text = b""
@@ -86,11 +86,18 @@ class Smtp:
         self.sock.close()
 
 
-def add_full(site):
-    for name in FULL:
-        done = subprocess.run([site.binary, "user", "add", name, "--quota", "1", "--password-file", "-", "-c", str(site.config)],
-                              input="secret\n", text=True, capture_output=True, timeout=60)
+def add_full(site, *names):
+    for name in names:
+        done = subprocess.run([site.binary, "user", "add", name, "--quota", str(QUOTAS[name]), "--password-file", "-", "-c",
+                               str(site.config)], input="secret\n", text=True, capture_output=True, timeout=60)
         same("user add", done.returncode, 0)
+        client = Smtp(site, 24)
+        client.send("filler@example.net", [f"{name}@example.org"], message("filler", body="z" * 76 + "\r\n", extra="X: y\r\n")
+                    + (b"z" * 76 + b"\r\n") * ((QUOTAS[name] * 9 // 10 - 600) // 78))
+        with contextlib.suppress(RuntimeError):  # until it is refused
+            for _ in range(10 if name != "huge" else 0):
+                client.send("filler@example.net", [f"{name}@example.org"], b"\r\n")
+        client.close()
 
 
 def rows(site, *words):
@@ -116,7 +123,7 @@ def settled(site, count):
 def filled():
     """Six entries: (sender, recipients, test id)."""
     with running(BINARY, SETS, users=("anna", "bert")) as site:
-        add_full(site)
+        add_full(site, "full", "stuffed")
         client = Smtp(site)
         for number, (sender, recipients) in enumerate((
                 ("a@example.net", ["full"]), ("b@example.net", ["full", "anna"]), ("", ["stuffed"]),
@@ -174,11 +181,11 @@ def check_choose(site):
         (("--rcpt", "full@*"), 4), (("--rcpt", "FULL@example.org"), 4), (("--rcpt", "anna@*"), 0),
         (("--rcpt-domain", "Example.ORG"), 6), (("--rcpt-domain", "example.net"), 0), (("--channel", "store"), 6),
         (("--channel", "tcp_local"), 0), (("--older", "1h"), 0), (("--younger", "1h"), 6), (("--older", "1ms"), 6),
-        (("--held",), 0), (("--not-held",), 6), (("--reason", "QUOTA$"), 6), (("--reason", "^5"), 0),
-        (("--reason", "^4\\.[0-9]+\\.2 (over|under) quota"), 6), (("--trace", trace), 1), (("--trace", session), 6),
+        (("--held",), 0), (("--not-held",), 6), (("--reason", "(FULL|QUOTA)$"), 6), (("--reason", "^5"), 0),
+        (("--reason", "^4\\.[0-9]+\\.2 .*(quota|full)"), 6), (("--trace", trace), 1), (("--trace", session), 6),
         ((trace,), 1), ((session,), 6), ((trace, first), 1 if first == trace else 2), ((first,), 1), ((long_form,), 1),
         ((first, long_form, first, second), 2), (("ffff-1-1",), 0), (("ffff-1-1", first), 1), (("--limit", "2"), 2),
-        (("--limit", "2", "--reason", "quota"), 2), (("--limit", "1", first, second), 1), (("--limit", "100"), 6),
+        (("--limit", "2", "--reason", "^4"), 2), (("--limit", "1", first, second), 1), (("--limit", "100"), 6),
         (("--rcpt", "full@*", "--sender", "*.com"), 1), ((first, "--sender", "nobody"), 0), ((session, "--rcpt", "stuffed@*"), 3),
     ]
     by_sender = {r["qid"]: r["sender"] for r in found}
@@ -232,7 +239,7 @@ def check_mailq(site):
     out = expect(site.command("mailq"), EX_OK, r"^-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n").stdout
     entry = rf"^{QID}[*! ] +\d+ \w{{3}} \w{{3}} [ \d]\d \d\d:\d\d:\d\d "
     same("entries", len(re.findall(entry, out, re.M)), 6)
-    for pattern in (entry + r"MAILER-DAEMON\n +\(4\.2\.2 over quota\)\n +stuffed@example\.org\n\n",
+    for pattern in (entry + r"MAILER-DAEMON\n +\(4\.2\.2 [^\n]+\)\n +stuffed@example\.org\n\n",
                     r"\n-- \d+ Kbytes in 6 Requests\.\n\Z"):
         if not re.search(pattern, out, re.M):
             raise RuntimeError(f"{pattern}: {out}")
@@ -302,8 +309,6 @@ def check_return(site):
     client.close()
     qid = wait_for(lambda: [r["qid"] for r in rows(site, "--sender", "bert@example.org") if r["attempts"] and not r["active"]])[0]
     done = site.command("queue", "return", qid, "--why", "5.7.0 the operator said no")
-    if "no command" in done.stderr:
-        raise Skip("return is not built")
     expect(done, EX_OK, f"{qid}: returned: 1 recipients, reported")
     same("gone", qids(site, qid), [])
     inbox = site.imap("bert")
@@ -328,12 +333,12 @@ def check_down(site):
     site.stop()
     same("list", rows(site), want)
     same("list by id", rows(site, qid), want[:1])
-    same("choice", len(rows(site, "--sender", "<>", "--reason", "quota")), 1)
+    same("choice", len(rows(site, "--sender", "*@example.com", "--reason", "^4")), 1)
     same("show", site.command("queue", "show", qid, "-o", "json").stdout, shown)
     same("body", site.command("queue", "show", qid, "--body").stdout, body)
     expect(site.command("queue", "show", "ffff-1-1"), EX_NOINPUT)
     expect(site.command("mailq"), EX_OK, f"in {len(want)} Request")
-    for verb in ("hold", "release", "run", "delete"):
+    for verb in ("hold", "release", "run", "return", "delete"):
         expect(site.command("queue", verb, qid), EX_UNAVAILABLE, "does not run")
     expect(site.command("queue", "hold", qid, "--dry-run"), EX_OK, qid)
     site.start()
@@ -358,11 +363,7 @@ def lmtp_times(site, seconds, stop=None):
     """Milliseconds of deliveries, one after the other."""
     times = []
     end = time.monotonic() + seconds
-    client = Smtp.__new__(Smtp)
-    client.sock = socket.create_connection(("127.0.0.1", site.base + 24), timeout=60)
-    client.file = client.sock.makefile("rb")
-    client.reply()
-    client.command(b"LHLO queue.test")
+    client = Smtp(site, 24)
     while time.monotonic() < end and not (stop and stop.is_set()):
         begun = time.monotonic()
         client.send("a@example.net", ["anna@example.org"], message("flow"))
@@ -497,7 +498,7 @@ def check_big(site):
     """A message of 40 MiB is shown whole; neither side grows by it."""
     client = Smtp(site)
     data = message("big", "bert@example.org", body=("y" * 76 + "\r\n") * (40 * 1024 * 1024 // 78))
-    client.send("bert@example.org", ["full@example.org"], data)
+    client.send("bert@example.org", ["huge@example.org"], data)
     client.close()
     qid = wait_for(lambda: [r["qid"] for r in rows(site, "--sender", "bert@example.org") if r["size"] > 10_000_000], 20)[0]
     pathlib.Path(f"/proc/{site.process.pid}/clear_refs").write_text("5")  # the peak is counted from now on
@@ -525,7 +526,7 @@ def check_big(site):
 def check_kill(_):
     """What was acknowledged is there after kill -9."""
     with running(BINARY, SETS) as site:
-        add_full(site)
+        add_full(site, "full")
         fill(site, 40)
         settled(site, 40)
         for turn in range(6):
@@ -535,11 +536,7 @@ def check_kill(_):
             expect(site.command("queue", "release", freed), EX_OK)
             expect(site.command("queue", "hold", held, "--why", f"turn {turn}"), EX_OK)
             verb = "return" if turn % 2 else "delete"
-            done = site.command("queue", verb, gone)
-            if verb == "delete" or "no command" not in done.stderr:
-                expect(done, EX_OK)
-            else:
-                expect(site.command("queue", "delete", gone), EX_OK)
+            expect(site.command("queue", verb, gone), EX_OK)
             site.kill()
             if turn == 3:
                 same("without a server", qids(site, gone), [])
@@ -564,7 +561,7 @@ def main():
                             ("delete", check_delete), ("return", check_return), ("without a server", check_down)):
             tap.run(name, check, site)
     with running(BINARY, SETS) as site:
-        add_full(site)
+        add_full(site, "full", "huge")
         for name, check in ((f"{ENTRIES} entries", check_many), ("many are refused without --yes", check_refused),
                             ("the socket", check_socket), ("operators and jobs at once", check_together),
                             ("a big message", check_big)):
