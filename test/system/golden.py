@@ -57,6 +57,30 @@ def imap_work(site):
     c.logout()
 
 
+def queue_work(site):
+    """Entries that wait for room in a mailbox: tried again, held, released, returned; two stay, one of them held."""
+    site.run("user", "add", "full", "--quota", "1500", "--password-file", "-", "-c", site.config, input="secret\n")
+    for number in range(8):
+        with site.submission("bert") as client:
+            client.docmd("MAIL", "FROM:<bert@example.org>")  # without SIZE: refused by the store, not at RCPT
+            client.docmd("RCPT", "TO:<full@example.org>")
+            client.docmd("RCPT", "TO:<anna@example.org>")
+            client.data(message(f"queue-{number}", "bert@example.org", body="q" * 76 + "\r\n" * 3))
+    wait_for(lambda: len(waiting(site)) >= 4, 10)
+    time.sleep(0.5)
+    first, second, third, fourth = waiting(site)[:4]
+    for words in (("hold", first, second, "--why", "golden"), ("release", first), ("run", first), ("return", third),
+                  ("delete", fourth)):
+        site.run("queue", *words, "-c", site.config)
+    time.sleep(0.5)
+    for qid in set(waiting(site)) - {first, second}:
+        site.run("queue", "delete", qid, "-c", site.config)
+
+
+def waiting(site):
+    return [line.split("\t")[0] for line in site.run("queue", "list", "-o", "tsv", "-c", site.config).stdout.splitlines()]
+
+
 def make(binary, folder):
     with tempfile.TemporaryDirectory(prefix="golden-") as work:
         site = new_site(work, binary).start()
@@ -66,7 +90,8 @@ def make(binary, folder):
         with site.submission("bert") as client:
             client.sendmail("bert@example.org", ["anna@example.org", "bert@example.org"], message("smtp", "bert@example.org"))
         imap_work(site)
-        wait_for(lambda: "entries=0 " in site.command("jobs", "status").stdout, 10)
+        queue_work(site)
+        wait_for(lambda: "in_work=0\n" in site.command("jobs", "status").stdout, 10)
         time.sleep(3)  # expunge_keep and a purge
         site.stop()
         index = dump(site, "index")
