@@ -324,6 +324,39 @@ def check_return(site):
     inbox.logout()
 
 
+def check_delivered(site):
+    """What kept an entry from its mailbox is gone: run, and release, deliver it now, hours before its time. Held by its account's
+    status: it goes when it is released."""
+    client = Smtp(site)
+    for name in ("now", "held"):
+        client.send(f"{name}@example.net", ["stuffed@example.org"], message(f"deliver-{name}"))
+    found = wait_for(lambda: len([r for r in rows(site, "--sender", "*@example.net", "--rcpt", "stuffed@*") if r["attempts"]]) == 2
+                     and rows(site, "--rcpt", "stuffed@*", "--sender", "*@example.net"))
+    now, held = (next(r["qid"] for r in found if r["sender"] == f"{name}@example.net") for name in ("now", "held"))
+    expect(site.command("queue", "hold", held), EX_OK)
+    expect(site.command("user", "set", "stuffed", "--quota", "1MiB"), EX_OK)
+    expect(site.command("queue", "run", now), EX_OK)
+    if not wait_for(lambda: qids(site, now, held) == [held], 5):
+        raise RuntimeError(f"not delivered: {rows(site, now, held)}")
+    expect(site.command("queue", "release", held), EX_OK)
+    if not wait_for(lambda: not qids(site, held), 5):
+        raise RuntimeError(f"not delivered: {rows(site, held)}")
+    expect(site.command("user", "set", "stuffed", "--status", "hold"), EX_OK)
+    client.send("status@example.net", ["stuffed@example.org"], message("deliver-status"))
+    client.close()
+    kept = wait_for(lambda: qids(site, "--sender", "status@*", "--held"), 10)
+    if not kept:
+        raise RuntimeError(f"not held: {rows(site)}")
+    expect(site.command("user", "set", "stuffed", "--status", "active"), EX_OK)
+    expect(site.command("queue", "release", *kept), EX_OK)
+    if not wait_for(lambda: not qids(site, *kept), 5):
+        raise RuntimeError(f"not delivered: {rows(site, *kept)}")
+    inbox = site.imap("stuffed")
+    got = [test_id for _, test_id, _ in list_mailbox(inbox)[0] if test_id.startswith("deliver-")]
+    inbox.logout()
+    same("delivered", sorted(got), ["deliver-held", "deliver-now", "deliver-status"])
+
+
 def check_down(site):
     """Without a server: list and show read the files; the verbs say so."""
     want = rows(site)
@@ -558,7 +591,8 @@ def main():
     with filled() as site:
         for name, check in (("JSON", check_json), ("tables", check_text), ("choosing", check_choose), ("bad words", check_bad_words),
                             ("show", check_show), ("mailq", check_mailq), ("hold and release", check_hold), ("run", check_run),
-                            ("delete", check_delete), ("return", check_return), ("without a server", check_down)):
+                            ("delete", check_delete), ("return", check_return), ("delivered at once", check_delivered),
+                            ("without a server", check_down)):
             tap.run(name, check, site)
     with running(BINARY, SETS) as site:
         add_full(site, "full", "huge")
