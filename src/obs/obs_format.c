@@ -33,6 +33,11 @@ static bool line_put_cstr(struct obs_line *l, const char *text)
     return line_put(l, text, strlen(text));
 }
 
+static size_t line_room(const struct obs_line *l)
+{
+    return l->cut || l->len > OBS_LINE_MAX - LINE_TAIL ? 0 : OBS_LINE_MAX - LINE_TAIL - l->len;
+}
+
 /* Into the reserved tail. */
 static void line_close(struct obs_line *l, const char *text)
 {
@@ -67,9 +72,21 @@ static struct value_char value_next(struct slice s)
     return c;
 }
 
+/* Octets of ASCII at the front of s that are copied as they are: nearly all there are. bare: and need no quotes in
+ * logfmt. */
+static size_t plain_run(struct slice s, bool bare)
+{
+    size_t n = 0;
+
+    while (n < s.len && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\' &&
+           !(bare && (s.ptr[n] == ' ' || s.ptr[n] == '=')))
+        n++;
+    return n;
+}
+
 static bool logfmt_needs_quotes(struct slice s)
 {
-    for (size_t i = 0; i < s.len;) {
+    for (size_t i = plain_run(s, true); i < s.len;) {
         struct value_char c = value_next(slice_sub(s, i, SIZE_MAX));
 
         if (!c.plain || c.code == ' ' || c.code == '=')
@@ -122,8 +139,15 @@ static void put_text(struct obs_line *l, enum obs_format format, struct slice s)
         return;
     for (size_t i = 0; i < s.len;) {
         struct slice at = slice_sub(s, i, SIZE_MAX);
-        struct value_char c = value_next(at);
+        size_t run = plain_run(slice_sub(at, 0, line_room(l)), false);
+        struct value_char c;
 
+        if (run > 0) {
+            (void)line_put(l, at.ptr, run);
+            i += run;
+            continue;
+        }
+        c = value_next(at);
         if (!(format == OBS_JSON ? json_put_char(l, at, c) : logfmt_put_char(l, at, c)))
             break;
         i += c.len;
