@@ -296,7 +296,7 @@ static void fill_envs(struct server *s)
     s->smtpd.ctx = s;
     s->smtpd.hostname = s->sc->hostname;
     s->smtpd.allow_plaintext_auth = auth->allow_plaintext;
-    s->smtpd.detail_mailbox = s->chan.detail_mailbox = store->detail_mailbox;
+    s->smtpd.detail_mailbox = store->detail_mailbox;
     s->imapd.tls = s->tls;
     s->imapd.allow_plaintext_auth = auth->allow_plaintext;
     s->imapd.hostname = s->sc->hostname;

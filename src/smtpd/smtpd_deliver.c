@@ -7,6 +7,8 @@
  */
 #include "smtpd_priv.h"
 
+#include <stdio.h>
+
 #include "ms/base/clock.h"
 
 /* Recipient i makes a target of the sink's deliver op. */
@@ -123,7 +125,7 @@ static enum ms_err build(struct smtpd_session *s, unsigned sink, struct part_rec
     struct smtpd_tx *tx = s->tx;
     struct part_body *body = tx->sinks[sink].body;
     struct str *prefix = &s->worker->out;
-    const struct store_delivery delivery = {.internaldate_us = clock_wall_us()};
+    const struct store_delivery delivery = {.internaldate_us = tx->posted_us};
     struct store_target *targets = arena_new_array(&tx->arena, struct store_target, tx->rcpt_count);
     struct route_message mail;
     str_reset(prefix);
@@ -142,6 +144,8 @@ void smtpd__deliver_post(struct smtpd_session *s, unsigned sink)
     struct smtpd_tx *tx = s->tx;
     struct part_rec *rec = &s->worker->rec;
     tx->body_bytes = part_body_bytes(tx->sinks[sink].body);
+    if (tx->posted_us == 0)
+        tx->posted_us = clock_wall_us();
     refuse_too_big(tx);
     enum ms_err err = build(s, sink, rec);
     if (!err) {
@@ -187,10 +191,45 @@ static void refuse(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum 
         smtpd__rcpt_log_refused(s, rcpt->way.original, reply);
 }
 
+static void log_sent(const struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt, const char *delay)
+{
+    OBS_EVENT(OBS_DELIVERY_SENT, 0, OBS_C("trace", tx->id), OBS_S("from", tx->sender),
+              OBS_S("to", rcpt->way.target.address), OBS_S("orig_to", rcpt->way.original),
+              OBS_C("relay", "store"), OBS_C("delay", delay), OBS_C("dsn", "2.1.5"), OBS_C("status", "sent"));
+}
+
+static void deliver_log(const struct smtpd_tx *tx)
+{
+    uint64_t ms = (clock_wall_us() - tx->posted_us) / 1000;
+    char delay[32];
+    snprintf(delay, sizeof delay, "%u.%02u", (unsigned)(ms / 1000), (unsigned)(ms % 1000 / 10));
+    for (size_t i = 0; i < tx->rcpt_count; i++)
+        if (!tx->rcpts[i].is_queued && rcpt_result(tx, &tx->rcpts[i]) == MS_OK)
+            log_sent(tx, &tx->rcpts[i], delay);
+}
+
+/* The same words to many: written once, then copied. */
+struct accepted {
+    size_t at, len;
+};
+
+static void accept(const struct smtpd_tx *tx, bool is_queued, struct accepted *seen, struct str *out)
+{
+    if (seen->len > 0) {
+        str_reserve(out, seen->len); /* its own bytes: they must not move meanwhile */
+        str_add_slice(out, slice_sub(str_slice(out), seen->at, seen->len));
+        return;
+    }
+    seen->at = out->len;
+    smtp_reply_emitf(out, 250, "2.1.5", "%s, id %s", is_queued ? "Queued" : "Delivered", tx->id);
+    seen->len = out->len - seen->at;
+}
+
 void smtpd__deliver_reply(struct smtpd_session *s)
 {
     struct smtpd_tx *tx = s->tx;
     struct str *out = &s->worker->out;
+    struct accepted seen[2] = {{0}};
     bool is_unknown = false;
     str_reset(out);
     for (size_t i = 0; i < tx->rcpt_count && !is_unknown; i++) {
@@ -198,14 +237,14 @@ void smtpd__deliver_reply(struct smtpd_session *s)
         enum ms_err err = rcpt_result(tx, rcpt);
         is_unknown = err == MS_EUNKNOWN;
         if (!err)
-            smtp_reply_emitf(out, 250, "2.1.5", "%s, id %s", rcpt->is_queued ? "Queued" : "Delivered",
-                             tx->id);
+            accept(tx, rcpt->is_queued, &seen[rcpt->is_queued], out);
         else if (!is_unknown)
             refuse(s, rcpt, err, out);
     }
     smtpd__send(s, str_slice(out));
     if (tx->refused)
         s->errors++;
+    deliver_log(tx);
     if (is_unknown) { /* storage rule 1.6: neither yes nor no for this one and those behind it */
         tx->is_posted = true;
         smtpd__close(s, NET_CLOSED_BY_US);

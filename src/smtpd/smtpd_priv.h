@@ -160,6 +160,7 @@ struct smtpd_tx {
     struct mime_message *message;
     enum queue_class class_;
     struct queue_id queue_id; /* of the first entry */
+    uint64_t posted_us;       /* LMTP */
     uint64_t body_bytes;      /* with what we wrote in front */
     struct slice msgid;       /* for the log */
     bool is_posted;           /* some op is, so the outcome is out of our hands */

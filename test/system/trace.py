@@ -40,6 +40,10 @@ def check_lmtp(site):
     need(first != second, "ids are unique")
     lines = trace(site, first).stdout.splitlines()
     need(any("smtpd.tx_finished" in line for line in lines), lines)
+    need(any("smtpd.tx_finished" in line and " svc=lmtp " in line and " from=a@example.net to=anna@example.org size=" in line and
+             "msgid=<one@example.net>" in line for line in lines), lines)
+    need(any("delivery.sent" in line and " to=anna@example.org orig_to=anna@example.org relay=store " in line and " status=sent" in line
+             for line in lines), lines)
     need(all(f"trace={first}" in line or f"trace={first.split('.')[0]} " in line for line in lines), lines)
     rows = [json.loads(line) for line in trace(site, first, "-o", "json").stdout.splitlines()]
     need(len(rows) == len(lines) and all(row["trace"] in (first, first.split(".")[0]) for row in rows), rows)
