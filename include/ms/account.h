@@ -251,17 +251,4 @@ MS_MUST_USE enum ms_err account_dir_verify(struct account *a, void (*line)(void 
 MS_MUST_USE enum ms_err account_canonical(const struct account *a, struct slice address, char out[ACCOUNT_LOGIN_MAX + 1]);
 MS_MUST_USE enum ms_err account_login_check(struct slice login); /* MS_EINVAL, MS_ELIMIT */
 
-/* -- to be removed by the change that moves `user add` to account_dir_user_add ------------------------------------ */
-struct account_new {
-    struct slice login;         /* user@domain or bare */
-    struct slice password;      /* or */
-    struct slice password_hash; /* ready-made, crypt(5) */
-    uint64_t quota_bytes, quota_messages;
-    struct slice partition;
-};
-MS_MUST_USE enum ms_err account_add(struct account_client *c, const struct account_new *user, account_done_fn *done,
-                                    void *owner, uint64_t *request_out);
-MS_MUST_USE enum ms_err account_next(struct account *a, const char *after, struct account_entry *out);
-MS_MUST_USE enum ms_err account_dir_add(struct account *a, const struct account_new *user, struct ms_errinfo *why_out);
-
 #endif

@@ -10,18 +10,15 @@
 
 #define REQUESTS_MAX 65536 /* of one client: askers who wait for a back end, and password checks */
 
-enum account_what { ACCOUNT_CHECK, ACCOUNT_ADD };
-
 struct account_job {
     struct account_request request;
     struct loop_work work;
     struct account_client *client;
     uint64_t id;
-    enum account_what what;
     account_done_fn *done;
     void *owner;
     enum ms_err err;
-    bool known; /* ACCOUNT_CHECK: the login exists, has a password and may log in */
+    bool known; /* the login exists, has a password and may log in */
     struct account_entry entry;
     char hash[CRYPT_HASH_TEXT_MAX];
     char password[CRYPT_PASSWORD_MAX + 1];
@@ -58,7 +55,6 @@ void account_close(struct account **ap)
         return;
     MS_ASSERT(atomic_load(&a->clients) == 0);
     loop_pool_destroy(&a->check_pool);
-    loop_pool_destroy(&a->write_pool);
     account_dir_abort(a);
     if (a->db)
         db_close(&a->db);
@@ -70,11 +66,9 @@ void account_close(struct account **ap)
 struct account_client *account_client_create(struct account *a, struct loop *loop)
 {
     /* The first client starts the threads: tools that only read never have any. Wiring is single-threaded. */
-    if (!a->check_pool) {
+    if (!a->check_pool)
         a->check_pool = loop_pool_create("account", a->threads ? (unsigned)a->threads : loop_count_auto(),
                                          ACCOUNT_PENDING_MAX);
-        a->write_pool = loop_pool_create("directory", 1, ACCOUNT_PENDING_MAX);
-    }
     struct account_client *c = ms_new(struct account_client);
     c->account = a;
     c->loop = loop;
@@ -119,29 +113,11 @@ void account_set_backend(struct account *a, const struct account_backend *backen
 }
 
 /* -- work thread */
-static void add_work(struct account_job *job, struct slice password)
-{
-    struct account_entry *e = &job->entry;
-    if (job->hash[0] == '\0')
-        job->err = crypt_password_hash(password, job->hash);
-    struct account_user_spec spec = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_QUOTA |
-                                            ACCOUNT_SET_QUOTA_MESSAGES | ACCOUNT_SET_PARTITION,
-                                     .login = slice_cstr(e->login),
-                                     .password_hash = slice_cstr(job->hash),
-                                     .quota_bytes = e->quota_bytes,
-                                     .quota_messages = e->quota_messages,
-                                     .partition = slice_cstr(e->partition)};
-    if (!job->err)
-        job->err = account_dir_user_add(job->client->account, &spec, true, &e->id, NULL);
-}
-
 static void job_work(struct loop_work *work)
 {
     struct account_job *job = MS_CONTAINER_OF(work, struct account_job, work);
     struct slice password = slice_make(job->password, job->password_len);
-    if (job->what == ACCOUNT_ADD) {
-        add_work(job, password);
-    } else if (job->known) {
+    if (job->known) {
         job->err = crypt_password_verify(password, job->hash);
     } else {
         crypt_password_burn(password);
@@ -153,12 +129,12 @@ static void job_work(struct loop_work *work)
 static void job_done(struct loop_work *work)
 {
     struct account_job *job = MS_CONTAINER_OF(work, struct account_job, work);
-    if (job->what == ACCOUNT_CHECK && job->err == MS_OK)
+    if (job->err == MS_OK)
         account__proven_add(job->client, job->entry.login, job->hash,
                             slice_make(job->password, job->password_len));
     /* Whatever is wrong with the hash is the operator's to see; the peer hears "denied" as for a wrong
      * password. */
-    if (job->what == ACCOUNT_CHECK && job->err == MS_EUNSUPPORTED) {
+    if (job->err == MS_EUNSUPPORTED) {
         OBS_EVENT(OBS_ACCOUNT_HASH_UNUSABLE, 0, OBS_C("user", job->entry.login));
         job->err = MS_EDENIED;
     }
@@ -169,8 +145,8 @@ static void job_done(struct loop_work *work)
     ms_free(job);
 }
 
-static enum ms_err job_post(struct account_job *job, struct loop_pool *pool, struct slice password,
-                            account_done_fn *done, void *owner, uint64_t *request_out)
+static enum ms_err job_post(struct account_job *job, struct slice password, account_done_fn *done,
+                            void *owner, uint64_t *request_out)
 {
     struct account_client *c = job->client;
     job->request.kind = ACCOUNT_REQUEST_WORK;
@@ -182,7 +158,7 @@ static enum ms_err job_post(struct account_job *job, struct loop_pool *pool, str
         memcpy(job->password, password.ptr, password.len);
     job->password_len = password.len;
     job->id = idtab_add(&c->requests, job);
-    if (job->id == 0 || loop_pool_post(pool, c->loop, &job->work) != MS_OK) {
+    if (job->id == 0 || loop_pool_post(c->account->check_pool, c->loop, &job->work) != MS_OK) {
         if (job->id)
             idtab_remove(&c->requests, job->id);
         crypt_wipe(job, sizeof *job);
@@ -215,7 +191,6 @@ enum ms_err account_verify(struct account_client *c, struct slice login, struct 
     }
     struct account_job *job = ms_new(struct account_job);
     job->client = c;
-    job->what = ACCOUNT_CHECK;
     job->known = known;
     job->entry = user.entry;
     memcpy(job->hash, user.hash, sizeof job->hash);
@@ -225,31 +200,7 @@ enum ms_err account_verify(struct account_client *c, struct slice login, struct 
         job->known = false;
         password = SLICE_LIT("x");
     }
-    return job_post(job, c->account->check_pool, password, done, owner, request_out);
-}
-
-enum ms_err account_add(struct account_client *c, const struct account_new *new_user, account_done_fn *done,
-                        void *owner, uint64_t *request_out)
-{
-    MS_TRY(account_login_check(new_user->login));
-    if (new_user->partition.len > ACCOUNT_PARTITION_MAX ||
-        new_user->password_hash.len >= CRYPT_HASH_TEXT_MAX || new_user->password.len > CRYPT_PASSWORD_MAX)
-        return MS_ELIMIT;
-    struct account_job *job = ms_new(struct account_job);
-    job->client = c;
-    job->what = ACCOUNT_ADD;
-    enum ms_err err = account_canonical(c->account, new_user->login, job->entry.login);
-    if (err) {
-        ms_free(job);
-        return err;
-    }
-    job->entry.quota_bytes = new_user->quota_bytes;
-    job->entry.quota_messages = new_user->quota_messages;
-    if (new_user->partition.len)
-        memcpy(job->entry.partition, new_user->partition.ptr, new_user->partition.len);
-    if (new_user->password_hash.len)
-        memcpy(job->hash, new_user->password_hash.ptr, new_user->password_hash.len);
-    return job_post(job, c->account->write_pool, new_user->password, done, owner, request_out);
+    return job_post(job, password, done, owner, request_out);
 }
 
 void account_forget(struct account_client *c, uint64_t request)
@@ -262,27 +213,4 @@ void account_forget(struct account_client *c, uint64_t request)
 struct account *account_of_client(struct account_client *c)
 {
     return c->account;
-}
-
-enum ms_err account_dir_add(struct account *a, const struct account_new *new_user, struct ms_errinfo *why_out)
-{
-    char hash[CRYPT_HASH_TEXT_MAX];
-    struct account_user_spec spec = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_QUOTA |
-                                            ACCOUNT_SET_QUOTA_MESSAGES | ACCOUNT_SET_PARTITION,
-                                     .login = new_user->login,
-                                     .password_hash = new_user->password_hash,
-                                     .quota_bytes = new_user->quota_bytes,
-                                     .quota_messages = new_user->quota_messages,
-                                     .partition = new_user->partition};
-    enum ms_err err = account_login_check(new_user->login);
-    if (err)
-        return ms_fail(why_out, err, "\"" SLICE_FMT "\" is not a usable login", SLICE_ARG(new_user->login));
-    if (spec.password_hash.len == 0) {
-        err = crypt_password_hash(new_user->password, hash);
-        if (err)
-            return ms_fail(why_out, err, SLICE_FMT ": the password is empty, too long or has a NUL",
-                           SLICE_ARG(new_user->login));
-        spec.password_hash = slice_cstr(hash);
-    }
-    return account_dir_user_add(a, &spec, true, NULL, why_out);
 }

@@ -110,20 +110,6 @@ enum ms_err account_dir_user_next(struct account *a, const char *after, struct a
     return err;
 }
 
-enum ms_err account_next(struct account *a, const char *after, struct account_entry *out)
-{
-    struct account_user user;
-    struct db_txn *txn;
-    MS_TRY(account__read_begin(a, &txn));
-    enum ms_err err = next_user(txn, after, &user);
-    if (!err)
-        err = account__entry_status(txn, &user);
-    account__read_end(a, &txn);
-    if (!err)
-        *out = user.entry;
-    return err;
-}
-
 enum ms_err account_dir_alias_next(struct account *a, const char *after, struct arena *arena,
                                    struct account_alias_info *out)
 {

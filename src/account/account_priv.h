@@ -37,7 +37,6 @@ struct account {
     uint64_t threads;
     struct db_txn *txn;                    /* between account_dir_begin and commit */
     struct loop_pool *check_pool;          /* password checks */
-    struct loop_pool *write_pool;          /* one thread: account_add */
     uint8_t key[CRYPT_SHA256_BYTES];       /* of the proven cache; never leaves memory */
     const struct account_backend *backend; /* NULL: the embedded directory */
     void *backend_self;
