@@ -8,6 +8,9 @@
  */
 #include "account_priv.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #define KEY_NEXT_ID SLICE_LIT("next_account")
 #define KEY_FORMAT  SLICE_LIT("format")
 #define KEY_REMOVED "removed"
@@ -54,6 +57,8 @@ enum ms_err account__dir_open(struct account *a, const char *path, bool create, 
                            .sync = DB_SYNC_FULL,
                            .names = dir_names,
                            .name_count = ACCOUNT_DB_COUNT};
+    if (!create && access(path, F_OK) != 0 && errno == ENOENT) /* LMDB would make an empty one */
+        return ms_fail(why_out, MS_ENOTFOUND, "%s holds no directory", path);
     MS_TRY(db_open(&conf, &a->db, why_out));
     enum ms_err err = check_format(a, why_out);
     if (err == MS_ENOTFOUND && create) {

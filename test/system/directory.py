@@ -9,6 +9,7 @@ import imaplib
 import json
 import pathlib
 import re
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -144,6 +145,8 @@ def check_user(site, name):
 
 def check_users(site):
     both_ways(site, lambda s, way: check_user(s, f"user-{way}"))
+    if not wait_for(lambda: logins(site, "-u", "user-*") == [], 20, 0.1):
+        raise RuntimeError(f"deleted now, and still there: {logins(site, '-u', 'user-*')}")
 
 
 USER_REFUSALS = (
@@ -295,6 +298,20 @@ def check_rename(site):
     same("messages", [row[1] for row in found], ["kept", "by-alias", "by-login"])
     same("UIDVALIDITY", now, validity)
     same("folder", client.select("Folder")[0], "OK")
+    client.logout()
+
+
+def check_delete_now(site):
+    """The running server takes mailboxes and entry; the name is free again, and whoever gets it sees nothing of the old mail."""
+    expect(site, ["user", "add", "short-lived", "--password-file", "-"], input=PASSWORD)
+    same("mail", deliver(site, "short-lived@example.org", "nobody-sees-it"), 250)
+    expect(site, ["user", "delete", "short-lived", "--now"])
+    same("login", can_log_in(site, "short-lived", PASSWORD), False)
+    if not wait_for(lambda: site.command("user", "show", "short-lived").returncode == NOUSER, 20, 0.1):
+        raise RuntimeError(f"still there: {show(site, 'short-lived')}")
+    expect(site, ["user", "add", "short-lived", "--password-file", "-"], input=PASSWORD)
+    client = site.imap("short-lived@example.org")
+    same("messages", list_mailbox(client)[0], [])
     client.logout()
 
 
@@ -614,6 +631,23 @@ def write_quietly(stream, text):
         pass
 
 
+def check_no_directory(site):
+    """A command that finds no directory makes none."""
+    site.stop()
+    folder, aside = site.folder / "directory", site.folder / "aside"
+    folder.rename(aside)
+    folder.mkdir()
+    try:
+        for words in (("user", "list"), ("user", "add", "x", "--no-password"), ("domain", "list"), ("alias", "delete", "x"),
+                      ("user", "import", "-"), ("directory", "verify")):
+            expect(site, words, UNAVAILABLE, "directory.mdb holds no directory", input="login\nx\n")
+        same("files", list(folder.iterdir()), [])
+    finally:
+        shutil.rmtree(folder)
+        aside.rename(folder)
+        site.start()
+
+
 def check_verify_finds(site):
     """A changed byte in the directory's file is reported; the user it belongs to is not "unknown"."""
     expect(site, ["user", "add", "hurt", "--no-password", "--name", "unmistakable name"])
@@ -643,13 +677,14 @@ def main():
     options = parser.parse_args()
     binary = pathlib.Path(options.binary).resolve()
     tap = Tap()
-    with running(binary) as site:
+    with running(binary, sets=("store.purge_interval=500ms",)) as site:
         tap.run("user add, set, passwd, delete, restore, rename, show", check_users, site)
         tap.run("user refuses", check_user_refusals, site)
         tap.run("user list", check_list, site)
         tap.run("a changed password", check_password, site)
         tap.run("a changed status", check_status, site)
         tap.run("a renamed user keeps his mail", check_rename, site)
+        tap.run("user delete --now", check_delete_now, site)
         tap.run("domain and alias", check_domains_and_aliases, site)
         tap.run("domain, alias and directory refuse", check_other_refusals, site)
         tap.run("import of CSV", check_import_csv, site)
@@ -659,6 +694,7 @@ def main():
         tap.run("two imports at once", check_writers, site)
         tap.run("an import that is killed", check_killed, site)
         tap.run(f"import of {options.users} users during deliveries", check_big_import, site, options.users)
+        tap.run("no directory", check_no_directory, site)
         tap.run("directory verify finds damage", check_verify_finds, site)
     return tap.end()
 

@@ -61,6 +61,7 @@ static void test_life(void **state)
     struct account_entry entry;
     struct slice detail;
     assert_int_equal(account_open(&conf, "Example.org", false, &a, &why), MS_ENOTFOUND);
+    assert_int_not_equal(access(path, F_OK), 0); /* a look makes no file */
     assert_int_equal(account_open(&conf, "Example.org", true, &a, &why), MS_OK);
 
     char hash[CRYPT_HASH_TEXT_MAX];
