@@ -243,11 +243,16 @@ static void crowd_of_large(void **state)
 
 static void gone_at_every_byte(void **state)
 {
-    static const char text[] = "LHLO c\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\n"
+    static const char data[] = "LHLO c\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<alice@example.org>\r\n"
                                "RCPT TO:<carol@example.org>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n";
+    static const char bdat[] =
+        "BDAT 2\r\nxxLHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.org>\r\n"
+        "RCPT TO:<carol@example.org>\r\nBDAT 10\r\nSubject: xBDAT 6 LAST\r\n\r\n\r\nx\rQUIT\r\n";
     struct site site;
     site_open(&site, "");
-    for (size_t n = 0; n < sizeof text; n++) {
+    for (size_t at = 0; at < sizeof data + sizeof bdat; at++) {
+        const char *text = at < sizeof data ? data : bdat;
+        size_t n = at < sizeof data ? at : at - sizeof data;
         for (unsigned turns = 0; turns < 3; turns++) {
             struct site_session s;
             session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
