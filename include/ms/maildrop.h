@@ -11,9 +11,11 @@
  *
  * The server has one struct maildrop on one of its loops. It watches the folder, reads each file on a thread of its own,
  * resolves the recipients (route) and enqueues the message; the file goes when the entry is durable. A crash between these
- * two repeats the message: at least once, never lost.
+ * two is seen at the next start (maildrop_remove_taken). At least once, never lost; twice only when the crash came after the
+ * delivery and before the file was removed, or a power cut undid the file's renaming.
  *
- * Names in the folder: "m." and 32 hexadecimal digits: a message. "tmp.*": being written; removed when a day old.
+ * Names in the folder: "m." and 32 hexadecimal digits: a message; with "." and its trace behind it: it may be in the queue.
+ * "tmp.*": being written; removed when a day old.
  * "*.bad": put aside by the server, for people. "refused": folder of messages that nobody could take. Everything else is
  * renamed to NAME.bad.
  *
@@ -81,7 +83,10 @@ void maildrop_tail_emit(uint64_t file_bytes, uint32_t crc_before, uint8_t out[MA
  * when crc_known. */
 MS_MUST_USE enum ms_err maildrop_tail_parse(struct slice tail, uint64_t file_bytes, bool crc_known, uint32_t crc_before);
 #define MAILDROP_FILE_NAME_BYTES 34
+#define MAILDROP_FILE_NAME_MAX   (MAILDROP_FILE_NAME_BYTES + 1 + QUEUE_TRACE_MAX)
 bool maildrop_name_is_message(struct slice name);
+/* Of a message's name; empty when it has none. */
+struct slice maildrop_name_trace(struct slice name);
 void maildrop_name_emit(uint64_t time_us, const uint8_t random[8], char out[MAILDROP_FILE_NAME_BYTES + 1]);
 
 /* -- what a program writes -> message bytes ------------------------------------------------------------------------ */
@@ -164,6 +169,9 @@ struct maildrop_env { /* texts are borrowed for the life of the maildrop */
     void *ctx;
 };
 struct maildrop;
+/* At the start, before anything is delivered: files whose messages are in the queue are removed. Blocks. */
+struct partition;
+MS_MUST_USE enum ms_err maildrop_remove_taken(const char *folder, struct partition *p);
 /* Before the loop runs or on it. Never fails: a folder that cannot be used is named in the log and looked at again. */
 struct maildrop *maildrop_create(const struct maildrop_env *env);
 /* Any thread: no file is begun any more. */

@@ -359,6 +359,8 @@ static void make_maildrop(struct server *s)
     struct ms_errinfo why;
     if (maildrop_folder_make(env.folder, &why) != MS_OK)
         OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", why.text));
+    if (maildrop_remove_taken(env.folder, s->partition) != MS_OK)
+        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", "the queue cannot be read"));
     s->maildrop = maildrop_create(&env);
 }
 

@@ -6,8 +6,8 @@
  *                               ▲           │ trouble
  *                               └─ deferred ◀┘ due, seen by the scan of each minute
  *
- * Delivery is at least once: a crash between the durable entry and the end of its file gives the message
- * again. The window is one turn of the loop and one unlink; an orderly stop waits for it
+ * A crash between the durable entry and the end of its file would give the message again: the file carries
+ * its trace then, and the next start asks the queue (maildrop_taken.c). An orderly stop waits
  * (maildrop_is_idle).
  */
 #include <stdio.h>
@@ -30,17 +30,22 @@ static void file_forget(struct maildrop *m, struct maildrop_file *f)
     ms_free(f);
 }
 
+/* Known by what of the name does not change. */
 static void file_add(struct maildrop *m, struct slice name)
 {
-    if (m->known.count >= MAILDROP_KNOWN_MAX || map_find(&m->known, name))
+    struct slice key = slice_sub(name, 0, MAILDROP_FILE_NAME_BYTES), trace = maildrop_name_trace(name);
+    if (m->known.count >= MAILDROP_KNOWN_MAX || map_find(&m->known, key))
         return;
     struct maildrop_file *f = ms_new(struct maildrop_file);
-    memcpy(f->name, name.ptr, MAILDROP_FILE_NAME_BYTES);
+    memcpy(f->name, name.ptr, name.len);
+    memcpy(f->trace, trace.ptr, trace.len);
+    map_put(&m->known, key, f);
+    list_push_back(&m->ready, &f->node);
+    if (trace.len > 0)
+        return;
     uint64_t epoch = partition_epoch(part_client_partition(m->env.queue_client));
     snprintf(f->trace, sizeof f->trace, "%llx-m%llu", (unsigned long long)epoch,
              (unsigned long long)++m->messages);
-    map_put(&m->known, name, f);
-    list_push_back(&m->ready, &f->node);
 }
 
 static void file_defer(struct maildrop *m, struct maildrop_file *f)
@@ -131,8 +136,8 @@ static void on_scanned(struct loop_work *work)
         watch(m);
         m->scan_again = true; /* what came before the watch */
     }
-    for (; names.len; names = slice_sub(names, MAILDROP_FILE_NAME_BYTES, names.len))
-        file_add(m, slice_sub(names, 0, MAILDROP_FILE_NAME_BYTES));
+    for (; names.len; names = slice_sub(names, MAILDROP_NAME_ROOM, names.len))
+        file_add(m, slice_cstr((const char *)names.ptr));
     run(m);
     if (m->scan_again && m->watch)
         scan_want(m);
@@ -190,6 +195,7 @@ struct maildrop *maildrop_create(const struct maildrop_env *env)
     list_init(&m->deferred);
     list_init(&m->drops);
     loop_timer_start(m->env.loop, &m->timer, 0, on_time);
+    maildrop__held_start(m);
     return m;
 }
 
@@ -216,6 +222,7 @@ void maildrop_destroy(struct maildrop **mp)
     loop_watch_close(&m->watch);
     loop_timer_stop(m->env.loop, &m->timer);
     loop_timer_stop(m->env.loop, &m->soon);
+    loop_timer_stop(m->env.loop, &m->held_timer);
     LIST_FOREACH_SAFE(&m->drops, it)
     {
         maildrop__drop_free(LIST_ENTRY(it, struct maildrop_drop, node));

@@ -165,14 +165,36 @@ enum ms_err maildrop_tail_parse(struct slice tail, uint64_t file_bytes, bool crc
     return MS_OK;
 }
 
+static bool is_hex(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!ms_ascii_is_digit(s.ptr[i]) && (s.ptr[i] < 'a' || s.ptr[i] > 'f'))
+            return false;
+    return s.len > 0;
+}
+
+/* EPOCH-mN */
+static bool is_trace(struct slice s)
+{
+    struct slice epoch;
+    uint64_t number;
+    if (s.len > QUEUE_TRACE_MAX || !slice_cut(&s, '-', &epoch) || !is_hex(epoch))
+        return false;
+    return slice_has_prefix(s, SLICE_LIT("m")) && slice_to_u64(slice_sub(s, 1, s.len), UINT64_MAX, &number) == MS_OK;
+}
+
 bool maildrop_name_is_message(struct slice name)
 {
-    if (name.len != MAILDROP_FILE_NAME_BYTES || !slice_has_prefix(name, SLICE_LIT("m.")))
+    struct slice behind = slice_sub(name, MAILDROP_FILE_NAME_BYTES, name.len);
+    if (name.len < MAILDROP_FILE_NAME_BYTES || !slice_has_prefix(name, SLICE_LIT("m.")) ||
+        !is_hex(slice_sub(name, 2, MAILDROP_FILE_NAME_BYTES - 2)))
         return false;
-    for (size_t i = 2; i < name.len; i++)
-        if (!ms_ascii_is_digit(name.ptr[i]) && (name.ptr[i] < 'a' || name.ptr[i] > 'f'))
-            return false;
-    return true;
+    return behind.len == 0 || (behind.ptr[0] == '.' && is_trace(slice_sub(behind, 1, behind.len)));
+}
+
+struct slice maildrop_name_trace(struct slice name)
+{
+    return slice_sub(name, MAILDROP_FILE_NAME_BYTES + 1, name.len);
 }
 
 /* The time first: a list in order of names is one in order of time. */

@@ -6,6 +6,8 @@
  *   maildrop_drop.c    one file on the loop: its states
  *   maildrop_read.c    work: opening, reading, checking, and what the server adds
  *   maildrop_rcpts.c   recipients of one file: resolving them, the record that enqueues them
+ *   maildrop_taken.c   at the start: files whose messages are in the queue go
+ *   maildrop_held.c    at the start: entries that were to be returned are
  */
 #ifndef MAILDROP_PRIV_H
 #define MAILDROP_PRIV_H
@@ -28,13 +30,14 @@
 #define MAILDROP_TMP_KEEP_S     86400 /* a file that nobody has written to so long has lost its writer */
 #define MAILDROP_READ_BYTES     ((size_t)128 << 10)
 #define MAILDROP_PATH_MAX       4096
+#define MAILDROP_NAME_ROOM      (MAILDROP_FILE_NAME_MAX + 1)
 #define MAILDROP_WHY_MAX        256
 #define MAILDROP_HOLD           "maildrop: " /* in front of the reason of a held entry that is to be returned */
 
 /* A file that is known: waits for its turn, is in work, or waits for its time. */
 struct maildrop_file {
     struct list node;
-    char name[MAILDROP_FILE_NAME_BYTES + 1];
+    char name[MAILDROP_FILE_NAME_MAX + 1];
     char trace[QUEUE_TRACE_MAX + 1]; /* given once, so that all lines about the file have the same */
     uint64_t due_ms;
     unsigned failures;
@@ -46,7 +49,7 @@ struct maildrop_scan {
     struct loop_work work;
     struct maildrop *m;
     const char *folder;
-    struct str names; /* MAILDROP_FILE_NAME_BYTES each, in order */
+    struct str names; /* MAILDROP_NAME_ROOM each, NUL behind them, in order */
     struct ms_errinfo why;
     enum ms_err err;
 };
@@ -140,7 +143,9 @@ struct maildrop {
     struct maildrop_env env;
     struct loop_pool *pool;
     struct loop_watch *watch;
-    struct loop_timer timer, soon;
+    struct loop_timer timer, soon, held_timer;
+    struct queue_id held_after;
+    bool held_begun;
     struct maildrop_scan scan;
     bool scanning, scan_again;
     uint64_t scanned_ms; /* end of the last scan */
@@ -154,5 +159,6 @@ struct maildrop {
 /* The drop is over: the file's fate decides what is kept of it. */
 void maildrop__drop_over(struct maildrop_drop *d);
 void maildrop__give_back(struct maildrop_drop *d);
+void maildrop__held_start(struct maildrop *m);
 
 #endif

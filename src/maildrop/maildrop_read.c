@@ -192,10 +192,28 @@ static void add_ours(struct maildrop_drop *d, struct slice bytes)
     str_init(&r->header, 0);
 }
 
+/* From here on its message may be in the queue: its name says under which trace (maildrop_taken.c). */
+static bool name_it(struct maildrop_drop *d)
+{
+    char from[MAILDROP_PATH_MAX], to[MAILDROP_PATH_MAX];
+    struct maildrop_file *f = d->file;
+    size_t len = strlen(f->name);
+    if (len > MAILDROP_FILE_NAME_BYTES)
+        return true;
+    path_of(d, "", from);
+    snprintf(f->name + len, sizeof f->name - len, ".%s", f->trace);
+    path_of(d, "", to);
+    if (rename(from, to) == 0)
+        return true;
+    f->name[len] = '\0';
+    trouble(d, "cannot rename it");
+    return false;
+}
+
 static void finish(struct maildrop_drop *d)
 {
     struct drop_reader *r = &d->in;
-    if (!tail_is_good(d, true))
+    if (!tail_is_good(d, true) || !name_it(d))
         return;
     if (r->fix.received > d->m->env.hops_max) { /* RFC 5321 6.3 */
         maildrop__settle(d, DROP_KEEP, MS_EDENIED, "too many Received fields: it goes in circles");

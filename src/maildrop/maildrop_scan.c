@@ -59,8 +59,10 @@ static void look_at(struct maildrop_scan *s, DIR *dir, const char *name)
     if (text.ptr[0] == '.' || slice_eq_cstr(text, "refused") || slice_has_suffix(text, SLICE_LIT(".bad")))
         return;
     if (maildrop_name_is_message(text)) {
-        if (s->names.len < (size_t)MAILDROP_KNOWN_MAX * MAILDROP_FILE_NAME_BYTES)
-            str_add_slice(&s->names, text);
+        char room[MAILDROP_NAME_ROOM] = "";
+        memcpy(room, text.ptr, text.len);
+        if (s->names.len < (size_t)MAILDROP_KNOWN_MAX * sizeof room)
+            str_add(&s->names, room, sizeof room);
     } else if (slice_has_prefix(text, SLICE_LIT("tmp."))) {
         look_at_tmp(dir, s->folder, name);
     } else {
@@ -70,7 +72,7 @@ static void look_at(struct maildrop_scan *s, DIR *dir, const char *name)
 
 static int by_name(const void *a, const void *b)
 {
-    return memcmp(a, b, MAILDROP_FILE_NAME_BYTES);
+    return memcmp(a, b, MAILDROP_NAME_ROOM);
 }
 
 void maildrop__scan_run(struct loop_work *work)
@@ -93,5 +95,5 @@ void maildrop__scan_run(struct loop_work *work)
         look_at(s, dir, entry->d_name);
     closedir(dir);
     if (s->names.len)
-        qsort(s->names.ptr, s->names.len / MAILDROP_FILE_NAME_BYTES, MAILDROP_FILE_NAME_BYTES, by_name);
+        qsort(s->names.ptr, s->names.len / MAILDROP_NAME_ROOM, MAILDROP_NAME_ROOM, by_name);
 }

@@ -234,12 +234,22 @@ static void test_names(void **state)
                                       "M.00000000000000010000000000000002",
                                       "m.000000000000000100000000000000022",
                                       "m.00000000000000010000000000000002.bad",
+                                      "m.00000000000000010000000000000002.",
+                                      "m.00000000000000010000000000000002.1f-m",
+                                      "m.00000000000000010000000000000002.1f-7",
+                                      "m.00000000000000010000000000000002.-m7",
+                                      "m.00000000000000010000000000000002.1f-m7.bad",
+                                      "m.00000000000000010000000000000002x1f-m7",
                                       "m.0000000000000001/000000000000002"};
     static const uint8_t random[8] = {0xfe, 1, 2, 3, 4, 5, 6, 7};
     char name[MAILDROP_FILE_NAME_BYTES + 1];
     maildrop_name_emit(0x1234, random, name);
     assert_string_equal(name, "m.0000000000001234fe01020304050607");
     assert_true(maildrop_name_is_message(slice_cstr(name)));
+    assert_int_equal(maildrop_name_trace(slice_cstr(name)).len, 0);
+    struct slice traced = SLICE_LIT("m.0000000000001234fe01020304050607.1f-m7");
+    assert_true(maildrop_name_is_message(traced));
+    assert_true(slice_eq_cstr(maildrop_name_trace(traced), "1f-m7"));
     for (size_t i = 0; i < MS_ARRAY_LEN(bad); i++)
         assert_false(maildrop_name_is_message(slice_cstr(bad[i])));
 }
