@@ -8,6 +8,7 @@
  * that, or at the deadline, the loops stop, the partition writes out what waits, and memory goes.
  */
 #include "app.h"
+#include "app_maildrop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include "ms/dispatch.h"
 #include "ms/imapd.h"
 #include "ms/jobctl.h"
-#include "ms/maildrop.h"
 #include "ms/net.h"
 #include "ms/obs.h"
 #include "ms/route.h"
@@ -61,7 +61,7 @@ struct server {
     struct smtpd_env smtpd;
     struct imapd_env imapd;
     struct chan_env chan;
-    struct maildrop *maildrop; /* on the first worker loop */
+    struct app_maildrop *maildrop; /* on the first worker loop */
     struct loop_timer housekeeper, deadline, files;
     struct bus_ep *signal_ep, *control_ep;
     pthread_t signal_thread;
@@ -114,7 +114,7 @@ static void on_deadline(struct loop_timer *timer)
 static void on_files(struct loop_timer *timer)
 {
     struct server *s = MS_CONTAINER_OF(timer, struct server, files);
-    if (maildrop_is_idle(s->maildrop))
+    if (app_maildrop_is_idle(s->maildrop))
         end_now(s);
     else
         loop_timer_start(s->control.loop, &s->files, APP_FILES_MS, on_files);
@@ -144,7 +144,7 @@ void server_stop(struct server *s, bool at_once)
     s->stopping = true;
     OBS_EVENT0(OBS_APP_STOPPING, 0);
     loop_timer_start(s->control.loop, &s->deadline, s->sc->stop_ms, on_deadline);
-    maildrop_stop(s->maildrop);
+    app_maildrop_stop(s->maildrop);
     dispatch_drain(s->dispatch, on_sessions_gone, s);
 }
 
@@ -343,27 +343,6 @@ static void wire(struct server *s)
     }
 }
 
-static void make_maildrop(struct server *s)
-{
-    const struct route_conf *route = conf_section(s->conf, "route");
-    const struct smtpd_conf *smtp = conf_section(s->conf, "smtp");
-    const struct maildrop_env env = {.loop = s->loops[0].loop,
-                                     .route = s->loops[0].route,
-                                     .queue_client = s->loops[0].part,
-                                     .folder = s->sc->maildrop,
-                                     .hostname = s->sc->hostname,
-                                     .default_domain = s->sc->default_domain,
-                                     .local_channel = route->local_channel,
-                                     .message_size_max = smtp->message_size_max,
-                                     .hops_max = (uint64_t)smtp->hops_max};
-    struct ms_errinfo why;
-    if (maildrop_folder_make(env.folder, &why) != MS_OK)
-        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", why.text));
-    if (maildrop_remove_taken(env.folder, s->partition) != MS_OK)
-        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", "the queue cannot be read"));
-    s->maildrop = maildrop_create(&env);
-}
-
 static void on_housekeep(struct loop_timer *timer)
 {
     struct server *s = MS_CONTAINER_OF(timer, struct server, housekeeper);
@@ -435,7 +414,7 @@ static int server_start(struct server *s)
     make_loops(s);
     make_clients(s);
     wire(s);
-    make_maildrop(s);
+    s->maildrop = app_maildrop_create(s->conf, s->loops[0].loop, s->partition, &s->chan);
     rc = write_pid(s);
     if (!rc)
         rc = start_threads(s);
@@ -460,7 +439,7 @@ static void stop_threads(struct server *s)
 /* What threads no longer use. */
 static void objects_free(struct server *s)
 {
-    maildrop_destroy(&s->maildrop);
+    app_maildrop_destroy(&s->maildrop);
     dispatch_destroy(&s->dispatch);
     jobctl_destroy(&s->jobctl);
     channel_registry_destroy(&s->registry);

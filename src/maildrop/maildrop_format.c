@@ -180,7 +180,8 @@ static bool is_trace(struct slice s)
     uint64_t number;
     if (s.len > QUEUE_TRACE_MAX || !slice_cut(&s, '-', &epoch) || !is_hex(epoch))
         return false;
-    return slice_has_prefix(s, SLICE_LIT("m")) && slice_to_u64(slice_sub(s, 1, s.len), UINT64_MAX, &number) == MS_OK;
+    return slice_has_prefix(s, SLICE_LIT("m")) &&
+           slice_to_u64(slice_sub(s, 1, s.len), UINT64_MAX, &number) == MS_OK;
 }
 
 bool maildrop_name_is_message(struct slice name)

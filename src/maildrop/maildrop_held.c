@@ -1,6 +1,6 @@
 /*
- * maildrop_held.c - entries that were to be returned when the server ended: they are found in the queue, a slice a turn, and
- * returned now.
+ * maildrop_held.c - entries that were to be returned when the server ended: they are found in the queue,
+ * a slice a turn, and returned now.
  */
 #include "maildrop_priv.h"
 
@@ -31,7 +31,8 @@ static void on_slice(struct loop_timer *timer)
 {
     struct maildrop *m = MS_CONTAINER_OF(timer, struct maildrop, held_timer);
     struct part_snap snap;
-    if (atomic_load(&m->stopping) || part_snap_begin(part_client_partition(m->env.queue_client), &snap) != MS_OK)
+    if (atomic_load(&m->stopping) ||
+        part_snap_begin(part_client_partition(m->env.queue_client), &snap) != MS_OK)
         return;
     enum ms_err err = look(m, &snap);
     part_snap_end(&snap);

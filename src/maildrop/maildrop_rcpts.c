@@ -182,8 +182,9 @@ enum ms_err maildrop__post(struct maildrop_drop *d, part_done_fn *done)
 {
     struct part_rec rec;
     part_rec_init(&rec);
-    rec.ack_durable = true; /* storage rule 2.3 */
     enum ms_err err = fill(d, &rec);
+    /* Storage rule 2.3: durable is enough. But a return must find its entry: it looks into the index. */
+    rec.ack_durable = d->held_count == 0;
     if (!err)
         err = part_post(d->m->env.queue_client, &rec, done, d, &d->request);
     if (err == MS_EFULL)

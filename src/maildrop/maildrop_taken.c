@@ -1,9 +1,11 @@
 /*
- * maildrop_taken.c - at the start, before anything is delivered: files whose messages are in the queue already go.
+ * maildrop_taken.c - at the start, before anything is delivered: files whose messages are in the queue
+ * already go.
  *
- * Before its entry is posted a file gets the message's trace behind its name. After a crash such a file may stand for an
- * entry that is durable, whose file was not yet removed: the queue knows the trace then. It is asked now, while no delivery can
- * end the entry. What is left of the danger of a second copy is a crash after the delivery and before the file was removed.
+ * Before its entry is posted a file gets the message's trace behind its name. After a crash such a file
+ * may stand for an entry that is durable, whose file was not yet removed: the queue knows the trace
+ * then. It is asked now, while no delivery can end the entry. What is left of the danger of a second
+ * copy is a crash after the delivery and before the file was removed.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -265,20 +265,82 @@ def check_parallel(site, count):
     return check_all(site, [b"Subject: par %d\r\n" % n for n in range(count)], "carl", exactly=True)
 
 
-def check_all(site, wanted, user, exactly, seconds=60):
+def check_all(site, wanted, user, exactly, seconds=60, squeeze=False):
     """Every one arrives; how many came twice."""
-    def missing():
+    def messages():
         got = inbox(site, user)
+        return [m.replace(b" ", b"") for m in got] if squeeze else got
+
+    def missing():
+        got = messages()
         counts = {w: sum(w in m for m in got) for w in wanted}
         return (counts,) if all(counts.values()) else None
     found = wait_for(missing, seconds, 0.3)
     if not found:
-        got = inbox(site, user)
+        got = messages()
         raise RuntimeError(f"missing: {[w for w in wanted if not any(w in m for m in got)][:10]}; {site.tail()}")
     twice = sum(n - 1 for n in found[0].values())
     if exactly and twice:
         raise RuntimeError(f"{twice} came twice")
     return f"{len(wanted)} messages, {twice} twice"
+
+
+# -- recipients that are refused
+
+def queue_is_empty(site):
+    return wait_for(lambda: not site.run("queue", "list", "-c", site.config).stdout.strip(), 20, 0.2)
+
+
+def check_refused(site):
+    expect(call(site, "-f", "bert@example.org", "-V", "ENV-9", "anna@example.org", "nobody@example.org", "nowhere@example.org",
+                "x@example.net", data=b"Subject: refused one\n\n"), EX_OK)
+    find(site, b"Subject: refused one")
+    reports = wait_for(lambda: (lambda got: got if len(got) == 2 else None)(
+        [m for m in inbox(site, "bert") if b"refused one" in m]), 20, 0.1)
+    text = b"".join(reports or [])
+    for word in (b"nobody@example.org", b"nowhere@example.org", b"5.1.1", b"x@example.net", b"5.7.1", b"ENV-9", b"report-type"):
+        if word not in text:
+            raise RuntimeError(f"{word!r} is not in the reports: {text!r} {site.tail()}")
+    if b"anna@example.org" in text.replace(b"To: anna", b"") and b"Final-Recipient: rfc822;anna" in text.replace(b" ", b""):
+        raise RuntimeError("a report about a recipient that was taken")
+    before = [len(inbox(site, user)) for user in ("anna", "bert", "carl")]
+    for args in (["-f", "<>", "nobody@example.org"], ["-f", "bert@example.org", "-N", "never", "nobody@example.org"]):
+        expect(call(site, *args, data=b"Subject: refused two\n\n"), EX_OK)
+    if not wait_for(lambda: not files(site), 10) or not queue_is_empty(site):
+        raise RuntimeError(f"something is left: {site.run('queue', 'list', '-c', site.config).stdout} {files(site)}")
+    if [len(inbox(site, user)) for user in ("anna", "bert", "carl")] != before:
+        raise RuntimeError("a report that nobody wanted")
+
+
+def check_circle(site):
+    fields = b"".join(b"Received: by host%d\n" % n for n in range(101))
+    expect(call(site, "anna@example.org", data=fields + b"Subject: circle one\n\n"), EX_OK)
+    folder = folder_of(site) / "refused"
+    if not wait_for(lambda: folder.exists() and any(folder.iterdir()), 10):
+        raise RuntimeError(site.tail())
+    mail = maildrop.read(next(folder.iterdir()).read_bytes())
+    if b"circle one" not in mail["message"] or "maildrop.refused" not in log_of(site):
+        raise RuntimeError("not kept as it was")
+    same([m for m in inbox(site) if b"circle one" in m], [], "delivered")
+
+
+def check_kill_refused(binary, count):
+    """Each has its report, also when the server dies between the entry and its return."""
+    with running(binary, users=("anna",)) as site:
+        names(site)
+        done = threading.Event()
+        thread = threading.Thread(target=kill_again, args=(site, done))
+        thread.start()
+        try:
+            for n in range(count):
+                expect(call(site, "-f", "anna", "nobody%d@example.org" % n, data=b"Subject: no %d\n\n" % n), EX_OK)
+        finally:
+            done.set()
+            thread.join()
+        text = check_all(site, [b"rfc822;nobody%d@example.org" % n for n in range(count)], "anna", exactly=False, squeeze=True)
+        if not queue_is_empty(site):
+            raise RuntimeError(f"the queue holds {site.run('queue', 'list', '-c', site.config).stdout}")
+        return text
 
 
 # -- files that are not ours
@@ -438,16 +500,17 @@ def send_many(site, count):
     return [b"Subject: many %d\r\n" % n for n in range(count)]
 
 
+def kill_again(site, done):
+    while not done.wait(0.35):
+        site.kill()
+        site.start()
+
+
 def check_kill(binary, count):
     with running(binary, users=("anna",)) as site:
         names(site)
         done = threading.Event()
-
-        def killer():
-            while not done.wait(0.35):
-                site.kill()
-                site.start()
-        thread = threading.Thread(target=killer)
+        thread = threading.Thread(target=kill_again, args=(site, done))
         thread.start()
         try:
             sent = send_many(site, count)
@@ -479,6 +542,8 @@ def main():
         tap.run("-bp, -bv, -q, mailq", check_asks, site)
         tap.run("30 MB, and too large", check_big, site)
         tap.run("processes side by side", check_parallel, site, args.parallel)
+        tap.run("recipients that are refused", check_refused, site)
+        tap.run("a message that goes in circles", check_circle, site)
         tap.run("files that are not ours", check_strangers, site)
         tap.run("another user", check_other_user, site)
     with running(args.binary, users=("anna", "bert"), start=False) as site:
@@ -490,6 +555,7 @@ def main():
         tap.run("no folder", check_no_folder, site)
     tap.run("stop in the middle", check_stop, args.binary, args.messages // 2)
     tap.run("kill -9 in the middle", check_kill, args.binary, args.messages)
+    tap.run("kill -9 and refused recipients", check_kill_refused, args.binary, args.messages // 3)
     return tap.end()
 
 

@@ -1,0 +1,107 @@
+/*
+ * app_maildrop.c - the maildrop of the running server, and the returns that it asks for: recipients that
+ * were refused for good are held entries, which the store channel's return turns into a report to the
+ * sender.
+ */
+#include "app_maildrop.h"
+
+#include "ms/loop.h"
+#include "ms/maildrop.h"
+#include "ms/obs.h"
+#include "ms/smtpd.h"
+
+struct app_maildrop {
+    struct maildrop *m;
+    struct loop *loop;
+    const struct chan_env *chan;
+    struct list returns; /* of the loop */
+};
+
+struct given {
+    struct list node;
+    struct chan_return *task;
+    struct queue_id id;
+};
+
+static void given_free(struct given *g)
+{
+    list_remove(&g->node);
+    chan_return_cancel(&g->task);
+    ms_free(g);
+}
+
+static void on_given(void *owner, enum ms_err err, uint32_t returned, bool reported)
+{
+    struct given *g = owner;
+    char qid[QUEUE_ID_TEXT_MAX];
+    queue_id_emit(&g->id, qid);
+    if (err && err != MS_ENOTFOUND) /* it stays held; the next start tries again */
+        OBS_EVENT(OBS_MAILDROP_NOT_RETURNED, 0, OBS_C("qid", qid), OBS_E("error", err));
+    g->task = NULL;
+    given_free(g);
+}
+
+static void give_back(void *ctx, const struct queue_id *id, struct slice reason)
+{
+    struct app_maildrop *a = ctx;
+    struct given *g = ms_new(struct given);
+    g->id = *id;
+    list_push_back(&a->returns, &g->node);
+    g->task = chan_return_start(a->chan, a->loop, id, reason, on_given, g);
+}
+
+struct app_maildrop *app_maildrop_create(const struct conf *conf, struct loop *loop,
+                                         struct partition *partition, const struct chan_env *chan)
+{
+    const struct server_conf *sc = conf_section(conf, "server");
+    const struct route_conf *route = conf_section(conf, "route");
+    const struct smtpd_conf *smtp = conf_section(conf, "smtp");
+    const struct chan_env_loop *here = &chan->loops[loop_index(loop)];
+    struct app_maildrop *a = ms_new(struct app_maildrop);
+    struct ms_errinfo why;
+    const struct maildrop_env env = {.loop = loop,
+                                     .route = here->route,
+                                     .queue_client = here->queue,
+                                     .folder = sc->maildrop,
+                                     .hostname = sc->hostname,
+                                     .default_domain = sc->default_domain,
+                                     .local_channel = route->local_channel,
+                                     .message_size_max = smtp->message_size_max,
+                                     .hops_max = (uint64_t)smtp->hops_max,
+                                     .give_back = give_back,
+                                     .ctx = a};
+    a->loop = loop;
+    a->chan = chan;
+    list_init(&a->returns);
+    if (maildrop_folder_make(env.folder, &why) != MS_OK)
+        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", why.text));
+    if (maildrop_remove_taken(env.folder, partition) != MS_OK)
+        OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder),
+                  OBS_C("error", "the queue cannot be read"));
+    a->m = maildrop_create(&env);
+    return a;
+}
+
+void app_maildrop_stop(struct app_maildrop *a)
+{
+    maildrop_stop(a->m);
+}
+
+bool app_maildrop_is_idle(const struct app_maildrop *a)
+{
+    return maildrop_is_idle(a->m);
+}
+
+void app_maildrop_destroy(struct app_maildrop **ap)
+{
+    struct app_maildrop *a = *ap;
+    *ap = NULL;
+    if (!a)
+        return;
+    maildrop_destroy(&a->m);
+    LIST_FOREACH_SAFE(&a->returns, it)
+    {
+        given_free(LIST_ENTRY(it, struct given, node));
+    }
+    ms_free(a);
+}
