@@ -118,8 +118,10 @@ static void watch(struct maildrop *m)
 {
     struct ms_errinfo why;
     loop_watch_close(&m->watch);
-    if (loop_watch_open(m->env.loop, m->env.folder, on_name, m, &m->watch, &why) != MS_OK && !m->complained)
+    enum ms_err err = loop_watch_open(m->env.loop, m->env.folder, on_name, m, &m->watch, &why);
+    if (err && !m->is_unwatched)
         OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", m->env.folder), OBS_C("error", why.text));
+    m->is_unwatched = err != MS_OK;
 }
 
 static void on_scanned(struct loop_work *work)

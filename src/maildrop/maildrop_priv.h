@@ -153,7 +153,8 @@ struct maildrop {
     struct list ready, deferred, drops;
     atomic_uint works;
     uint64_t messages; /* for trace ids */
-    bool complained;   /* about the folder */
+    bool complained;   /* the log knows that the folder cannot be read */
+    bool is_unwatched; /* or not be watched */
     atomic_bool stopping;
 };
 /* The drop is over: the file's fate decides what is kept of it. */
