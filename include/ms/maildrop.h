@@ -135,6 +135,7 @@ struct maildrop_fix {
     uint64_t time_us;   /* of the file: Date */
     bool smtputf8;
     uint32_t received;  /* filled: Received fields that were there */
+    uint32_t own;       /* filled: of these, written by a host with our name */
 };
 /* header: as maildrop_header_end told. */
 void maildrop_header_fix(struct maildrop_fix *fix, struct slice header, struct str *out);
@@ -163,7 +164,7 @@ struct maildrop_env { /* texts are borrowed for the life of the maildrop */
     struct part_client *queue_client;
     const char *folder, *hostname, *default_domain, *local_channel;
     uint64_t message_size_max;
-    uint64_t hops_max;
+    uint64_t hops_max, local_hops_max;
     /* On the loop: the held entry is to be returned to its sender with this reason. NULL: entries stay held. */
     void (*give_back)(void *ctx, const struct queue_id *id, struct slice reason);
     void *ctx;

@@ -68,6 +68,7 @@ struct app_maildrop *app_maildrop_create(const struct conf *conf, struct loop *l
                                      .local_channel = route->local_channel,
                                      .message_size_max = smtp->message_size_max,
                                      .hops_max = (uint64_t)smtp->hops_max,
+                                     .local_hops_max = (uint64_t)smtp->local_hops_max,
                                      .give_back = give_back,
                                      .ctx = a};
     a->loop = loop;

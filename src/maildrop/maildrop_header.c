@@ -209,6 +209,25 @@ static void emit_missing(const struct maildrop_fix *fix, bool from, bool date, b
                  SLICE_ARG(fix->trace), SLICE_ARG(fix->hostname));
 }
 
+/* "by HOSTNAME" among the words in front of the date (RFC 5321 4.4). */
+static bool is_by(struct slice received, struct slice hostname)
+{
+    struct slice word, rest = received;
+    bool by = false;
+    for (; rest.len > 0; by = slice_ieq_cstr(word, "by")) {
+        size_t n = 0;
+        while (n < rest.len && rest.ptr[n] > ' ' && rest.ptr[n] != ';')
+            n++;
+        word = slice_sub(rest, 0, n);
+        rest = slice_sub(rest, n + 1, rest.len);
+        if (by && n > 0)
+            return slice_ieq(word, hostname);
+        if (by && n == 0)
+            word = SLICE_LIT("by"); /* blanks between */
+    }
+    return false;
+}
+
 void maildrop_header_fix(struct maildrop_fix *fix, struct slice header, struct str *out)
 {
     struct mime_header_iter it;
@@ -223,7 +242,10 @@ void maildrop_header_fix(struct maildrop_fix *fix, struct slice header, struct s
         from |= slice_ieq_cstr(field.name, "from");
         date |= slice_ieq_cstr(field.name, "date");
         id |= slice_ieq_cstr(field.name, "message-id");
-        fix->received += slice_ieq_cstr(field.name, "received");
+        if (slice_ieq_cstr(field.name, "received")) {
+            fix->received++;
+            fix->own += is_by(field.value, fix->hostname);
+        }
     }
     emit_missing(fix, from, date, id, out);
     if (it.has_blank || none)

@@ -215,7 +215,8 @@ static void finish(struct maildrop_drop *d)
     struct drop_reader *r = &d->in;
     if (!tail_is_good(d, true) || !name_it(d))
         return;
-    if (r->fix.received > d->m->env.hops_max) { /* RFC 5321 6.3 */
+    const struct maildrop_env *env = &d->m->env;
+    if (r->fix.received > env->hops_max || r->fix.own > env->local_hops_max) { /* RFC 5321 6.3 */
         maildrop__settle(d, DROP_KEEP, MS_EDENIED, "too many Received fields: it goes in circles");
         return;
     }

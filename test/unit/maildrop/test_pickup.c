@@ -177,6 +177,7 @@ static void start(struct site *s)
                                      .local_channel = "store",
                                      .message_size_max = 1 << 20,
                                      .hops_max = 100,
+                                     .local_hops_max = 2,
                                      .give_back = on_give_back,
                                      .ctx = s};
     s->m = maildrop_create(&env);
@@ -530,6 +531,27 @@ static void test_kept(void **state)
     assert_int_equal(count_files(s, "refused"), 1);
 }
 
+/* A program that hands its own mail back and back. */
+static void test_circles(void **state)
+{
+    struct site *s = *state;
+    put(s,
+        (struct letter){
+            .to = {"anna"},
+            .text = "Received: by mail.example.org; a\r\nReceived: from x\r\n by mail.EXAMPLE.org (b); c\r\n"
+                    "Received: from mail.example.org by other.example.org; d\r\n\r\n"},
+        NULL);
+    put(s,
+        (struct letter){.to = {"anna"},
+                        .text = "Received: by mail.example.org; a\r\nReceived: by mail.example.org; b\r\n"
+                                "Received: by mail.example.org (c); d\r\n\r\n"},
+        NULL);
+    start(s);
+    wait_files(s, 0);
+    wait_entries(s, 1, 0);
+    assert_int_equal(count_files(s, "refused"), 1);
+}
+
 /* The server ended between the entry and its file; another file has the trace of nothing. */
 static void test_taken_before(void **state)
 {
@@ -652,7 +674,7 @@ int main(void)
         TEST(test_expired),        TEST(test_kept),
         TEST(test_taken_before),   TEST(test_given_back_at_start),
         TEST(test_stopped),        TEST(test_strangers),
-        TEST(test_cut_off),
+        TEST(test_cut_off),        TEST(test_circles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
