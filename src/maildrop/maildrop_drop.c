@@ -75,7 +75,7 @@ static void log_end(const struct maildrop_drop *d)
                   OBS_C("reason", d->why), OBS_E("error", d->err));
     } else if (d->fate == DROP_KEEP) {
         obs_count(MET_MAILDROP_BAD, 1);
-        OBS_EVENT(OBS_MAILDROP_KEPT, 0, OBS_C("trace", d->file->trace), OBS_S("from", d->sender),
+        OBS_EVENT(OBS_MAILDROP_KEPT, 0, OBS_C("trace", d->file->trace), OBS_S("from", d->mail.sender),
                   OBS_C("file", d->file->name), OBS_C("reason", d->why));
     }
 }

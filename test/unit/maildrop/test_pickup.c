@@ -35,14 +35,15 @@ struct site {
     enum account_status late; /* of late@example.org */
     enum ms_err trouble;      /* of every look-up */
     bool answers_later;
-    struct { /* the question that waits */
+    struct question {
         bool waits;
         uint64_t id;
         struct account_answer *out;
         account_answer_fn *done;
         void *owner;
         struct slice name;
-    } asked;
+    } asked[MAILDROP_WORKS_MAX]; /* one of each file in work */
+    uint64_t last_id;
     struct queue_id given[8];
     char given_why[8][128];
     unsigned given_count;
@@ -74,13 +75,16 @@ static enum ms_err script_lookup(void *self, struct loop *loop, struct slice nam
     struct site *s = self;
     if (!s->answers_later)
         return answer(s, name, out);
-    assert_false(s->asked.waits);
-    s->asked.waits = true;
-    s->asked.id = *request_out = s->asked.id + 1;
-    s->asked.out = out;
-    s->asked.done = done;
-    s->asked.owner = owner;
-    s->asked.name = arena_dup(arena, name);
+    struct question *q = s->asked;
+    while (q->waits)
+        assert_true(++q < s->asked + MS_ARRAY_LEN(s->asked));
+    *q = (struct question){.waits = true,
+                           .id = ++s->last_id,
+                           .out = out,
+                           .done = done,
+                           .owner = owner,
+                           .name = arena_dup(arena, name)};
+    *request_out = q->id;
     return MS_EMORE;
 }
 
@@ -95,8 +99,9 @@ static enum ms_err script_domain(void *self, struct loop *loop, struct slice dom
 static void script_cancel(void *self, struct loop *loop, uint64_t request)
 {
     struct site *s = self;
-    if (s->asked.id == request)
-        s->asked.waits = false;
+    for (size_t i = 0; i < MS_ARRAY_LEN(s->asked); i++)
+        if (s->asked[i].id == request)
+            s->asked[i].waits = false;
 }
 
 static const struct account_backend script_backend = {.name = "script",
@@ -213,7 +218,7 @@ static void down(struct site *s)
     conf_unref(&s->conf);
     loop_destroy(&s->loop);
     bus_destroy(&s->bus);
-    s->asked.waits = false;
+    memset(s->asked, 0, sizeof s->asked);
 }
 
 static void again(struct site *s)
@@ -250,10 +255,11 @@ static void turn(struct site *s)
 {
     const struct timespec moment = {.tv_nsec = 200000};
     loop_advance(s->loop, 5);
-    if (s->asked.waits) {
-        s->asked.waits = false;
-        enum ms_err err = answer(s, s->asked.name, s->asked.out);
-        s->asked.done(s->asked.owner, s->asked.id, err, s->asked.out);
+    for (size_t i = 0; i < MS_ARRAY_LEN(s->asked); i++) {
+        struct question q = s->asked[i];
+        s->asked[i].waits = false;
+        if (q.waits)
+            q.done(q.owner, q.id, answer(s, q.name, q.out), q.out);
     }
     if (!loop_turn(s->loop))
         nanosleep(&moment, NULL);
