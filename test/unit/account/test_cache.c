@@ -315,6 +315,7 @@ static void test_callbacks_that_act(void **state)
     assert_int_equal(k[3].err, MS_OK); /* from the cache, at once */
     assert_int_equal(sc.count, 1);
     /* When the answer was trouble the same question is a new one. */
+    clear(k, 4);
     k[0] = k[3] = (struct asker){0};
     assert_int_equal(ask(&k[0], "bert@example.org"), MS_EMORE);
     k[0].asks = &k[3];

@@ -1,4 +1,4 @@
-/* Changes of the embedded directory: what each does, and everything it refuses; then the directory verifies. */
+/* Changes of the embedded directory: what each does, and all it refuses; then the directory verifies. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,6 +7,8 @@
 #include <stdio.h>
 
 #include "account_check.h"
+
+#include "../../../src/db/db_priv.h"
 
 static struct check_dir d;
 
@@ -666,16 +668,63 @@ static void test_login(void **state)
     assert_int_equal(check_login(&d, "anna", "secret"), MS_EDENIED);
 }
 
+/* A write fails, or the commit: nothing of the change is there, and the next one works. */
+static enum ms_err storage_change(int what)
+{
+    switch (what) {
+    case 0:
+        return account_dir_user_rename(d.a, SLICE_LIT("anna"), SLICE_LIT("maria"), true, &d.why);
+    case 1:
+        return check_alias_add(&d, "new", "anna bert");
+    case 2:
+        return set_forwards("bert", "maria carl@example.com", true);
+    case 3:
+        return account_dir_user_purge(d.a, 3, &d.why);
+    default:
+        return account_dir_domain_add(d.a, SLICE_LIT("new.example"), SLICE_LIT(""), &d.why);
+    }
+}
+
+static void test_storage_trouble(void **state)
+{
+    check_alias(&d, "all", "anna bert anna+x");
+    check_alias(&d, "carls", "carl@example.com");
+    check_ok(account_dir_user_delete(d.a, SLICE_LIT("carl@example.com"), &d.why));
+    db__fault.err = MS_EIO;
+    for (int what = 0; what < 5; what++) {
+        atomic_store(&db__fault.puts_left, 1);
+        check_refused(&d, storage_change(what), MS_EIO);
+        atomic_store(&db__fault.commits_left, 1);
+        check_refused(&d, storage_change(what), MS_EIO);
+        verified();
+        /* In a transaction of many the whole of it is lost. */
+        check_ok(account_dir_begin(d.a, &d.why));
+        check_user(&d, "lost");
+        atomic_store(&db__fault.puts_left, 1);
+        check_refused(&d, storage_change(what), MS_EIO);
+        struct account_user_spec spec = {.login = SLICE_LIT("more")};
+        check_refused(&d, account_dir_user_add(d.a, &spec, false, NULL, &d.why), MS_EIO);
+        check_refused(&d, account_dir_commit(d.a, &d.why), MS_EIO);
+        assert_null(look("lost"));
+        verified();
+        check_ok(storage_change(what));
+        verified();
+    }
+}
+
 int main(void)
 {
     arena_init(&arena, 0);
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROW(test_user_add),     ROW(test_user_add_refused), ROW(test_lists_refused),
-        ROW(test_list_lengths), ROW(test_user_set),         ROW(test_delete_restore),
-        ROW(test_purge),        ROW(test_rename),           ROW(test_rename_refused),
-        ROW(test_alias),        ROW(test_alias_refused),    ROW(test_alias_loops),
-        ROW(test_domain),       ROW(test_transaction),      ROW(test_next),
+        ROW(test_user_add),       ROW(test_user_add_refused),
+        ROW(test_lists_refused),  ROW(test_list_lengths),
+        ROW(test_user_set),       ROW(test_delete_restore),
+        ROW(test_purge),          ROW(test_rename),
+        ROW(test_rename_refused), ROW(test_alias),
+        ROW(test_alias_refused),  ROW(test_alias_loops),
+        ROW(test_domain),         ROW(test_transaction),
+        ROW(test_next),           ROW(test_storage_trouble),
         ROW(test_login),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
