@@ -30,7 +30,7 @@ struct account_ask {
     struct arena own;
     struct account_answer answer;
     struct account_answer *out;
-    struct slice detail; /* FIND: of the address as given */
+    bool bare; /* FIND: the address as given was found without its detail */
     account_answer_fn *answered;
     account_done_fn *done;
     void *owner;
@@ -103,7 +103,7 @@ static enum ms_err follow(struct account_ask *ask)
 static void note_detail(struct account_ask *ask)
 {
     if (ask->hops == 0)
-        ask->detail = ask->answer.detail;
+        ask->bare = ask->step == ASK_BARE;
 }
 
 /* Goes on from the answer of the current question until another has to wait, or to the end. */
@@ -220,6 +220,7 @@ static enum ms_err ask_begin(struct account_ask *on_stack, uint64_t *request_out
         arena_init(&ask->own, 0);
         if (!ask->arena)
             ask->arena = &ask->own;
+        ask->parts.detail = arena_dup(ask->arena, ask->parts.detail); /* the caller's text may go */
         ask->request.kind = ACCOUNT_REQUEST_ASK;
         ask->id = idtab_add(&c->requests, ask);
         if (!ask->id) {
@@ -272,6 +273,7 @@ enum ms_err account_resolve(struct account_client *c, struct slice address, stru
         return slice_rfind_byte(address, '@') < 0 ? MS_ENOTFOUND : MS_EDENIED;
     MS_TRY(ask_begin(&ask, request_out));
     *out = ask.answer;
+    out->detail = arena_dup(arena, out->detail);
     return MS_OK;
 }
 
@@ -283,12 +285,13 @@ enum ms_err account_find(struct account_client *c, struct slice address, struct 
     ask.done = done;
     if (account__address_parse(c->account, address, &ask.parts))
         return slice_rfind_byte(address, '@') < 0 ? MS_ENOTFOUND : MS_EDENIED;
+    struct slice detail = ask.parts.detail;
     enum ms_err err = ask_begin(&ask, request_out);
     arena_reset(&c->scratch);
     if (!err) {
         *out = ask.answer.entry;
         if (detail_out)
-            *detail_out = ask.detail;
+            *detail_out = ask.bare ? detail : (struct slice){0};
     }
     return err;
 }
