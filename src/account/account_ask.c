@@ -320,6 +320,7 @@ enum ms_err account_domain_ask(struct account_client *c, struct slice domain, ac
     if (unicode_domain_to_ascii(domain, ask.parts.domain))
         return MS_ENOTFOUND;
     ask.parts.domain_len = strlen(ask.parts.domain);
+    ask.parts.detail = (struct slice){0};
     enum ms_err err = ask_begin(&ask, request_out);
     arena_reset(&c->scratch);
     return err;
