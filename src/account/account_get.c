@@ -60,7 +60,7 @@ enum ms_err account__entry_status(struct db_txn *txn, struct account_user *user)
     return MS_OK;
 }
 
-static enum ms_err find_login(struct account *a, struct db_txn *txn, struct account_address *parts,
+static enum ms_err find_login(struct db_txn *txn, const struct account_address *parts,
                               struct account_user *out)
 {
     struct account_domain domain;
@@ -80,7 +80,7 @@ enum ms_err account__find_login(struct account *a, struct slice login, struct ac
     struct db_txn *txn;
     MS_TRY(account__address_parse(a, login, &parts));
     MS_TRY(account__read_begin(a, &txn));
-    enum ms_err err = find_login(a, txn, &parts, out);
+    enum ms_err err = find_login(txn, &parts, out);
     account__read_end(a, &txn);
     out->display = (struct slice){0}; /* the row is gone */
     out->forwards = out->grants = (struct account_list){0};

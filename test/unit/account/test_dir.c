@@ -118,6 +118,17 @@ static void test_life(void **state)
         MS_EMORE);
     wait_for(loop, &got);
 
+    /* A hash of no form that can be verified is a wrong password to the peer. */
+    struct account_user_spec odd = {
+        .set = ACCOUNT_SET_PASSWORD, .login = SLICE_LIT("odd"), .password_hash = SLICE_LIT("plain")};
+    struct answer denied = {0};
+    assert_int_equal(account_dir_user_add(a, &odd, true, NULL, &why), MS_OK);
+    assert_int_equal(
+        account_verify(c, SLICE_LIT("odd"), SLICE_LIT("plain"), &entry, on_answer, &denied, &request),
+        MS_EMORE);
+    wait_for(loop, &denied);
+    assert_int_equal(denied.err, MS_EDENIED);
+
     /* A forgotten request does not call back; an addition is seen at once. */
     struct answer silent = {0}, later = {0};
     assert_int_equal(
@@ -134,7 +145,7 @@ static void test_life(void **state)
     assert_int_equal(silent.count, 0);
     assert_int_equal(account_find(c, SLICE_LIT("bert@example.net"), &entry, NULL, on_answer, NULL, &request),
                      MS_OK);
-    assert_int_equal(entry.id, 2);
+    assert_int_equal(entry.id, 3);
 
     account_client_destroy(&c);
     account_close(&a);
