@@ -26,7 +26,8 @@ SERVED_SECONDS = 2.0  # the bound of a second, with slack for a busy machine; ha
 FLOODERS = 40
 FLOOD_SECONDS = 6
 MEMORY_PER_CLIENT = 16 << 10
-MEMORY_SLACK = 96 << 20
+MEMORY_SLACK = 160 << 20  # messages on their way to the log have 64 MiB of it (PART_INFLIGHT_BYTES)
+DISK_SECONDS = 8.0        # who floods the disk makes every flush wait; nobody starves, that is all there is to promise
 
 
 def need(condition, text):
@@ -116,7 +117,7 @@ def attackers(*jobs):
                 p.terminate()
 
 
-def probe(site, serial, seconds=FLOOD_SECONDS):
+def probe(site, serial, bound, seconds=FLOOD_SECONDS):
     """New clients, one after the other: connect, deliver, wait for the answers. (worst, median) in seconds."""
     taken = []
     begun = time.monotonic()
@@ -128,14 +129,14 @@ def probe(site, serial, seconds=FLOOD_SECONDS):
         time.sleep(0.2)
     taken.sort()
     worst, median = taken[-1], taken[len(taken) // 2]
-    need(worst <= SERVED_SECONDS and median <= 1.0, f"a new client waited {worst:.2f} s, as a rule {median:.2f} s")
+    need(worst <= bound and median <= 1.0, f"a new client waited {worst:.2f} s, as a rule {median:.2f} s")
     return f"worst {worst * 1000:.0f} ms, median {median * 1000:.0f} ms"
 
 
-def check(site, serial, clients, *jobs):
+def check(site, serial, clients, *jobs, bound=SERVED_SECONDS):
     before = resident(site)
     with attackers(*jobs):
-        told = probe(site, serial)
+        told = probe(site, serial, bound)
         used = resident(site) - before
     need(used <= clients * MEMORY_PER_CLIENT + MEMORY_SLACK, f"{used >> 20} MiB more with {clients} clients")
     return f"{told}, {used >> 20} MiB more"
@@ -157,10 +158,10 @@ def main():
                 (hold, smtp, clients, True), (hold, smtp, clients, False))
         mail = (b"EHLO c\r\n", b"MAIL FROM:<a@example.net>\r\n", b"RCPT TO:<bert@example.org>\r\n", b"DATA\r\n")
         tap.run("endless lines", check, site, 3, FLOODERS, (flood, smtp, FLOODERS, (), b"x" * 65536, True))
-        tap.run("endless messages", check, site, 4, FLOODERS,
-                (flood, smtp, FLOODERS, mail, (b"y" * 70 + b"\r\n") * 900, True))
-        tap.run("endless header fields", check, site, 5, FLOODERS,
-                (flood, smtp, FLOODERS, mail, b"X-Field: " + b"z" * 60 + b"\r\n", True))
+        messages = (flood, smtp, FLOODERS, mail, (b"y" * 70 + b"\r\n") * 900, True)
+        tap.run("endless messages", lambda: check(site, 4, FLOODERS, messages, bound=DISK_SECONDS))
+        headers = (flood, smtp, FLOODERS, mail, b"X-Field: " + b"z" * 60 + b"\r\n", True)
+        tap.run("endless header fields", lambda: check(site, 5, FLOODERS, headers, bound=DISK_SECONDS))
         tap.run("floods of commands", check, site, 6, FLOODERS, (flood, smtp, FLOODERS, (b"EHLO c\r\n",), b"NOOP\r\n" * 5000, True))
         tap.run("floods whose answers nobody reads", check, site, 7, FLOODERS,
                 (flood, smtp, FLOODERS, (b"EHLO c\r\n",), b"HELP\r\n" * 5000, False))
