@@ -50,10 +50,22 @@ void chan__log_delivery(const struct chan_entry *e, const struct chan_rcpt *r, c
     snprintf(delays, sizeof delays, "0/%llu.%02u/0/%llu.%02u", (unsigned long long)queue.whole,
              queue.hundredths, (unsigned long long)work.whole, work.hundredths);
     queue_id_emit(&e->id, id);
-    OBS_EVENT(rows[r->verdict].event, 0, OBS_S("trace", e->trace), OBS_C("qid", id), OBS_S("from", e->sender),
-              OBS_S("to", r->address), OBS_S("orig_to", r->original), OBS_C("relay", relay),
-              OBS_C("delay", delay), OBS_C("delays", delays), OBS_S("dsn", code_of(r->reason)),
-              OBS_C("status", rows[r->verdict].status), OBS_S("reply", r->reason));
+    struct obs_kv kv[11];
+    size_t n = 0;
+    kv[n++] = OBS_S("trace", e->trace);
+    kv[n++] = OBS_C("qid", id);
+    kv[n++] = OBS_S("from", e->sender);
+    kv[n++] = OBS_S("to", r->address);
+    if (r->original.len &&
+        !slice_eq(r->original, r->address)) /* a line for every message: it is kept short */
+        kv[n++] = OBS_S("orig_to", r->original);
+    kv[n++] = OBS_C("relay", relay);
+    kv[n++] = OBS_C("delay", delay);
+    kv[n++] = OBS_C("delays", delays);
+    kv[n++] = OBS_S("dsn", code_of(r->reason));
+    kv[n++] = OBS_C("status", rows[r->verdict].status);
+    kv[n++] = OBS_S("reply", r->reason);
+    obs_event_emit(rows[r->verdict].event, 0, kv, n);
     obs_count(rows[r->verdict].counter, 1);
 }
 

@@ -152,14 +152,14 @@ def test_three_failures(binary):
         time.sleep(1.5)
         expect("bert has", ids(site, "bert"), ["again"])
         expect("anna has", ids(site, "anna"), [])
-        check_lines(site, qid)
+        check_lines(site, qid, None)
 
 
-LINE = re.compile(r" event=delivery\.(\w+) trace=(\S+) qid=(\S+) from=(\S+) to=(\S+) orig_to=(\S+) "
+LINE = re.compile(r" event=delivery\.(\w+) trace=(\S+) qid=(\S+) from=(\S+) to=(\S+) (?:orig_to=(\S+) )?"
                   r"relay=store\[\w+\] delay=\d+\.\d\d delays=0/\d+\.\d\d/0/\d+\.\d\d dsn=(\S+) status=(\w+) reply=")
 
 
-def check_lines(site, qid):
+def check_lines(site, qid, original):
     """The delivery lines of an entry: keys in their order, three deferrals and one end."""
     lines = [LINE.search(line) for line in site.log.read_text(errors="replace").splitlines()
              if f"qid={qid}" in line and " event=delivery." in line]
@@ -169,7 +169,7 @@ def check_lines(site, qid):
     if got[-1] != "sent" or got.count("sent") != 1 or got.count("deferred") < 3:
         raise RuntimeError(f"deliveries: {got}")
     expect("one trace", len({m[2] for m in lines}), 1)
-    expect("from, to, orig_to", {m.group(4, 5, 6) for m in lines}, {(ANNA, BERT, BERT)})
+    expect("from, to, orig_to", {m.group(4, 5, 6) for m in lines}, {(ANNA, BERT, original)})
     expect("dsn", {m[7] for m in lines}, {"4.2.1", "2.0.0"})
 
 
@@ -190,6 +190,20 @@ def test_quota(binary):
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
         expect("bert has", ids(site, "bert"), ["first", "second"])
+
+
+def test_alias(binary):
+    """An alias: the log lines name it too; the report as well, for that is whom the sender knows."""
+    with running(binary) as site:
+        site.run("alias", "add", "office@example.org", BERT, "-c", site.config)
+        qid = inject(site, "disabled", lambda: submit(site, "alias", "office@example.org"))["qid"]
+        if not wait_for(lambda: inbox(site, "anna")):
+            raise RuntimeError(f"no report: {site.tail()}")
+        text = check_report(inbox(site, "anna")[0], "failed", "5.2.1")[0].get_content()
+        if "<office@example.org>" not in text:
+            raise RuntimeError(text)
+        line = next(line for line in log_lines(site, "delivery.bounced") if f"qid={qid}" in line)
+        expect("orig_to", LINE.search(line)[6], "office@example.org")
 
 
 def test_notice_and_expiry(binary):
@@ -342,6 +356,7 @@ def main():
     tap = Tap()
     tap.run("three failures over a restart, one delivery", test_three_failures, binary)
     tap.run("a full mailbox, then room", test_quota, binary)
+    tap.run("an alias", test_alias, binary)
     tap.run("one delay notice, one return", test_notice_and_expiry, binary)
     tap.run("a permanent failure is reported to the sender alone", test_permanent, binary)
     tap.run("no report for a null sender", test_null_sender, binary)
