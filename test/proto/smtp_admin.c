@@ -35,10 +35,10 @@ static bool has_key(const struct slice *words, size_t n, const char *key)
 
 static uint64_t number_of(const struct slice *words, size_t n, const char *key)
 {
-    char text[32];
-    struct slice value = value_of(words, n, key);
-    snprintf(text, sizeof text, SLICE_FMT, SLICE_ARG(value));
-    return strtoull(text, NULL, 10);
+    uint64_t number = 0;
+    if (has_key(words, n, key) && slice_to_u64(value_of(words, n, key), UINT64_MAX, &number) != MS_OK)
+        fail_msg("%s= is not a number", key);
+    return number;
 }
 
 static size_t split(struct slice text, char by, struct slice *out, size_t max)
@@ -125,7 +125,7 @@ static void domain_set(struct site *site, const struct slice *words, size_t n)
 
 static void alias_set(struct site *site, const struct slice *words, size_t n)
 {
-    struct slice targets[LISTED_MAX];
+    struct slice targets[LISTED_MAX] = {0};
     struct ms_errinfo why;
     struct account_alias_info alias = {.address = words[0], .targets = targets};
     alias.target_count = split(value_of(words, n, "targets"), ',', targets, LISTED_MAX);

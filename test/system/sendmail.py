@@ -33,7 +33,7 @@ def names(site):
     if not folder.exists():
         folder.mkdir()
         for name in ("sendmail", "mailq", "newaliases"):
-            (folder / name).symlink_to(site.binary)
+            (folder / name).symlink_to(pathlib.Path(site.binary).resolve())
     return folder
 
 
