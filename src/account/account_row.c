@@ -3,17 +3,20 @@
  * are little-endian, "text" is a u16 length and bytes, "list" a u16 count and that many texts.
  *
  * Version 2, which is written:
- *   user     u8 2, u64 created us, u64 changed us, u64 removed us (0 = not), u64 quota bytes, u64 quota
- * messages, u64 message max, u32 recipients max, u8 status, u8 mail status, u8 flags (1 keep), text login,
- * text hash, text partition, text display name, list forwards, list grants, u32 crc name     u8 2, u8 kind (1
- * user, 2 alias), u64 account id (of an alias: the one account it leads to, or 0), alias: u8 status, u64
- * created us, u64 changed us, list targets; u32 crc domain   u8 2, u64 created us, u64 changed us, u8 status,
- * u8 mail status, text canonical domain, u32 crc address, target   u8 2, u32 crc
+ *   user     u8 2, u64 created us, u64 changed us, u64 removed us (0 = not), u64 quota bytes,
+ *            u64 quota messages, u64 message max, u32 recipients max, u8 status, u8 mail status,
+ *            u8 flags (1 keep), text login, text hash, text partition, text display name, list forwards,
+ *            list grants, u32 crc
+ *   name     u8 2, u8 kind (1 user, 2 alias), u64 account id (of an alias: the one account it leads to, or 0);
+ *            alias: u8 status, u64 created us, u64 changed us, list targets; u32 crc
+ *   domain   u8 2, u64 created us, u64 changed us, u8 status, u8 mail status, text canonical domain, u32 crc
+ *   address, target   u8 2, u32 crc
  *
  * Version 1, which is read:
- *   user     u8 1, u64 created us, u64 quota bytes, u64 quota messages, text login, text hash, text
- * partition, u32 crc name     u8 1, u8 kind (1 user), u64 account id, u32 crc domain   u8 1, u64 created us,
- * u32 crc
+ *   user     u8 1, u64 created us, u64 quota bytes, u64 quota messages, text login, text hash,
+ *            text partition, u32 crc
+ *   name     u8 1, u8 kind (1 user), u64 account id, u32 crc
+ *   domain   u8 1, u64 created us, u32 crc
  */
 #include "account_priv.h"
 

@@ -5,16 +5,20 @@
  * field. "text" is u16 length, bytes; "source" the blob source form of partition.h; "id" the 16 bytes of a
  * queue_id.
  *
- * 64 enqueue   source, id, u64 arrival us, u64 due us, u8 class, u8 flags (1 held, 2 SMTPUTF8), u8 RET, u8
- * body type, text hold reason, text channel, text host, text sender, text ENVID, text trace, u16 count
- * (1..1000), per recipient, numbers ascending: u32 number, u8 NOTIFY, text address, text original, text ORCPT
+ * 64 enqueue   source, id, u64 arrival us, u64 due us, u8 class, u8 flags (1 held, 2 SMTPUTF8), u8 RET,
+ *              u8 body type, text hold reason, text channel, text host, text sender, text ENVID, text trace,
+ *              u16 count (1..1000), per recipient, numbers ascending: u32 number, u8 NOTIFY, text address,
+ *              text original, text ORCPT
  *              Further enqueue ops of one record carry the same source: the first makes the blob, all refer
- * to it. 65 result    version 2: id, u64 due us, u64 tried us, u8 notices, u8 flags (1 counts as an attempt),
+ *              to it.
+ * 65 result    version 2: id, u64 due us, u64 tried us, u8 notices, u8 flags (1 counts as an attempt),
  *              u16 count (<= 1000), per recipient: u32 number, u8 state (0 retry, 1 done, 2 failed),
  *              u8 flags (1 recorded, 2 only if a deliver op of this record took it), text reason
- *              version 1 (read, not written any more): id, u64 due us, then from count on the same; counts as
- * an attempt, leaves tried and notices as they are 66 forget    id 67 hold      id, u8 hold (0: release),
- * text reason 68 delete    id
+ *              version 1 (read, not written any more): id, u64 due us, then from count on the same; counts
+ *              as an attempt, leaves tried and notices as they are
+ * 66 forget    id
+ * 67 hold      id, u8 hold (0: release), text reason
+ * 68 delete    id
  */
 #include "queue_priv.h"
 

@@ -81,6 +81,14 @@ def waiting(site):
     return [line.split("\t")[0] for line in site.run("queue", "list", "-o", "tsv", "-c", site.config).stdout.splitlines()]
 
 
+def removal_work(site):
+    """An account with a mailbox and mail goes; the janitor looks every store.purge_interval."""
+    site.run("user", "add", "gone", "--password-file", "-", "-c", site.config, input="secret\n")
+    with site.lmtp() as client:
+        client.sendmail("x@example.net", ["gone@example.org"], message("gone"))
+    site.run("user", "delete", "gone", "--now", "-c", site.config)
+
+
 def make(binary, folder):
     with tempfile.TemporaryDirectory(prefix="golden-") as work:
         site = new_site(work, binary).start()
@@ -91,6 +99,7 @@ def make(binary, folder):
             client.sendmail("bert@example.org", ["anna@example.org", "bert@example.org"], message("smtp", "bert@example.org"))
         imap_work(site)
         queue_work(site)
+        removal_work(site)
         wait_for(lambda: "in_work=0\n" in site.command("jobs", "status").stdout, 10)
         time.sleep(3)  # expunge_keep and a purge
         site.stop()
