@@ -57,6 +57,8 @@ enum net_close_why {
     NET_CLOSED_TIMEOUT,    /* by the session's own call net_close(.., why) */
 };
 
+const char *net_close_why_name(enum net_close_why why); /* for logs: "peer" */
+
 struct net_callbacks {
     size_t (*on_data)(void *owner, struct slice in);
     void (*on_drain)(void *owner);

@@ -328,7 +328,6 @@ void imapd__session_discard(struct imapd_session *s)
 
 static void on_closed(void *owner, enum net_close_why why)
 {
-    static const char *const names[] = {"us", "peer", "reset", "overlong", "tls", "timeout"};
     struct imapd_session *s = owner;
     struct dispatch_worker *handle = s->w->handle;
 
@@ -337,7 +336,7 @@ static void on_closed(void *owner, enum net_close_why why)
         imapd__enter_phase(s, IMAPD_PH_CLOSE);
     }
     OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""),
-              OBS_C("why", names[why]));
+              OBS_C("why", net_close_why_name(why)));
     imapd__session_discard(s);
     if (handle)
         dispatch_session_closed(handle); /* may end the worker */

@@ -218,6 +218,16 @@ void net__later(struct net_stream *s, unsigned todo)
 
 /* -- closing */
 
+const char *net_close_why_name(enum net_close_why why)
+{
+    static const char *const names[] = {
+        [NET_CLOSED_BY_US] = "us",          [NET_CLOSED_BY_PEER] = "peer", [NET_CLOSED_RESET] = "reset",
+        [NET_CLOSED_OVERLONG] = "overlong", [NET_CLOSED_TLS] = "tls",      [NET_CLOSED_TIMEOUT] = "timeout",
+    };
+    MS_ASSERT((unsigned)why < MS_ARRAY_LEN(names));
+    return names[why];
+}
+
 /* Nothing more is read or written; on_closed follows at the end of the turn. */
 static void stream_end(struct net_stream *s, enum net_close_why why)
 {

@@ -48,6 +48,7 @@ void smtpd__session_begin(struct smtpd_session *s, struct net_stream *stream)
 {
     struct smtpd_worker *w = s->worker;
     s->stream = stream;
+    OBS_EVENT(OBS_SMTPD_CONNECTED, s->id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)));
     if (w->tls_mode != DISPATCH_TLS_IMPLICIT) {
         greet(s);
     } else {
@@ -100,6 +101,9 @@ static void on_closed(void *owner, enum net_close_why why)
 {
     struct smtpd_session *s = owner;
     struct dispatch_worker *handle = s->worker->handle;
+    OBS_EVENT(OBS_SMTPD_CLOSED, s->id, OBS_C("svc", s->worker->service),
+              OBS_C("why", net_close_why_name(why)), OBS_U("transactions", s->tx_number),
+              OBS_U("errors", s->errors));
     smtpd__session_free(s);
     if (handle)
         dispatch_session_closed(handle); /* may close the worker */

@@ -39,7 +39,7 @@ def check_lmtp(site):
     first, second = deliver(site, "one"), deliver(site, "two")
     need(first != second, "ids are unique")
     lines = trace(site, first).stdout.splitlines()
-    need(any("smtpd.tx_finished" in line for line in lines), lines)
+    need(all(any(name in line for line in lines) for name in ("smtpd.connected", "smtpd.tx_finished", "delivery.sent")), lines)
     need(any("smtpd.tx_finished" in line and " svc=lmtp " in line and " from=a@example.net to=anna@example.org size=" in line and
              "msgid=<one@example.net>" in line for line in lines), lines)
     need(any("delivery.sent" in line and " to=anna@example.org orig_to=anna@example.org relay=store " in line and " status=sent" in line
