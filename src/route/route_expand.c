@@ -11,6 +11,8 @@
  * one before a permanent one, a loop when there is no other. The directory being in trouble is the answer
  * always: who is behind the name that could not be read is not known, and nothing has been taken from the
  * sender yet.
+ *      Nor is a mailbox below an alias forgotten because it takes no mail just now: when there are others it is a
+ *      target like them, and the channel tries it again and again.
  *   3. What a name on hold leads to is held, unless there is a way that is not.
  *
  * Texts are in the scratch arena (answers of the directory are there too) until they are emitted.
@@ -174,7 +176,7 @@ static struct slice detailed(struct arena *arena, struct slice login, struct sli
 }
 
 static void mailbox_add(struct route__expand *e, const struct route__item *item,
-                        const struct account_answer *answer)
+                        const struct account_answer *answer, enum route__fail later)
 {
     const struct account_entry *entry = &answer->entry;
     struct route__place *place = e->place_count ? map_find_u64(&e->seen, entry->id) : NULL;
@@ -196,6 +198,10 @@ static void mailbox_add(struct route__expand *e, const struct route__item *item,
     t->channel = slice_cstr(e->conf->local_channel);
     t->hold = item->held ? SLICE_LIT("account is on hold") : (struct slice){NULL, 0};
     place_add(e, place);
+    if (later == ROUTE__FAIL_NONE)
+        e->ready_count++;
+    else if (e->later == ROUTE__FAIL_NONE)
+        e->later = later;
     if (item->depth || answer->target_count) /* else nothing can come after it */
         map_put_u64(&e->seen, entry->id, place);
 }
@@ -217,6 +223,20 @@ static void remote_add(struct route__expand *e, const struct route__item *item)
         e->scratch, "no channel for mail to " SLICE_FMT " yet: outgoing mail comes with a later version",
         SLICE_ARG(domain)));
     place_add(e, place);
+    e->ready_count++;
+}
+
+/* Whose status says no for now, below an alias, is not left out: a mailbox is tried later, and for a list whose
+ * members cannot be asked after now the sender tries again. */
+static void entry_refuse(struct route__expand *e, const struct route__item *item,
+                         const struct account_answer *answer, enum route__fail fail)
+{
+    if (item->depth == 0 || !route__fail_is_temp(fail))
+        fail_add(e, fail, item->address);
+    else if (answer->kind == ACCOUNT_USER && answer->target_count == 0)
+        mailbox_add(e, item, answer, fail);
+    else
+        fail_stop(e, fail, item->address);
 }
 
 static void entry_take(struct route__expand *e, struct route__item *item, const struct account_answer *answer)
@@ -229,13 +249,13 @@ static void entry_take(struct route__expand *e, struct route__item *item, const 
     if (fail == ROUTE__FAIL_NONE && answer->kind == ACCOUNT_ALIAS && answer->target_count == 0)
         fail = ROUTE__FAIL_NO_USER;
     if (fail != ROUTE__FAIL_NONE) {
-        fail_add(e, fail, item->address);
+        entry_refuse(e, item, answer, fail);
         return;
     }
     if (status == ACCOUNT_HOLD)
         item->held = true;
     if (answer->kind == ACCOUNT_USER && (answer->keep || answer->target_count == 0))
-        mailbox_add(e, item, answer);
+        mailbox_add(e, item, answer, ROUTE__FAIL_NONE);
     if (answer->target_count)
         item_expand(e, item, answer);
 }

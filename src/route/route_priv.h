@@ -69,6 +69,8 @@ struct route__expand {
     struct route__item *todo, **todo_end;
     struct route__place *places, **places_end;
     size_t place_count, lookups;
+    size_t ready_count;     /* places that take mail now */
+    enum route__fail later; /* why the first of the others does not; NONE: there is none */
     struct map seen;       /* addresses and names -> struct route__seen, account ids -> struct route__place */
     enum route__fail fail; /* first one, a temporary one before a permanent one */
     struct slice fail_address;

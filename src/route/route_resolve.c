@@ -111,8 +111,8 @@ static void job_answer(struct route__job *job, struct route_answer *out)
 {
     const struct route__expand *e = &job->expand;
     *out = (struct route_answer){.reply = route__fail_reply(ROUTE__FAIL_NONE)};
-    if (e->stop || e->place_count == 0)
-        answer_refuse(out, e->fail, e->trouble);
+    if (e->stop || e->ready_count == 0)
+        answer_refuse(out, e->stop || !e->later ? e->fail : e->later, e->trouble);
     else if (route__expand_emit(e, job->arena, out))
         answer_refuse(out, ROUTE__FAIL_MANY, MS_OK);
     else

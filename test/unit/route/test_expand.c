@@ -197,7 +197,15 @@ static const struct {
     {"a@e.org user 1 keep", "a@e.org", "1"},
     /* a part that fails; a temporary failure is told before a permanent one */
     {"a@e.org alias > b@e.org c@e.org\nc@e.org user 3", "a@e.org", "3"},
-    {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 inactive\nc@e.org user 3", "a@e.org", "3"},
+    /* who takes no mail just now is tried later, not left out */
+    {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 inactive\nc@e.org user 3", "a@e.org", "2 3"},
+    {"a@e.org alias > c@e.org b@e.org\nb@e.org user 2 overquota\nc@e.org user 3", "a@e.org", "3 2"},
+    {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 disabled\nc@e.org user 3 defer", "a@e.org", "450 4.2.1"},
+    {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 overquota\nc@e.org user 3 inactive", "a@e.org", "452 4.2.2"},
+    {"a@e.org alias > b@e.org c@e.org\nb@e.org alias inactive > d@e.org\nc@e.org user 3\nd@e.org user 4", "a@e.org",
+     "450 4.2.1"},
+    {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 inactive > d@e.org\nc@e.org user 3\nd@e.org user 4", "a@e.org",
+     "450 4.2.1"},
     {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 disabled\nc@e.org user 3 deleted", "a@e.org",
      "550 5.2.1"},
     {"a@e.org alias > b@e.org c@e.org\nb@e.org user 2 disabled\nc@e.org user 3 overquota", "a@e.org",
