@@ -51,7 +51,7 @@ enum route_flag {
 #define ROUTE_TARGETS_MAX 1000 /* of one recipient after expansion */
 #define ROUTE_NESTING_MAX 10   /* aliases and forwards behind each other */
 /* Expansion of one recipient: statuses (semantics 10.4 in their order), aliases, forwards, catch-all, detail. An alias whose targets fail
- * in part goes to the others (the log says so); when all fail the first failure is the answer (a temporary one before a permanent one, a
+ * in part goes to the others (the log says so); a mailbox below it that takes no mail just now is among them; when all fail the first failure is the answer (a temporary one before a permanent one, a
  * loop when there is no other). Trouble with the directory is the answer in any case: no target is lost by it. Targets come in the
  * order of the aliases, breadth first. What a name on hold leads to is held unless another way leads there too. An arena that is full
  * gives 452 4.5.3. MS_OK: *out filled now. MS_EMORE: done later; arena lives until then. Without a domain only postmaster. */
