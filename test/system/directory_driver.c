@@ -38,8 +38,8 @@ static uint64_t rnd(uint64_t below) /* splitmix64 */
 }
 
 static const char *const domains[DOMAINS] = {"example.org", "example.com", "example.net",
-                                             "b\xc3\xbc"
-                                             "cher.example",
+                                             ("b\xc3\xbc"
+                                              "cher.example"),
                                              "lost.example"};
 
 /* Some of them repeat often, so that changes meet. */
