@@ -27,7 +27,6 @@ struct app_queue_select {
 size_t app_queue_select_emit(const struct app_queue_select *sel, struct arena *a,
                              struct slice words[APP_QUEUE_SELECT_WORDS]);
 MS_MUST_USE enum ms_err app_queue_select_add(struct app_queue_select *sel, struct slice word);
-bool app_queue_pattern_match(struct slice pattern, struct slice text);
 /* A message's id; that of its session stands for all its messages ("1f-2a" for "1f-2a.3"). */
 bool app_queue_trace_match(struct slice wanted, struct slice trace);
 

@@ -3,30 +3,6 @@
  */
 #include "app_queue.h"
 
-/* Goes back to the last star only, so the cost is at most the product of the lengths. */
-bool app_queue_pattern_match(struct slice pattern, struct slice text)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
-    while (t < text.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') {
-            star = p++;
-            from = t;
-        } else if (p < pattern.len &&
-                   (pattern.ptr[p] == '?' || ms_ascii_lower(pattern.ptr[p]) == ms_ascii_lower(text.ptr[t]))) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
-}
-
 bool app_queue_trace_match(struct slice wanted, struct slice trace)
 {
     return slice_has_iprefix(trace, wanted) && (trace.len == wanted.len || trace.ptr[wanted.len] == '.');
@@ -36,7 +12,7 @@ static bool sender_matches(struct slice pattern, struct slice sender)
 {
     if (slice_eq_cstr(pattern, "<>"))
         return sender.len == 0;
-    return app_queue_pattern_match(pattern, sender);
+    return slice_imatch(pattern, sender);
 }
 
 bool app_queue_select_entry(const struct app_queue_select *sel, const struct queue_entry *e)
@@ -58,8 +34,8 @@ static bool recipient_matches(const struct app_queue_select *sel, const struct q
 {
     if (r->state != QUEUE_RCPT_PENDING)
         return false;
-    if (sel->rcpt.ptr && !app_queue_pattern_match(sel->rcpt, r->address) &&
-        !app_queue_pattern_match(sel->rcpt, r->original))
+    if (sel->rcpt.ptr && !slice_imatch(sel->rcpt, r->address) &&
+        !slice_imatch(sel->rcpt, r->original))
         return false;
     return !sel->rcpt_domain.ptr || domain_is(r->address, sel->rcpt_domain) ||
            domain_is(r->original, sel->rcpt_domain);

@@ -133,7 +133,7 @@ static bool is_listed(struct slice pattern, struct slice address)
     if (pattern.len == 0)
         return true;
     bool whole = slice_find_byte(pattern, '@') >= 0 || at < 0;
-    return directory_glob(pattern, whole ? address : slice_sub(address, 0, (size_t)at));
+    return slice_imatch(pattern, whole ? address : slice_sub(address, 0, (size_t)at));
 }
 
 static enum ms_err list_aliases(const struct app_args *args, const struct directory *d, struct slice pattern)

@@ -42,30 +42,6 @@ enum ms_err directory_domain(const struct directory *d, struct slice domain, cha
     return MS_OK;
 }
 
-/* Without recursion: on a mismatch the last "*" takes one octet more. */
-bool directory_glob(struct slice pattern, struct slice text)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, taken = 0;
-    while (t < text.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') {
-            star = p++;
-            taken = t;
-        } else if (p < pattern.len &&
-                   (pattern.ptr[p] == '?' || ms_ascii_lower(pattern.ptr[p]) == ms_ascii_lower(text.ptr[t]))) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++taken;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
-}
-
 int directory_status(const char *option, const char *text, enum account_status *out)
 {
     struct slice s = slice_cstr(text);

@@ -55,7 +55,7 @@ static bool is_listed(const struct list_args *l, struct slice domain, const stru
         return true;
     struct slice pattern = slice_cstr(l->pattern);
     bool whole = slice_find_byte(pattern, '@') >= 0;
-    return directory_glob(pattern, whole ? slice_cstr(user->entry.login) : local);
+    return slice_imatch(pattern, whole ? slice_cstr(user->entry.login) : local);
 }
 
 static void emit_listed(const struct app_args *args, const struct account_user_info *user)

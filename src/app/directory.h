@@ -22,8 +22,6 @@ int directory_fail(enum ms_err err, const struct ms_errinfo *why, int not_found)
 /* A domain as it stands in the directory (A-labels, lower case). MS_EINVAL, MS_ELIMIT. */
 MS_MUST_USE enum ms_err directory_domain(const struct directory *d, struct slice domain,
                                          char out[ACCOUNT_DOMAIN_MAX + 1]);
-/* With * and ?, ASCII case ignored. */
-bool directory_glob(struct slice pattern, struct slice text);
 /* One argument of the command line as status; prints what is wrong. */
 int directory_status(const char *option, const char *text, enum account_status *out);
 /* RFC 3339; "" for 0. */

@@ -64,6 +64,30 @@ bool slice_has_iprefix(struct slice s, struct slice prefix)
     return s.len >= prefix.len && slice_same_nocase(s.ptr, prefix.ptr, prefix.len);
 }
 
+/* Goes back to the last star only, so the cost is at most the product of the lengths. */
+bool slice_imatch(struct slice pattern, struct slice text)
+{
+    size_t p = 0, t = 0, star = SIZE_MAX, from = 0;
+    while (t < text.len) {
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
+            from = t;
+        } else if (p < pattern.len &&
+                   (pattern.ptr[p] == '?' || ms_ascii_lower(pattern.ptr[p]) == ms_ascii_lower(text.ptr[t]))) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            t = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.ptr[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
 bool slice_has_suffix(struct slice s, struct slice suffix)
 {
     return s.len >= suffix.len && slice_eq(slice_sub(s, s.len - suffix.len, suffix.len), suffix);

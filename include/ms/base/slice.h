@@ -49,6 +49,8 @@ bool slice_eq_cstr(struct slice a, const char *cstr);
 bool slice_has_prefix(struct slice s, struct slice prefix);
 bool slice_has_iprefix(struct slice s, struct slice prefix);
 bool slice_has_suffix(struct slice s, struct slice suffix);
+/* pattern: * any octets, ? one; ASCII case ignored. Costs at most the product of the lengths. */
+bool slice_imatch(struct slice pattern, struct slice text);
 /* Offset of the first occurrence, or -1. */
 ssize_t slice_find_byte(struct slice s, uint8_t byte);
 ssize_t slice_rfind_byte(struct slice s, uint8_t byte);

@@ -9,54 +9,6 @@
 #include "../../../src/app/app.h"
 #include "../../../src/app/app_queue.h"
 
-static const struct {
-    const char *pattern, *text;
-    bool match;
-} patterns[] = {
-    {"", "", true},
-    {"", "a", false},
-    {"*", "", true},
-    {"*", "anything@at.all", true},
-    {"?", "", false},
-    {"?", "a", true},
-    {"?", "ab", false},
-    {"a@b", "A@B", true},
-    {"a@b", "a@bc", false},
-    {"a@b", "xa@b", false},
-    {"*@example.org", "bert@example.org", true},
-    {"*@example.org", "bert@example.org.net", false},
-    {"bert@*", "bert@", true},
-    {"b*t@*.org", "bert@example.org", true},
-    {"b*t@*.org", "bert@example.net", false},
-    {"*a*a*a*", "banana", true},
-    {"*a*a*a*a*", "banana", false},
-    {"**??**", "x", false},
-    {"**??**", "xy", true},
-    {"a**", "a", true},
-    {"a*?", "a", false},
-};
-
-static void test_patterns(void **state)
-{
-    for (size_t i = 0; i < MS_ARRAY_LEN(patterns); i++)
-        if (app_queue_pattern_match(slice_cstr(patterns[i].pattern), slice_cstr(patterns[i].text)) !=
-            patterns[i].match)
-            fail_msg("\"%s\" and \"%s\"", patterns[i].pattern, patterns[i].text);
-}
-
-/* The worst there is costs the product of the lengths, not a power of them. */
-static void test_pattern_cost(void **state)
-{
-    uint8_t pattern[APP_QUEUE_PATTERN_MAX], text[QUEUE_ADDRESS_MAX];
-    for (size_t i = 0; i < sizeof pattern; i++)
-        pattern[i] = i % 2 ? 'a' : '*';
-    pattern[sizeof pattern - 1] = 'b';
-    memset(text, 'a', sizeof text);
-    for (unsigned i = 0; i < 100; i++)
-        assert_false(
-            app_queue_pattern_match(slice_make(pattern, sizeof pattern), slice_make(text, sizeof text)));
-}
-
 static void test_traces(void **state)
 {
     static const struct {
@@ -302,9 +254,8 @@ static void test_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patterns), cmocka_unit_test(test_pattern_cost), cmocka_unit_test(test_traces),
-        cmocka_unit_test(test_choices),  cmocka_unit_test(test_bad_choices),  cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_header),
+        cmocka_unit_test(test_traces), cmocka_unit_test(test_choices),  cmocka_unit_test(test_bad_choices),
+        cmocka_unit_test(test_rows),   cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -241,14 +241,61 @@ static void test_reader_cut_off(void **state)
     assert_true(none.bad);
 }
 
+static const struct {
+    const char *pattern, *text;
+    bool match;
+} patterns[] = {
+    {"", "", true},
+    {"", "a", false},
+    {"*", "", true},
+    {"*", "anything@at.all", true},
+    {"?", "", false},
+    {"?", "a", true},
+    {"?", "ab", false},
+    {"a@b", "A@B", true},
+    {"a@b", "a@bc", false},
+    {"a@b", "xa@b", false},
+    {"*@example.org", "bert@example.org", true},
+    {"*@example.org", "bert@example.org.net", false},
+    {"bert@*", "bert@", true},
+    {"b*t@*.org", "bert@example.org", true},
+    {"b*t@*.org", "bert@example.net", false},
+    {"*a*a*a*", "banana", true},
+    {"*a*a*a*a*", "banana", false},
+    {"**??**", "x", false},
+    {"**??**", "xy", true},
+    {"a**", "a", true},
+    {"a*?", "a", false},
+};
+
+static void test_patterns(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(patterns); i++)
+        if (slice_imatch(slice_cstr(patterns[i].pattern), slice_cstr(patterns[i].text)) != patterns[i].match)
+            fail_msg("\"%s\" and \"%s\"", patterns[i].pattern, patterns[i].text);
+}
+
+/* The worst there is costs the product of the lengths, not a power of them. */
+static void test_pattern_cost(void **state)
+{
+    uint8_t pattern[256], text[512];
+    for (size_t i = 0; i < sizeof pattern; i++)
+        pattern[i] = i % 2 ? 'a' : '*';
+    pattern[sizeof pattern - 1] = 'b';
+    memset(text, 'a', sizeof text);
+    for (unsigned i = 0; i < 100; i++)
+        assert_false(slice_imatch(slice_make(pattern, sizeof pattern), slice_make(text, sizeof text)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_find),    cmocka_unit_test(test_sub_trim_cut),
-        cmocka_unit_test(test_to_u64),  cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_dup),     cmocka_unit_test(test_fixed_width),
-        cmocka_unit_test(test_reader),  cmocka_unit_test(test_reader_cut_off),
+        cmocka_unit_test(test_compare),      cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_find),         cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_pattern_cost), cmocka_unit_test(test_sub_trim_cut),
+        cmocka_unit_test(test_to_u64),       cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_dup),          cmocka_unit_test(test_fixed_width),
+        cmocka_unit_test(test_reader),       cmocka_unit_test(test_reader_cut_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
