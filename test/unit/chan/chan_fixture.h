@@ -18,6 +18,8 @@
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
+#include "../queue_partition.h"
+
 #define TICKET 77
 #define DAY_US 86400000000ull
 
@@ -129,27 +131,6 @@ static void open_job(struct site *s)
                                         conf_map_find(s->conf, "channels.*", "store"));
 }
 
-static void open_partition(struct site *s)
-{
-    char path[96];
-    struct ms_errinfo why;
-    struct part_report report = {0};
-    snprintf(path, sizeof path, "%s/p", s->dir);
-    const struct partition_conf conf = {.name = "main",
-                                        .dir = path,
-                                        .segment_bytes = JOURNAL_SEGMENT_MIN,
-                                        .map_bytes = 1 << 28,
-                                        .ballast_bytes = 1 << 20};
-    assert_int_equal(partition_open(&conf, true, &s->partition, &why), MS_OK);
-    store_register(s->partition);
-    queue_register(s->partition);
-    str_init(&report.text, 0);
-    assert_int_equal(partition_recover(s->partition, PART_RECOVER_NORMAL, &report, &why), MS_OK);
-    str_fini(&report.text);
-    s->client = part_client_create(s->partition, s->loop);
-    assert_int_equal(partition_start(s->partition, s->bus, NULL, &why), MS_OK);
-}
-
 static void fill_env(struct site *s, const char *options)
 {
     char text[512];
@@ -189,7 +170,7 @@ static inline struct site *site_open(const char *options)
     assert_int_equal(account_open(&ac, "example.org", true, &s->directory, &why), MS_OK);
     account_set_backend(s->directory, &script_backend, s);
     s->accounts = account_client_create(s->directory, s->loop);
-    open_partition(s);
+    s->client = queue_partition_start(s->dir, s->loop, s->bus, store_register, &s->partition);
     fill_env(s, options);
     s->handle.entry_done = on_entry_done;
     s->ids = (struct queue_ids){.epoch = partition_epoch(s->partition), .loop = 9, .next = 1};

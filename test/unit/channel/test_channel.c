@@ -8,21 +8,8 @@
 
 #include "ms/channel.h"
 
-/* Stands for jobctl's table, which is above this module. */
-struct pool {
-    uint64_t job_limit;
-};
-static const struct conf_opt pool_opts[] = {
-    {.key = "job_limit",
-     .type = CONF_INT,
-     CONF_AT(struct pool, job_limit),
-     .dflt = "10",
-     .min = "1",
-     .max = "99",
-     .help = "Jobs."},
-};
-static const struct conf_table pool_table = {
-    .path = "job_controller.pools.*", CONF_OPTS(pool_opts), CONF_STRUCT(struct pool), .help = "Pools."};
+#include "../pool_table.h"
+
 static const struct conf_table *const tables[] = {&channel_defaults_table, &channel_table,
                                                   &channel_queue_table, &pool_table};
 

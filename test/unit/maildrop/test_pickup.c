@@ -17,6 +17,9 @@
 #include "ms/obs.h"
 #include "ms/route.h"
 
+#include "../pool_table.h"
+#include "../queue_partition.h"
+
 #define TURNS_MAX 4000
 #define HOUR_MS   3600000ull
 #define DAY_US    86400000000ull
@@ -112,21 +115,6 @@ static const struct account_backend script_backend = {.name = "script",
 
 /* -- site */
 
-/* Stands for the job controller's table, which is beside this module. */
-struct pool {
-    uint64_t job_limit;
-};
-static const struct conf_opt pool_opts[] = {
-    {.key = "job_limit",
-     .type = CONF_INT,
-     CONF_AT(struct pool, job_limit),
-     .dflt = "10",
-     .min = "1",
-     .max = "99",
-     .help = "Jobs."},
-};
-static const struct conf_table pool_table = {
-    .path = "job_controller.pools.*", CONF_OPTS(pool_opts), CONF_STRUCT(struct pool), .help = "Pools."};
 static struct conf *parse_conf(void)
 {
     static const struct conf_table *const tables[] = {&route_table, &channel_defaults_table, &channel_table,
@@ -141,26 +129,6 @@ static struct conf *parse_conf(void)
         fail_msg("%s", report.errors[0].text);
     conf_report_fini(&report);
     return conf;
-}
-
-static void open_partition(struct site *s)
-{
-    char path[96];
-    struct ms_errinfo why;
-    struct part_report report = {0};
-    snprintf(path, sizeof path, "%s/p", s->dir);
-    const struct partition_conf conf = {.name = "main",
-                                        .dir = path,
-                                        .segment_bytes = JOURNAL_SEGMENT_MIN,
-                                        .map_bytes = 1 << 28,
-                                        .ballast_bytes = 1 << 20};
-    assert_int_equal(partition_open(&conf, true, &s->partition, &why), MS_OK);
-    queue_register(s->partition);
-    str_init(&report.text, 0);
-    assert_int_equal(partition_recover(s->partition, PART_RECOVER_NORMAL, &report, &why), MS_OK);
-    str_fini(&report.text);
-    s->client = part_client_create(s->partition, s->loop);
-    assert_int_equal(partition_start(s->partition, s->bus, NULL, &why), MS_OK);
 }
 
 static void on_give_back(void *ctx, const struct queue_id *id, struct slice reason)
@@ -201,7 +169,7 @@ static void up(struct site *s)
     assert_int_equal(account_open(&ac, "example.org", true, &s->directory, &why), MS_OK);
     account_set_backend(s->directory, &script_backend, s);
     s->accounts = account_client_create(s->directory, s->loop);
-    open_partition(s);
+    s->client = queue_partition_start(s->dir, s->loop, s->bus, NULL, &s->partition);
     s->conf = parse_conf();
     s->route = route_create(s->loop, s->accounts, s->client, s->conf);
 }

@@ -23,21 +23,9 @@
 #include "ms/obs.h"
 #include "ms/route.h"
 
-/* Stands for the job controller's table, which is beside this module. */
-struct pool {
-    uint64_t job_limit;
-};
-static const struct conf_opt pool_opts[] = {
-    {.key = "job_limit",
-     .type = CONF_INT,
-     CONF_AT(struct pool, job_limit),
-     .dflt = "10",
-     .min = "1",
-     .max = "99",
-     .help = "Jobs."},
-};
-static const struct conf_table pool_table = {
-    .path = "job_controller.pools.*", CONF_OPTS(pool_opts), CONF_STRUCT(struct pool), .help = "Pools."};
+#include "../pool_table.h"
+#include "../queue_partition.h"
+
 static const struct conf_table *const tables[] = {&route_table, &channel_defaults_table, &channel_table,
                                                   &channel_queue_table, &pool_table};
 
@@ -70,26 +58,6 @@ static struct conf *parse(const char *text, size_t *errors_out)
     return conf;
 }
 
-static void open_partition(struct site *s)
-{
-    char path[96];
-    struct ms_errinfo why;
-    struct part_report report = {0};
-    snprintf(path, sizeof path, "%s/p", s->dir);
-    const struct partition_conf conf = {.name = "main",
-                                        .dir = path,
-                                        .segment_bytes = JOURNAL_SEGMENT_MIN,
-                                        .map_bytes = 1 << 28,
-                                        .ballast_bytes = 1 << 20};
-    assert_int_equal(partition_open(&conf, true, &s->partition, &why), MS_OK);
-    queue_register(s->partition);
-    str_init(&report.text, 0);
-    assert_int_equal(partition_recover(s->partition, PART_RECOVER_NORMAL, &report, &why), MS_OK);
-    str_fini(&report.text);
-    s->client = part_client_create(s->partition, s->loop);
-    assert_int_equal(partition_start(s->partition, s->bus, NULL, &why), MS_OK);
-}
-
 /* The embedded directory has two users and perhaps a postmaster; backend (NULL: none) answers in its place.
  */
 static void site_open(struct site *s, const char *yaml, bool with_postmaster,
@@ -118,7 +86,7 @@ static void site_open(struct site *s, const char *yaml, bool with_postmaster,
     if (backend)
         account_set_backend(s->directory, backend, backend_self);
     s->accounts = account_client_create(s->directory, s->loop);
-    open_partition(s);
+    s->client = queue_partition_start(s->dir, s->loop, s->bus, NULL, &s->partition);
     s->route = route_create(s->loop, s->accounts, s->client, s->conf);
 }
 
