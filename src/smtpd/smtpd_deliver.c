@@ -11,6 +11,8 @@
 
 #include "ms/base/clock.h"
 
+#define RELAY_MAX (ACCOUNT_PARTITION_MAX + 8) /* "store[name]" */
+
 /* Recipient i makes a target of the sink's deliver op. */
 static bool makes_target(const struct smtpd_tx *tx, size_t i, unsigned sink)
 {
@@ -191,21 +193,45 @@ static void refuse(struct smtpd_session *s, const struct smtpd_rcpt *rcpt, enum 
         smtpd__rcpt_log_refused(s, rcpt->way.original, reply);
 }
 
-static void log_sent(const struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt, const char *delay)
+/* The line of every driver's deliveries: orig_to only where it differs, delays = before the queue, in it,
+ * connection, transfer. */
+static void log_sent(const struct smtpd_tx *tx, const struct smtpd_rcpt *rcpt, const char *relay,
+                     const char *delay, const char *delays)
 {
-    OBS_EVENT(OBS_DELIVERY_SENT, 0, OBS_C("trace", tx->id), OBS_S("from", tx->sender),
-              OBS_S("to", rcpt->way.target.address), OBS_S("orig_to", rcpt->way.original),
-              OBS_C("relay", "store"), OBS_C("delay", delay), OBS_C("dsn", "2.1.5"), OBS_C("status", "sent"));
+    struct slice to = rcpt->way.target.address;
+    struct obs_kv kv[10];
+    size_t n = 0;
+    kv[n++] = OBS_C("trace", tx->id);
+    kv[n++] = OBS_S("from", tx->sender);
+    kv[n++] = OBS_S("to", to);
+    if (!slice_eq(to, rcpt->way.original))
+        kv[n++] = OBS_S("orig_to", rcpt->way.original);
+    kv[n++] = OBS_C("relay", relay);
+    kv[n++] = OBS_C("delay", delay);
+    kv[n++] = OBS_C("delays", delays);
+    kv[n++] = OBS_C("dsn", "2.1.5");
+    kv[n++] = OBS_C("status", "sent");
+    kv[n++] = OBS_C("reply", "2.1.5 delivered");
+    obs_event_emit(OBS_DELIVERY_SENT, 0, kv, n);
 }
 
 static void deliver_log(const struct smtpd_tx *tx)
 {
     uint64_t ms = (clock_wall_us() - tx->posted_us) / 1000;
-    char delay[32];
+    char delay[32], delays[48], relay[RELAY_MAX];
+    const struct smtpd_sink *sink = NULL;
     snprintf(delay, sizeof delay, "%u.%02u", (unsigned)(ms / 1000), (unsigned)(ms % 1000 / 10));
-    for (size_t i = 0; i < tx->rcpt_count; i++)
-        if (!tx->rcpts[i].is_queued && rcpt_result(tx, &tx->rcpts[i]) == MS_OK)
-            log_sent(tx, &tx->rcpts[i], delay);
+    snprintf(delays, sizeof delays, "0/0/0/%s", delay);
+    for (size_t i = 0; i < tx->rcpt_count; i++) {
+        const struct smtpd_rcpt *rcpt = &tx->rcpts[i];
+        if (rcpt->is_queued || rcpt_result(tx, rcpt) != MS_OK)
+            continue;
+        if (sink != &tx->sinks[rcpt->sink]) { /* as a rule one for all */
+            sink = &tx->sinks[rcpt->sink];
+            snprintf(relay, sizeof relay, "store[%s]", partition_name(part_client_partition(sink->client)));
+        }
+        log_sent(tx, rcpt, relay, delay, delays);
+    }
 }
 
 /* The same words to many: written once, then copied. */

@@ -18,12 +18,12 @@ def need(condition, text):
         raise RuntimeError(text)
 
 
-def deliver(site, subject):
+def deliver(site, subject, to="anna@example.org"):
     """LMTP to anna; the id of the answer."""
     with site.lmtp() as client:
         client.ehlo("client.example.net")
         client.mail("a@example.net")
-        client.rcpt("anna@example.org")
+        client.rcpt(to)
         client.docmd("DATA")
         client.send(message(subject) + b".\r\n")
         code, text = client.getreply()
@@ -42,8 +42,10 @@ def check_lmtp(site):
     need(all(any(name in line for line in lines) for name in ("smtpd.connected", "smtpd.tx_finished", "delivery.sent")), lines)
     need(any("smtpd.tx_finished" in line and " svc=lmtp " in line and " from=a@example.net to=anna@example.org size=" in line and
              "msgid=<one@example.net>" in line for line in lines), lines)
-    need(any("delivery.sent" in line and " to=anna@example.org orig_to=anna@example.org relay=store " in line and " status=sent" in line
-             for line in lines), lines)
+    need(any(re.search(r"event=delivery\.sent .* to=anna@example\.org relay=store\[primary\] delay=\d+\.\d\d delays=0/0/0/\d+\.\d\d "
+                       r"dsn=2\.1\.5 status=sent reply=", line) for line in lines), lines)
+    other = trace(site, deliver(site, "three", "Anna@Example.ORG")).stdout
+    need(" to=anna@example.org orig_to=Anna@Example.ORG relay=" in other, other)
     need(all(f"trace={first}" in line or f"trace={first.split('.')[0]} " in line for line in lines), lines)
     rows = [json.loads(line) for line in trace(site, first, "-o", "json").stdout.splitlines()]
     need(len(rows) == len(lines) and all(row["trace"] in (first, first.split(".")[0]) for row in rows), rows)
