@@ -99,10 +99,13 @@ struct imap_feed {
                                and      as long as the input is */
     struct slice run;       /* DATA: points into the input */
     uint64_t literal_bytes; /* LITERAL: announced size */
+    uint32_t literal_index; /* LITERAL: 0 for the first message of an APPEND, then 1, 2 ... (MULTIAPPEND, RFC 3502): text
+                               is then what stands behind the message before, which is complete, up to the "{" */
     uint64_t discard_bytes; /* BAD, after refuse: announced bytes that will be thrown away; a large number is
                                a reason to say BYE instead */
     enum imap_fault fault;  /* BAD */
     bool literal_sync;      /* LITERAL: the client waits for "+" */
+    bool literal_binary;    /* LITERAL: literal8 "~{n}" (RFC 3516 4.4, RFC 9051 9): NUL is allowed in it */
     bool has_nul; /* END: the message holds NUL bytes, which RFC 3501 4.3 forbids; what to do is policy */
     /* private */
     uint8_t state;
@@ -215,9 +218,10 @@ struct imap_seqset {
     struct imap_range *ranges;
     uint32_t count;
     bool has_star;
+    bool is_saved; /* "$" (RFC 5182, RFC 9051 6.4.4.1): no ranges, the session puts the saved UIDs in */
 };
 
-/* "$" is MS_EUNSUPPORTED. */
+/* "$" alone: is_saved. */
 MS_MUST_USE enum ms_err imap_rd_seqset(struct imap_rd *rd, struct imap_seqset *out);
 MS_MUST_USE enum ms_err imap_seqset_parse(struct slice text, struct arena *arena, struct imap_seqset *out);
 /* In place: "*" becomes max, ranges ascending, merged. max == 0 (empty mailbox): ranges that hold "*" go
@@ -243,6 +247,9 @@ enum imap_fetch_bit {
     IMAP_FETCH_BODY = 1 << 5, /* BODY without extension data */
     IMAP_FETCH_BODYSTRUCTURE = 1 << 6,
     IMAP_FETCH_MODSEQ = 1 << 7,
+    IMAP_FETCH_EMAILID = 1 << 8,   /* RFC 8474 5.1 */
+    IMAP_FETCH_THREADID = 1 << 9,  /* RFC 8474 5.2 */
+    IMAP_FETCH_SAVEDATE = 1 << 10, /* RFC 8514 4.2 */
 };
 
 enum imap_section_name { /* how the item is named in the answer */
@@ -307,7 +314,13 @@ enum imap_search_op {
     IMAP_SEARCH_SMALLER,
     IMAP_SEARCH_OLDER, /* RFC 5032: number of seconds */
     IMAP_SEARCH_YOUNGER,
-    IMAP_SEARCH_MODSEQ, /* RFC 7162: number */
+    IMAP_SEARCH_MODSEQ, /* RFC 7162 3.1.5: number; an entry name and type are checked and have no effect */
+    IMAP_SEARCH_SAVEDBEFORE, /* RFC 8514 4.3: days */
+    IMAP_SEARCH_SAVEDON,
+    IMAP_SEARCH_SAVEDSINCE,
+    IMAP_SEARCH_SAVEDATESUPPORTED,
+    IMAP_SEARCH_EMAILID, /* RFC 8474 6: text */
+    IMAP_SEARCH_THREADID,
     IMAP_SEARCH_BCC,    /* text */
     IMAP_SEARCH_CC,
     IMAP_SEARCH_FROM,
@@ -345,6 +358,7 @@ struct imap_search {
     struct imap_search_key *root; /* AND of the top-level keys */
     uint32_t key_count;
     bool has_text; /* some key needs strings compared */
+    bool has_modseq; /* some key is MODSEQ: the answer names the highest one (RFC 7162 3.1.5) */
 };
 
 /* ---- other commands
@@ -359,6 +373,8 @@ enum imap_status_bit {
     IMAP_STATUS_DELETED = 1 << 5,       /* RFC 9051 */
     IMAP_STATUS_SIZE = 1 << 6,          /* RFC 8438, RFC 9051 */
     IMAP_STATUS_HIGHESTMODSEQ = 1 << 7, /* RFC 7162 */
+    IMAP_STATUS_MAILBOXID = 1 << 8,     /* RFC 8474 4.3 */
+    IMAP_STATUS_APPENDLIMIT = 1 << 9,   /* RFC 7889 3.1 */
 };
 
 enum imap_list_bit {
@@ -396,7 +412,8 @@ union imap_args {
         bool has_qresync; /* RFC 7162 3.2.5; known UIDs and match data are parsed and checked */
         uint32_t uidvalidity;
         uint64_t modseq;
-        struct imap_seqset known_uids;
+        struct imap_seqset known_uids;  /* empty: not given, all UIDs */
+        struct imap_seqset match_seqs, match_uids; /* RFC 7162 3.2.5.2, equally many of both; empty: not given */
     } select; /* SELECT EXAMINE */
     struct {
         struct slice mailbox;
@@ -481,6 +498,8 @@ MS_MUST_USE enum ms_err imap_parse_lsub(struct imap_rd *rd, union imap_args *arg
 MS_MUST_USE enum ms_err imap_parse_status(struct imap_rd *rd, union imap_args *args);
 /* The text of IMAP_FEED_LITERAL: up to and with the blank before the literal. */
 MS_MUST_USE enum ms_err imap_parse_append(struct imap_rd *rd, union imap_args *args);
+/* The same of a further message: from the blank behind the message before (RFC 3502); append.mailbox is left alone. */
+MS_MUST_USE enum ms_err imap_parse_append_next(struct imap_rd *rd, union imap_args *args);
 MS_MUST_USE enum ms_err imap_parse_fetch(struct imap_rd *rd, union imap_args *args);
 MS_MUST_USE enum ms_err imap_parse_store(struct imap_rd *rd, union imap_args *args);
 MS_MUST_USE enum ms_err imap_parse_search(struct imap_rd *rd, union imap_args *args);

@@ -38,8 +38,9 @@ enum ms_err imap_rd_seqset(struct imap_rd *rd, struct imap_seqset *out)
     size_t count = set_count(rd);
 
     *out = (struct imap_seqset){.count = 0};
-    if (imap_rd_peek(rd) == '$') /* RFC 5182 2.1 */
-        return imap_rd_fail(rd, MS_EUNSUPPORTED, "Saved search results are not supported");
+    out->is_saved = imap_rd_skip(rd, '$'); /* RFC 5182 2.1: alone */
+    if (out->is_saved)
+        return MS_OK;
     if (count > IMAP_RANGES_MAX)
         return imap_rd_fail(rd, MS_ELIMIT, "Sequence set has too many ranges");
     out->ranges = imap__alloc(rd, count * sizeof *out->ranges);

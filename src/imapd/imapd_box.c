@@ -65,6 +65,14 @@ void imapd__box_claim_recent(struct imapd_session *s, struct imapd_box *box, uin
 }
 
 /* -- sets */
+void imapd__saved_clear(struct imapd_session *s)
+{
+    if (s->saved)
+        imapd__runs_fini(s->saved);
+    ms_free(s->saved);
+    s->saved = NULL;
+}
+
 void imapd__runs_fini(struct imapd_runs *r)
 {
     ms_free(r->items);
@@ -87,9 +95,43 @@ void imapd__runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
     r->items[r->count++] = (struct store_run){first, last};
 }
 
+static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t last, struct imapd_runs *out)
+{
+    struct store_run piece;
+
+    while (imapd__seqmap_piece(&box->seq, first, last, &piece)) {
+        imapd__runs_add(out, piece.first, piece.last);
+        if (piece.last == UINT32_MAX)
+            break;
+        first = piece.last + 1;
+    }
+}
+
+/* "$": the saved UIDs that are still there, as UIDs or as numbers (RFC 5182 2.1). */
+static void put_saved(struct imapd_session *s, struct imap_seqset *set, bool uid)
+{
+    const struct imapd_seqmap *map = &s->box->seq;
+    struct imapd_runs there = {.items = NULL};
+
+    for (size_t i = 0; s->saved && i < s->saved->count; i++)
+        add_uid_range(s->box, s->saved->items[i].first, s->saved->items[i].last, &there);
+    set->ranges = arena_new_array(&s->arena, struct imap_range, there.count ? there.count : 1);
+    set->count = (uint32_t)there.count;
+    for (size_t i = 0; i < there.count; i++) {
+        struct store_run run = there.items[i];
+
+        set->ranges[i] = uid ? (struct imap_range){run.first, run.last}
+                             : (struct imap_range){imapd__seqmap_seq(map, run.first), imapd__seqmap_seq(map, run.last)};
+    }
+    imapd__runs_fini(&there);
+}
+
 bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid)
 {
     uint32_t count = imapd__seqmap_count(&s->box->seq);
+
+    if (set->is_saved)
+        put_saved(s, set, uid);
 
     for (uint32_t i = 0; !uid && i < set->count; i++) {
         const struct imap_range *r = &set->ranges[i];
@@ -102,18 +144,6 @@ bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool u
     }
     imap_seqset_resolve(set, uid ? imapd__seqmap_last_uid(&s->box->seq) : count);
     return true;
-}
-
-static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t last, struct imapd_runs *out)
-{
-    struct store_run piece;
-
-    while (imapd__seqmap_piece(&box->seq, first, last, &piece)) {
-        imapd__runs_add(out, piece.first, piece.last);
-        if (piece.last == UINT32_MAX)
-            break;
-        first = piece.last + 1;
-    }
 }
 
 void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,

@@ -3,21 +3,6 @@
  */
 #include "imapd_cmds.h"
 
-void imapd__emit_capability(struct imapd_session *s, struct str *out)
-{
-    bool tls = net_tls_is_on(s->stream) || s->w->implicit_tls;
-
-    str_add_cstr(out, "IMAP4rev1 LITERAL+ SASL-IR ID");
-    if (s->state == IMAPD_ST_NOAUTH) {
-        if (s->w->offer_tls && !tls)
-            str_add_cstr(out, " STARTTLS");
-        /* RFC 3501 6.2.3 */
-        str_add_cstr(out, tls || s->w->env->allow_plaintext_auth ? " AUTH=PLAIN AUTH=LOGIN" : " LOGINDISABLED");
-        return;
-    }
-    str_add_cstr(out, " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN SPECIAL-USE CREATE-SPECIAL-USE");
-}
-
 enum imapd_step imapd_capability_run(struct imapd_session *s)
 {
     struct str *out = imapd__out(s);

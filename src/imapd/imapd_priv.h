@@ -30,6 +30,7 @@
 #define IMAPD_RECENT_SLOTS    65536
 
 struct imapd_session;
+struct imapd_runs;
 
 /* -- states: RFC 3501 3 */
 enum imapd_state {
@@ -37,6 +38,12 @@ enum imapd_state {
     IMAPD_ST_AUTH,     /* user != NULL, box == NULL */
     IMAPD_ST_SELECTED, /* user != NULL, box != NULL */
     IMAPD_ST_LOGOUT,   /* BYE is said */
+};
+/* What the client has switched on (ENABLE, RFC 5161; or a command that implies it, RFC 7162 3.1); for the life of the session. */
+enum imapd_enabled {
+    IMAPD_EN_CONDSTORE = 1, /* every FETCH response names MODSEQ */
+    IMAPD_EN_QRESYNC = 2,   /* VANISHED instead of EXPUNGE; never without CONDSTORE */
+    IMAPD_EN_REV2 = 4,      /* RFC 9051: UTF-8 names, ESEARCH instead of SEARCH, no RECENT */
 };
 #define IMAPD_IN(state)   (1u << (state))
 #define IMAPD_IN_NOAUTH   IMAPD_IN(IMAPD_ST_NOAUTH)
@@ -183,6 +190,8 @@ struct imapd_session {
     struct imapd_box *box;
     struct imapd_post post;
     struct imapd_read read;
+    unsigned enabled;         /* enum imapd_enabled */
+    struct imapd_runs *saved; /* UIDs that "$" stands for (RFC 5182); NULL: none. Expunged ones may still be in it */
     uint64_t account_request;
     uint32_t errors, login_failures;
     bool in_data;      /* inside on_data: reading goes on there */
@@ -267,7 +276,7 @@ MS_MUST_USE enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, str
  */
 void imapd__view_announce(struct imapd_view *v, bool always);
 void imapd__view_emit_flags(struct imapd_view *v, const struct store_message *m, unsigned extra);
-/* "* 5 FETCH (UID 7 FLAGS (...))" */
+/* "* 5 FETCH (UID 7 FLAGS (...) MODSEQ (9))": MODSEQ under CONDSTORE; UID when asked for, and under QRESYNC and IMAP4rev2. */
 void imapd__view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const struct store_message *m,
                                   bool uid);
 
@@ -293,8 +302,9 @@ struct imapd_runs { /* ascending, disjoint, not touching */
     size_t count, cap;
 };
 void imapd__runs_fini(struct imapd_runs *r);
+void imapd__saved_clear(struct imapd_session *s); /* the mailbox is given up, or a SEARCH saves anew */
 void imapd__runs_add(struct imapd_runs *r, uint32_t first, uint32_t last); /* first above every UID so far */
-/* Resolves the set against what the client knows. false: BAD (RFC 3501 9: a number above EXISTS). */
+/* Resolves the set against what the client knows, "$" too. false: BAD (RFC 3501 9: a number above EXISTS). */
 bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool uid);
 /* UIDs of the known messages in a resolved set. */
 void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
@@ -347,7 +357,16 @@ struct imapd_login {
     struct account_entry entry;
 };
 enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l);
-void imapd__emit_capability(struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
+
+/* imapd_capability.c */
+void imapd__emit_capability(const struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
+void imapd__enable(struct imapd_session *s, unsigned bits);                  /* with what they imply */
+/* Extensions that ENABLE knows; 0: no such name. */
+unsigned imapd__enable_bits(struct slice name);
+static inline bool imapd__has(const struct imapd_session *s, enum imapd_enabled bit)
+{
+    return (s->enabled & bit) != 0;
+}
 
 /* -- feed: sessions of a loop that idle */
 struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env);

@@ -201,6 +201,12 @@ enum search_is imapd__search_eval(const struct imap_search_key *key, const struc
     case IMAP_SEARCH_OLDER: /* refused before */
     case IMAP_SEARCH_YOUNGER:
     case IMAP_SEARCH_MODSEQ:
+    case IMAP_SEARCH_SAVEDBEFORE:
+    case IMAP_SEARCH_SAVEDON:
+    case IMAP_SEARCH_SAVEDSINCE:
+    case IMAP_SEARCH_SAVEDATESUPPORTED:
+    case IMAP_SEARCH_EMAILID:
+    case IMAP_SEARCH_THREADID:
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
         break;

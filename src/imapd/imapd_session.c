@@ -318,6 +318,7 @@ void imapd__session_drain(struct imapd_session *s)
 void imapd__session_discard(struct imapd_session *s)
 {
     list_remove(&s->node);
+    imapd__saved_clear(s);
     imapd__box_destroy(&s->box);
     ms_free(s->user);
     imap_feed_fini(&s->feed);

@@ -94,10 +94,12 @@ void imapd__view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const stru
     struct str *out = imapd__out(v->s);
 
     str_addf(out, "* %u FETCH (", seq);
-    if (uid)
+    if (uid || (v->s->enabled & (IMAPD_EN_QRESYNC | IMAPD_EN_REV2))) /* RFC 7162 3.2.4, RFC 9051 7.5.2 */
         str_addf(out, "UID %u ", m->uid);
     str_add_cstr(out, "FLAGS ");
     imapd__view_emit_flags(v, m, 0);
+    if (imapd__has(v->s, IMAPD_EN_CONDSTORE)) /* RFC 7162 3.1 */
+        str_addf(out, " MODSEQ (%llu)", (unsigned long long)m->modseq);
     str_add_cstr(out, ")\r\n");
 }
 

@@ -58,7 +58,9 @@ static void test_parse_resolve(void **state)
     for (size_t i = 0; i < MS_ARRAY_LEN(bad); i++)
         if (imap_seqset_parse(slice_cstr(bad[i]), &arena, &set) != MS_ESYNTAX)
             fail_msg("accepted: %s", bad[i]);
-    assert_int_equal(imap_seqset_parse(SLICE_LIT("$"), &arena, &set), MS_EUNSUPPORTED);
+    assert_int_equal(imap_seqset_parse(SLICE_LIT("$"), &arena, &set), MS_OK);
+    assert_true(set.is_saved && set.count == 0);
+    assert_int_equal(imap_seqset_parse(SLICE_LIT("$,1"), &arena, &set), MS_ESYNTAX);
     str_fini(&out);
     arena_fini(&arena);
 }

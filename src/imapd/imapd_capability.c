@@ -1,0 +1,87 @@
+/*
+ * imapd_capability.c - what the server offers, by the state of the session. RFC 3501 7.2.1, RFC 9051 7.2.2
+ *
+ * A row is written when the whole of an extension works, and test/proto/imap has a script that names it in its line
+ * "# capability:"; the table of conformance in mailserverd-imap(7) is made from both.
+ */
+#include "imapd_cmds.h"
+
+enum offer {
+    OFFER_ALWAYS,
+    OFFER_STARTTLS, /* before login, in the clear, when there is a certificate */
+    OFFER_PASSWORD, /* before login, when a password may be sent now */
+    OFFER_NO_LOGIN, /* before login, when not: RFC 3501 6.2.3 */
+    OFFER_USER,     /* behind login */
+};
+
+struct capability {
+    const char *name;
+    enum offer offer;
+    unsigned enable; /* bit that ENABLE sets; 0: ENABLE does not know it */
+};
+
+static const struct capability capabilities[] = {
+    {"IMAP4rev1", OFFER_ALWAYS, 0},
+    {"LITERAL+", OFFER_ALWAYS, 0},
+    {"SASL-IR", OFFER_ALWAYS, 0},
+    {"ID", OFFER_ALWAYS, 0},
+    {"STARTTLS", OFFER_STARTTLS, 0},
+    {"AUTH=PLAIN", OFFER_PASSWORD, 0},
+    {"AUTH=LOGIN", OFFER_PASSWORD, 0},
+    {"LOGINDISABLED", OFFER_NO_LOGIN, 0},
+    {"IDLE", OFFER_USER, 0},
+    {"NAMESPACE", OFFER_USER, 0},
+    {"UIDPLUS", OFFER_USER, 0},
+    {"UNSELECT", OFFER_USER, 0},
+    {"CHILDREN", OFFER_USER, 0},
+    {"SPECIAL-USE", OFFER_USER, 0},
+    {"CREATE-SPECIAL-USE", OFFER_USER, 0},
+};
+
+static bool is_offered(const struct imapd_session *s, enum offer offer)
+{
+    bool tls = net_tls_is_on(s->stream) || s->w->implicit_tls;
+    bool password = tls || s->w->env->allow_plaintext_auth;
+
+    switch (offer) {
+    case OFFER_ALWAYS:
+        return true;
+    case OFFER_STARTTLS:
+        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !tls;
+    case OFFER_PASSWORD:
+        return s->state == IMAPD_ST_NOAUTH && password;
+    case OFFER_NO_LOGIN:
+        return s->state == IMAPD_ST_NOAUTH && !password;
+    case OFFER_USER:
+        return s->state != IMAPD_ST_NOAUTH;
+    }
+    MS_UNREACHABLE();
+}
+
+void imapd__emit_capability(const struct imapd_session *s, struct str *out)
+{
+    const char *blank = "";
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(capabilities); i++) {
+        if (!is_offered(s, capabilities[i].offer))
+            continue;
+        str_add_cstr(out, blank);
+        str_add_cstr(out, capabilities[i].name);
+        blank = " ";
+    }
+}
+
+unsigned imapd__enable_bits(struct slice name)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(capabilities); i++)
+        if (slice_ieq_cstr(name, capabilities[i].name))
+            return capabilities[i].enable;
+    return 0;
+}
+
+void imapd__enable(struct imapd_session *s, unsigned bits)
+{
+    s->enabled |= bits;
+    if (s->enabled & IMAPD_EN_QRESYNC) /* RFC 7162 3.2.3 */
+        s->enabled |= IMAPD_EN_CONDSTORE;
+}
