@@ -315,12 +315,6 @@ enum imap_search_op {
     IMAP_SEARCH_OLDER, /* RFC 5032: number of seconds */
     IMAP_SEARCH_YOUNGER,
     IMAP_SEARCH_MODSEQ, /* RFC 7162 3.1.5: number; an entry name and type are checked and have no effect */
-    IMAP_SEARCH_SAVEDBEFORE, /* RFC 8514 4.3: days */
-    IMAP_SEARCH_SAVEDON,
-    IMAP_SEARCH_SAVEDSINCE,
-    IMAP_SEARCH_SAVEDATESUPPORTED,
-    IMAP_SEARCH_EMAILID, /* RFC 8474 6: text */
-    IMAP_SEARCH_THREADID,
     IMAP_SEARCH_BCC,    /* text */
     IMAP_SEARCH_CC,
     IMAP_SEARCH_FROM,
@@ -329,6 +323,12 @@ enum imap_search_op {
     IMAP_SEARCH_HEADER, /* field, text */
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
+    IMAP_SEARCH_SAVEDBEFORE, /* RFC 8514 4.3: days */
+    IMAP_SEARCH_SAVEDON,
+    IMAP_SEARCH_SAVEDSINCE,
+    IMAP_SEARCH_SAVEDATESUPPORTED,
+    IMAP_SEARCH_EMAILID, /* RFC 8474 6: text */
+    IMAP_SEARCH_THREADID,
 };
 
 struct imap_search_key {

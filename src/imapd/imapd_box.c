@@ -120,8 +120,9 @@ static void put_saved(struct imapd_session *s, struct imap_seqset *set, bool uid
     for (size_t i = 0; i < there.count; i++) {
         struct store_run run = there.items[i];
 
-        set->ranges[i] = uid ? (struct imap_range){run.first, run.last}
-                             : (struct imap_range){imapd__seqmap_seq(map, run.first), imapd__seqmap_seq(map, run.last)};
+        set->ranges[i] =
+            uid ? (struct imap_range){run.first, run.last}
+                : (struct imap_range){imapd__seqmap_seq(map, run.first), imapd__seqmap_seq(map, run.last)};
     }
     imapd__runs_fini(&there);
 }

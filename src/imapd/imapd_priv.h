@@ -190,8 +190,9 @@ struct imapd_session {
     struct imapd_box *box;
     struct imapd_post post;
     struct imapd_read read;
-    unsigned enabled;         /* enum imapd_enabled */
-    struct imapd_runs *saved; /* UIDs that "$" stands for (RFC 5182); NULL: none. Expunged ones may still be in it */
+    unsigned enabled; /* enum imapd_enabled */
+    struct imapd_runs
+        *saved; /* UIDs that "$" stands for (RFC 5182); NULL: none. Expunged ones may still be in it */
     uint64_t account_request;
     uint32_t errors, login_failures;
     bool in_data;      /* inside on_data: reading goes on there */

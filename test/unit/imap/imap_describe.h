@@ -6,6 +6,8 @@
 
 static inline void describe_set(struct str *out, const struct imap_seqset *set)
 {
+    if (set->is_saved)
+        str_add_cstr(out, "$");
     imap_seqset_emit(out, set->ranges, set->count);
 }
 
