@@ -233,6 +233,37 @@ bool mime_param_find(const struct mime_content *content, const char *name, struc
  * stands. */
 void mime_words_decode(struct slice in, struct str *out);
 
+/* ---- Transfer decoding (RFC 2045 6) ---- */
+
+enum mime_encoding {
+    MIME_ENCODING_IDENTITY, /* 7bit, 8bit, binary; no field at all */
+    MIME_ENCODING_BASE64,
+    MIME_ENCODING_QP
+};
+/* Value of Content-Transfer-Encoding, comments and blanks around the token allowed; empty is 7bit.
+ * errors   MS_EUNSUPPORTED: another one (RFC 2045 6.4: nobody can tell what the body means) */
+MS_MUST_USE enum ms_err mime_encoding_find(struct slice name, enum mime_encoding *out);
+
+#define MIME_DECODER_HELD_MAX 1000 /* blanks in a row of which it is not yet known whether they end a line */
+
+/* Bytes of a body in, decoded bytes out, cut anywhere. Never fails: base64 skips what is not in its alphabet
+ * and stops at padding (RFC 2045 6.8); malformed escapes of quoted-printable are copied as they stand, blanks
+ * at line ends are dropped (RFC 2045 6.7). One call appends at most MIME_DECODER_HELD_MAX + 3 bytes more than
+ * it was given. */
+struct mime_decoder {
+    enum mime_encoding encoding;
+    uint8_t state; /* private from here on */
+    bool is_ended;
+    uint8_t digit;
+    unsigned bit_count;
+    uint32_t bits;
+    size_t held;
+    uint8_t blanks[MIME_DECODER_HELD_MAX];
+};
+void mime_decoder_init(struct mime_decoder *d, enum mime_encoding encoding);
+void mime_decoder_add(struct mime_decoder *d, struct slice in, struct str *out);
+void mime_decoder_finish(struct mime_decoder *d, struct str *out);
+
 /* ---- Structure ---- */
 
 enum mime_part_kind {
