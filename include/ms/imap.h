@@ -44,6 +44,7 @@ struct mime_envelope;
 #define IMAP_SEARCH_DEPTH_MAX  32    /* nesting of NOT, OR and parentheses */
 #define IMAP_SEARCH_KEYS_MAX   2048  /* keys of one SEARCH */
 #define IMAP_LIST_PATTERNS_MAX 32
+#define IMAP_OBJECTID_MAX      255 /* RFC 8474 7 */
 #define IMAP_ID_PAIRS_MAX      30 /* RFC 2971 3.3 */
 #define IMAP_ENABLE_MAX        32
 #define IMAP_STRING_LITERAL_AT 1024 /* imap_emit_string: longer strings go as literals */

@@ -1,7 +1,7 @@
 /*
- * imap_search_parse.c - arguments of SEARCH to a tree (RFC 3501 6.4.4; RETURN of RFC 4731; OLDER, YOUNGER of
- * RFC 5032; MODSEQ of RFC 7162). Recursion is bounded by IMAP_SEARCH_DEPTH_MAX, the tree by
- * IMAP_SEARCH_KEYS_MAX.
+ * imap_search_parse.c - arguments of SEARCH to a tree (RFC 3501 6.4.4; RETURN of RFC 4731 and 5182; OLDER,
+ * YOUNGER of RFC 5032; MODSEQ of RFC 7162; SAVED... of RFC 8514; EMAILID, THREADID of RFC 8474). Recursion is
+ * bounded by IMAP_SEARCH_DEPTH_MAX, the tree by IMAP_SEARCH_KEYS_MAX.
  */
 #include "imap_priv.h"
 
@@ -16,6 +16,7 @@ enum search_arg {
     ARG_NZ_NUMBER,
     ARG_SET,
     ARG_MODSEQ,
+    ARG_OBJECTID,
     ARG_KEY,  /* NOT */
     ARG_KEYS, /* OR */
     ARG_NEW,
@@ -55,6 +56,12 @@ static const struct search_row {
     {"OLDER", IMAP_SEARCH_OLDER, ARG_NZ_NUMBER},
     {"YOUNGER", IMAP_SEARCH_YOUNGER, ARG_NZ_NUMBER},
     {"MODSEQ", IMAP_SEARCH_MODSEQ, ARG_MODSEQ},
+    {"SAVEDBEFORE", IMAP_SEARCH_SAVEDBEFORE, ARG_DATE},
+    {"SAVEDON", IMAP_SEARCH_SAVEDON, ARG_DATE},
+    {"SAVEDSINCE", IMAP_SEARCH_SAVEDSINCE, ARG_DATE},
+    {"SAVEDATESUPPORTED", IMAP_SEARCH_SAVEDATESUPPORTED, ARG_NONE},
+    {"EMAILID", IMAP_SEARCH_EMAILID, ARG_OBJECTID},
+    {"THREADID", IMAP_SEARCH_THREADID, ARG_OBJECTID},
     {"BCC", IMAP_SEARCH_BCC, ARG_STRING},
     {"CC", IMAP_SEARCH_CC, ARG_STRING},
     {"FROM", IMAP_SEARCH_FROM, ARG_STRING},
@@ -119,12 +126,16 @@ static enum ms_err key_fill_new(struct search_ctx *ctx, struct imap_search_key *
 
 /* RFC 7162 3.1.5: ["/flags/\\Draft" SP all/priv/shared SP] value. We keep one modseq for all flags of a
  * message. */
-static enum ms_err rd_modseq_arg(struct imap_rd *rd, struct imap_search_key *key)
+static enum ms_err rd_modseq_arg(struct search_ctx *ctx, struct imap_search_key *key)
 {
+    struct imap_rd *rd = ctx->rd;
     struct slice entry;
 
+    ctx->search->has_modseq = true;
     if (imap_rd_peek(rd) == '"') {
         MS_TRY(imap_rd_string(rd, &entry));
+        if (!slice_has_iprefix(entry, SLICE_LIT("/flags/")) || entry.len == sizeof "/flags/" - 1)
+            return imap_rd_fail(rd, MS_ESYNTAX, "Bad MODSEQ entry name");
         MS_TRY(imap_rd_sp(rd));
         if (!imap_rd_skip_word(rd, "ALL") && !imap_rd_skip_word(rd, "PRIV") &&
             !imap_rd_skip_word(rd, "SHARED"))
@@ -132,6 +143,19 @@ static enum ms_err rd_modseq_arg(struct imap_rd *rd, struct imap_search_key *key
         MS_TRY(imap_rd_sp(rd));
     }
     return imap_rd_number64(rd, &key->number);
+}
+
+/* RFC 8474 7: 1*255(ALPHA / DIGIT / "_" / "-") */
+static enum ms_err rd_objectid_arg(struct imap_rd *rd, struct imap_search_key *key)
+{
+    MS_TRY(imap_rd_atom(rd, &key->text));
+    for (size_t i = 0; i < key->text.len; i++) {
+        uint8_t c = key->text.ptr[i];
+
+        if (!ms_ascii_is_alpha(c) && !ms_ascii_is_digit(c) && c != '_' && c != '-')
+            return imap_rd_fail(rd, MS_ESYNTAX, "Bad object id");
+    }
+    return key->text.len <= IMAP_OBJECTID_MAX ? MS_OK : imap_rd_fail(rd, MS_ESYNTAX, "Object id too long");
 }
 
 static enum ms_err rd_number_arg(struct imap_rd *rd, bool allow_zero, struct imap_search_key *key)
@@ -178,7 +202,9 @@ static enum ms_err rd_key_arg(struct search_ctx *ctx, const struct search_row *r
     case ARG_SET:
         return imap_rd_seqset(rd, &key->set);
     case ARG_MODSEQ:
-        return rd_modseq_arg(rd, key);
+        return rd_modseq_arg(ctx, key);
+    case ARG_OBJECTID:
+        return rd_objectid_arg(rd, key);
     case ARG_KEY:
         return rd_key(ctx, &key->child);
     case ARG_KEYS:

@@ -45,6 +45,12 @@ static bool prepare_key(struct imapd_session *s, struct imap_search_key *key)
     case IMAP_SEARCH_OLDER:
     case IMAP_SEARCH_YOUNGER:
     case IMAP_SEARCH_MODSEQ:
+    case IMAP_SEARCH_SAVEDBEFORE:
+    case IMAP_SEARCH_SAVEDON:
+    case IMAP_SEARCH_SAVEDSINCE:
+    case IMAP_SEARCH_SAVEDATESUPPORTED:
+    case IMAP_SEARCH_EMAILID:
+    case IMAP_SEARCH_THREADID:
         imapd__bad(s, "Unknown search key");
         return false;
     case IMAP_SEARCH_SEQ:

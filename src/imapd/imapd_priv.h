@@ -359,6 +359,12 @@ struct imapd_login {
 };
 enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l);
 
+/* imapd_objectid.c: text of RFC 8474 ids, in out. A message without a thread has none (NIL): empty. */
+#define IMAPD_OBJECTID_BYTES 18
+struct slice imapd__mailbox_id(uint64_t mailbox, char out[IMAPD_OBJECTID_BYTES]);
+struct slice imapd__email_id(const struct store_message *m, char out[IMAPD_OBJECTID_BYTES]);
+struct slice imapd__thread_id(const struct store_message *m, char out[IMAPD_OBJECTID_BYTES]);
+
 /* imapd_capability.c */
 void imapd__emit_capability(const struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
 void imapd__enable(struct imapd_session *s, unsigned bits);                  /* with what they imply */

@@ -103,7 +103,8 @@ static inline void describe_key_head(struct str *out, const struct imap_search_k
     static const char *const names[] = {
         "ALL",    "AND",   "OR",         "NOT",    "SEQ",       "UID",     "FLAG",    "KEYW",  "BEFORE",
         "ON",     "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE", "LARGER",  "SMALLER", "OLDER", "YOUNGER",
-        "MODSEQ", "BCC",   "CC",         "FROM",   "TO",        "SUBJECT", "HEADER",  "BODY",  "TEXT"};
+        "MODSEQ", "BCC",   "CC",         "FROM",   "TO",        "SUBJECT", "HEADER",  "BODY",  "TEXT",
+        "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE", "SAVEDATESUPPORTED", "EMAILID", "THREADID"};
 
     str_add_cstr(out, names[k->op]);
     if (k->op == IMAP_SEARCH_FLAG)
@@ -113,6 +114,8 @@ static inline void describe_key_head(struct str *out, const struct imap_search_k
         describe_set(out, &k->set);
     }
     if (k->op >= IMAP_SEARCH_BEFORE && k->op <= IMAP_SEARCH_SENTSINCE)
+        str_addf(out, " %d", k->days);
+    if (k->op >= IMAP_SEARCH_SAVEDBEFORE && k->op <= IMAP_SEARCH_SAVEDSINCE)
         str_addf(out, " %d", k->days);
     if (k->op >= IMAP_SEARCH_LARGER && k->op <= IMAP_SEARCH_MODSEQ)
         str_addf(out, " %llu", (unsigned long long)k->number);
@@ -145,6 +148,8 @@ static inline void describe_search(struct str *out, const union imap_args *a)
     describe_key(out, a->search.root);
     if (a->search.has_text)
         str_add_cstr(out, " text");
+    if (a->search.has_modseq)
+        str_add_cstr(out, " modseq");
 }
 
 static inline void describe_copy(struct str *out, const union imap_args *a)
