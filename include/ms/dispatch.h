@@ -68,7 +68,12 @@ struct dispatch *dispatch_create(struct loop *control, struct bus *bus);
  * controller share it. */
 void dispatch_add_loop(struct dispatch *d, struct loop *loop);
 void dispatch_register(struct dispatch *d, const struct service_proto *proto, void *env);
-/* Opens every listener of the configuration; all errors at once in why. */
+/* Before dispatch_start: a service that is in no configuration. where: one address; conf->listen and protocol are not looked at.
+ * All is copied. At most DISPATCH_EXTRAS_MAX. */
+#define DISPATCH_EXTRAS_MAX 4
+void dispatch_add_service(struct dispatch *d, const char *name, const struct service_proto *proto, void *env,
+                          const char *where, const struct dispatch_service_conf *conf);
+/* Opens every listener of the configuration and those added; all errors at once in why. */
 MS_MUST_USE enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct ms_errinfo *why_out);
 /* Closes listeners, drains workers; on_idle when the last session is gone. */
 void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owner);

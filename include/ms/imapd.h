@@ -64,6 +64,9 @@ struct imapd_env {
 };
 
 extern const struct service_proto imapd_proto; /* name "imap", env: struct imapd_env */
+/* The same for a unix socket of the machine's own commands, name "imap-local": only processes of the server's user and of root
+ * are served (SO_PEERCRED), and they may become any user by AUTHENTICATE EXTERNAL. No configuration can name it. */
+extern const struct service_proto imapd_local_proto;
 
 /* Before the first worker, and after the last loop has ended. */
 void imapd_env_init(struct imapd_env *env);

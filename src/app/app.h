@@ -15,6 +15,8 @@
 #define APP_VERSION       "0.1.0"
 #define APP_CONFIG_FILE   "/etc/mailserverd/mailserverd.yaml"
 #define APP_PARTITION_DIR "store"
+#define APP_IMAP_SOCKET   "imap.sock" /* in server.run_dir: IMAP for our own commands */
+#define APP_SOCKET_PATH_MAX 128     /* longer than a socket's path can be */
 
 /* -- configuration of the sections that belong to no module */
 struct server_conf {

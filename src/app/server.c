@@ -27,11 +27,12 @@
 #include "ms/route.h"
 #include "ms/smtpd.h"
 
-#define APP_NOTE_SIGNAL  BUS_KIND(10, 1, 1) /* a[0] = signal number */
-#define APP_HOUSEKEEP_MS 1000
-#define APP_SIGNAL_NOTES 16
-#define APP_FILES_MS     10 /* between looks whether files of the maildrop are in work */
-#define APP_LOOP_CALLS   4096 /* control -> loop: connections handed over and entries in work */
+#define APP_NOTE_SIGNAL    BUS_KIND(10, 1, 1) /* a[0] = signal number */
+#define APP_HOUSEKEEP_MS   1000
+#define APP_SIGNAL_NOTES   16
+#define APP_FILES_MS       10   /* between looks whether files of the maildrop are in work */
+#define APP_LOCAL_IMAP_MAX 64   /* commands of one loop at a time */
+#define APP_LOOP_CALLS     4096 /* control -> loop: connections handed over and entries in work */
 
 struct server_loop {
     struct loop *loop;
@@ -68,7 +69,7 @@ struct server {
     bool signals_started, partition_started, loops_started;
     bool stopping;
     bool cut_off; /* the stop did not wait for sessions and deliveries */
-    char ctl_path[512], pid_path[512];
+    char ctl_path[512], pid_path[512], imap_path[APP_SOCKET_PATH_MAX];
 };
 
 struct part_client *server_control_part(struct server *s)
@@ -380,6 +381,18 @@ static int write_pid(struct server *s)
     return EX_OK;
 }
 
+/* The commands `mailbox` are IMAP clients behind this door. */
+static void add_local_imap(struct server *s)
+{
+    const struct dispatch_service_conf conf = {.max_procs = MS_MIN(s->loop_count, DISPATCH_WORKERS_MAX),
+                                               .min_conns = 1,
+                                               .max_conns = APP_LOCAL_IMAP_MAX};
+    char where[sizeof s->imap_path + 8];
+    snprintf(s->imap_path, sizeof s->imap_path, "%s/" APP_IMAP_SOCKET, s->sc->run_dir);
+    snprintf(where, sizeof where, "unix:%s", s->imap_path);
+    dispatch_add_service(s->dispatch, "imap-local", &imapd_local_proto, &s->imapd, where, &conf);
+}
+
 static int open_doors(struct server *s)
 {
     const struct store_conf *store = conf_section(s->conf, "store");
@@ -391,9 +404,12 @@ static int open_doors(struct server *s)
         return app_fail(EX_CANTCREAT, "%s", why.text);
     if (jobctl_start(s->jobctl, s->conf, &why) != MS_OK)
         return app_fail(EX_CONFIG, "%s", why.text);
+    add_local_imap(s);
     enum ms_err err = dispatch_start(s->dispatch, s->conf, &why);
     if (err)
         return app_fail(err == MS_EUNSUPPORTED ? EX_CONFIG : EX_OSERR, "%s", why.text);
+    if (chmod(s->imap_path, 0600) != 0)
+        OBS_EVENT(OBS_APP_CTL_MODE, 0, OBS_C("path", s->imap_path));
     s->janitor = store_janitor_create(s->control.part, s->control.loop, store->expunge_keep_ms,
                                       store->purge_interval_ms);
     s->user_janitor =

@@ -244,6 +244,22 @@ void dispatch_register(struct dispatch *d, const struct service_proto *proto, vo
     d->protos[d->proto_count++].env = env;
 }
 
+void dispatch_add_service(struct dispatch *d, const char *name, const struct service_proto *proto, void *env,
+                          const char *where, const struct dispatch_service_conf *conf)
+{
+    MS_ASSERT(!d->services && d->extra_count < DISPATCH_EXTRAS_MAX);
+    struct dispatch_extra *x = &d->extras[d->extra_count++];
+    int name_len = snprintf(x->name, sizeof x->name, "%s", name);
+    int where_len = snprintf(x->where, sizeof x->where, "%s", where);
+    MS_ASSERT((size_t)name_len < sizeof x->name && (size_t)where_len < sizeof x->where);
+    x->listen[0] = x->where;
+    x->proto = proto;
+    x->env = env;
+    x->conf = *conf;
+    x->conf.listen.items = x->listen;
+    x->conf.listen.count = 1;
+}
+
 /* A relative socket path is relative to the configuration's folder, like every path in it. */
 static void listen_address(const struct dispatch_service *s, const char *text, char *out, size_t out_max)
 {
@@ -289,18 +305,33 @@ static enum ms_err service_init(struct dispatch *d, struct dispatch_service *s,
     return MS_OK;
 }
 
+static void services_add_extras(struct dispatch *d)
+{
+    for (unsigned i = 0; i < d->extra_count; i++) {
+        const struct dispatch_extra *x = &d->extras[i];
+        struct dispatch_service *s = &d->services[d->service_count++];
+        s->dispatch = d;
+        s->name = x->name;
+        s->conf = x->conf;
+        s->proto = x->proto;
+        s->env = x->env;
+        s->workers = ms_alloc_array(x->conf.max_procs, sizeof *s->workers);
+    }
+}
+
 enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct ms_errinfo *why_out)
 {
     size_t count = conf_map_count(conf, "dispatcher.services.*");
     if (count > DISPATCH_SERVICES_MAX)
         return ms_fail(why_out, MS_ELIMIT, "more than %d services", DISPATCH_SERVICES_MAX);
     d->conf = conf_ref((struct conf *)(uintptr_t)conf);
-    d->services = ms_alloc_array(MS_MAX(count, 1), sizeof *d->services);
+    d->services = ms_alloc_array(MS_MAX(count + d->extra_count, 1), sizeof *d->services);
     for (size_t i = 0; i < count; i++) {
         const char *name;
         const struct dispatch_service_conf *sc = conf_map_entry(conf, "dispatcher.services.*", i, &name);
         MS_TRY(service_init(d, &d->services[d->service_count++], sc, name, why_out));
     }
+    services_add_extras(d);
     for (unsigned i = 0; i < d->service_count; i++)
         MS_TRY(service_listen(&d->services[i], why_out));
     for (unsigned i = 0; i < d->service_count; i++) {

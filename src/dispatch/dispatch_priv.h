@@ -47,6 +47,14 @@ struct dispatch_lane {
     unsigned workers;
 };
 
+struct dispatch_extra {
+    char name[32], where[160];
+    const char *listen[1];
+    const struct service_proto *proto;
+    void *env;
+    struct dispatch_service_conf conf;
+};
+
 struct dispatch {
     struct loop *control;
     struct bus *bus;
@@ -58,6 +66,8 @@ struct dispatch {
         void *env;
     } protos[DISPATCH_PROTOS_MAX];
     unsigned proto_count;
+    struct dispatch_extra extras[DISPATCH_EXTRAS_MAX];
+    unsigned extra_count;
     struct dispatch_service *services;
     unsigned service_count;
     struct conf *conf; /* the snapshot that the services' names and lists live in */

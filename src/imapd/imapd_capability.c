@@ -11,6 +11,7 @@ enum offer {
     OFFER_STARTTLS, /* before login, in the clear, when there is a certificate */
     OFFER_PASSWORD, /* before login, when a password may be sent now */
     OFFER_NO_LOGIN, /* before login, when not: RFC 3501 6.2.3 */
+    OFFER_LOCAL,    /* before login, on the local socket */
     OFFER_USER,     /* behind login */
 };
 
@@ -20,6 +21,7 @@ struct capability {
     unsigned enable; /* bit that ENABLE sets; 0: ENABLE does not know it */
 };
 
+/* clang-format off */
 static const struct capability capabilities[] = {
     {"IMAP4rev1", OFFER_ALWAYS, 0},
     {"LITERAL+", OFFER_ALWAYS, 0},
@@ -28,6 +30,7 @@ static const struct capability capabilities[] = {
     {"STARTTLS", OFFER_STARTTLS, 0},
     {"AUTH=PLAIN", OFFER_PASSWORD, 0},
     {"AUTH=LOGIN", OFFER_PASSWORD, 0},
+    {"AUTH=EXTERNAL", OFFER_LOCAL, 0},
     {"LOGINDISABLED", OFFER_NO_LOGIN, 0},
     {"IDLE", OFFER_USER, 0},
     {"NAMESPACE", OFFER_USER, 0},
@@ -37,21 +40,24 @@ static const struct capability capabilities[] = {
     {"SPECIAL-USE", OFFER_USER, 0},
     {"CREATE-SPECIAL-USE", OFFER_USER, 0},
 };
+/* clang-format on */
 
 static bool is_offered(const struct imapd_session *s, enum offer offer)
 {
-    bool tls = net_tls_is_on(s->stream) || s->w->implicit_tls;
-    bool password = tls || s->w->env->allow_plaintext_auth;
+    bool private = imapd__is_private(s);
+    bool password = private || s->w->env->allow_plaintext_auth;
 
     switch (offer) {
     case OFFER_ALWAYS:
         return true;
     case OFFER_STARTTLS:
-        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !tls;
+        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !private;
     case OFFER_PASSWORD:
         return s->state == IMAPD_ST_NOAUTH && password;
     case OFFER_NO_LOGIN:
         return s->state == IMAPD_ST_NOAUTH && !password;
+    case OFFER_LOCAL:
+        return s->state == IMAPD_ST_NOAUTH && s->is_local;
     case OFFER_USER:
         return s->state != IMAPD_ST_NOAUTH;
     }

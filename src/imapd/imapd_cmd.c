@@ -211,7 +211,7 @@ static bool command_is_allowed(struct imapd_session *s)
                                                         : "Select a mailbox first");
     else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
         imapd__bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
-    else if ((row->flags & IMAPD_C_NEEDS_TLS) && !tls && !s->w->env->allow_plaintext_auth)
+    else if ((row->flags & IMAPD_C_NEEDS_TLS) && !imapd__is_private(s) && !s->w->env->allow_plaintext_auth)
         imapd__no(s, "PRIVACYREQUIRED", "Passwords need TLS here"); /* RFC 5530 3 */
     else if ((row->flags & IMAPD_C_WRITES) && s->box->readonly)
         imapd__no(s, "NOPERM", "Mailbox is selected read-only");

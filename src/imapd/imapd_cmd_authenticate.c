@@ -3,8 +3,8 @@
  *
  *   start --no initial response--> "+", LINE --line--> sasl_step --> SASL_WANT_CLIENT: "+ challenge", LINE
  * ...
- *                                                                --> SASL_HAVE_PASSWORD: imapd__login_step
- * ...
+ *                                                                --> SASL_HAVE_PASSWORD, SASL_HAVE_EXTERNAL:
+ *                                                                    imapd__login_step ...
  */
 #include "ms/base/codec.h"
 #include "ms/crypt.h"
@@ -45,6 +45,17 @@ static enum imapd_step identity(struct imapd_session *s, struct authenticate *a)
     return imapd__login_step(s, &a->login);
 }
 
+/* RFC 4422 A.1: without a name it is the one of the credentials. A process of the machine has no mailboxes of
+ * its own. */
+static enum imapd_step external_identity(struct imapd_session *s, struct authenticate *a)
+{
+    a->login.user = arena_dup(&s->arena, str_slice(&a->sasl.authzid));
+    if (a->login.user.len == 0)
+        return imapd__no(s, "AUTHORIZATIONFAILED", "Name the user to act as");
+    a->login.is_external = true;
+    return imapd__login_step(s, &a->login);
+}
+
 static enum imapd_step take_response(struct imapd_session *s, struct authenticate *a, struct slice text)
 {
     struct str message;
@@ -60,12 +71,23 @@ static enum imapd_step take_response(struct imapd_session *s, struct authenticat
         return imapd__bad(s, "Bad response");
     if (err || a->sasl.state == SASL_FAILED)
         return imapd__fail(s, err ? err : MS_EDENIED);
+    if (a->sasl.state == SASL_HAVE_EXTERNAL)
+        return external_identity(s, a);
     return a->sasl.state == SASL_HAVE_PASSWORD ? identity(s, a) : ask(s, a);
+}
+
+static const struct sasl_mech *find_mech(const struct imapd_session *s, struct slice name)
+{
+    const struct sasl_mech *external = sasl_mech_external();
+
+    if (s->is_local && slice_ieq_cstr(name, sasl_mech_name(external)))
+        return external;
+    return sasl_mech_find(name);
 }
 
 static enum imapd_step begin(struct imapd_session *s)
 {
-    const struct sasl_mech *mech = sasl_mech_find(s->cmd.args->authenticate.mech);
+    const struct sasl_mech *mech = find_mech(s, s->cmd.args->authenticate.mech);
     struct authenticate *a;
 
     if (!mech)

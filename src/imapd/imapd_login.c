@@ -2,7 +2,7 @@
  * imapd_login.c - from a name and a password to a user whose mailboxes can be opened; for LOGIN and
  * AUTHENTICATE.
  *
- *   VERIFY --directory--> OPEN --has an INBOX--> done
+ *   VERIFY --directory: the password is right; the local peer: there is such a user--> OPEN --has an INBOX--> done
  *                         OPEN --account_create, visible--> CREATED --> done
  *
  * Every reason for which a login can fail for good has the same answer, so that nobody learns which names
@@ -25,6 +25,8 @@ static enum imapd_step login_denied(struct imapd_session *s, const struct imapd_
     OBS_EVENT(OBS_IMAPD_LOGIN_FAILED, s->id, OBS_S("user", slice_sub(l->user, 0, ACCOUNT_LOGIN_MAX)),
               OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method));
     s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
+    if (l->is_external) /* the administrator may know which names exist */
+        return imapd__no(s, "AUTHORIZATIONFAILED", "There is no such user");
     return imapd__no(s, "AUTHENTICATIONFAILED", "Authentication failed."); /* RFC 5530 3 */
 }
 
@@ -40,9 +42,23 @@ static void on_verified(void *owner, uint64_t request, enum ms_err err, const st
     imapd__wake(s);
 }
 
+/* The administrator names a login, not an address that leads to one; its status is no hindrance to him. */
+static enum ms_err find_external(struct imapd_session *s, struct imapd_login *l)
+{
+    char login[ACCOUNT_LOGIN_MAX + 1];
+
+    MS_TRY(account_canonical(account_of_client(s->w->accounts), l->user, login));
+    l->user = arena_dup(&s->arena, slice_cstr(login));
+    return account_find(s->w->accounts, l->user, &l->entry, NULL, on_verified, s, &s->account_request);
+}
+
 static enum imapd_step login_verify(struct imapd_session *s, struct imapd_login *l)
 {
     l->stage = IMAPD_LOGIN_ANSWER;
+    if (l->is_external) {
+        l->err = find_external(s, l);
+        return l->err == MS_EMORE ? IMAPD_WAIT : IMAPD_GO;
+    }
     l->err =
         account_verify(s->w->accounts, l->user, l->password, &l->entry, on_verified, s, &s->account_request);
     wipe(l->password); /* the directory has its own copy until the check is done */
@@ -54,6 +70,8 @@ static enum imapd_step login_answer(struct imapd_session *s, struct imapd_login 
     enum ms_errclass class = ms_err_class(l->err);
 
     l->stage = IMAPD_LOGIN_OPEN;
+    if (l->err == MS_OK && l->is_external && !slice_eq_cstr(l->user, l->entry.login))
+        l->err = MS_ENOTFOUND; /* an alias, or a name with a detail */
     if (l->err == MS_OK)
         return IMAPD_GO;
     if (class == MS_CLASS_TEMP || class == MS_CLASS_WAIT)
@@ -68,8 +86,14 @@ static enum imapd_step login_ok(struct imapd_session *s, const struct imapd_logi
 
     imapd_enter(s, IMAPD_ST_AUTH);
     obs_count(MET_IMAPD_LOGINS, 1);
-    OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login), OBS_C("rip", net_peer(s->stream)->host),
-              OBS_C("method", l->method), OBS_C("tls", net_tls_version(s->stream)));
+    if (l->is_external)
+        OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login),
+                  OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method),
+                  OBS_U("uid", s->peer_uid));
+    else
+        OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login),
+                  OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method),
+                  OBS_C("tls", net_tls_version(s->stream)));
     str_init(&caps, 0);
     imapd__emit_capability(s, &caps);
     code = arena_printf(&s->arena, "CAPABILITY %s", str_cstr(&caps));

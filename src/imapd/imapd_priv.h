@@ -149,6 +149,8 @@ struct imapd_worker {
     const struct imapd_conf *conf;
     struct imap_limits limits_login, limits;
     bool implicit_tls, offer_tls;
+    bool is_local;     /* imapd_local_proto */
+    uint32_t peer_uid; /* of the connection that becomes a session just now */
     bool draining;
     struct list sessions;
     struct str out;    /* what the running step has produced; empty between steps */
@@ -195,6 +197,8 @@ struct imapd_session {
         *saved; /* UIDs that "$" stands for (RFC 5182); NULL: none. Expunged ones may still be in it */
     uint64_t account_request;
     uint32_t errors, login_failures;
+    bool is_local;     /* of the local socket: the peer is the administrator */
+    uint32_t peer_uid; /* is_local */
     bool in_data;      /* inside on_data: reading goes on there */
     bool is_broken;    /* a step began a literal that it cannot complete: the connection ends */
     bool tls_starting; /* nothing is read until the handshake is over */
@@ -353,6 +357,7 @@ enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPE
 struct imapd_login {
     enum imapd_login_stage stage;
     const char *method;
+    bool is_external; /* the peer needs no password */
     struct slice user, password; /* arena; the password is wiped when it was used */
     enum ms_err err;
     struct account_entry entry;
@@ -364,6 +369,12 @@ enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l
 struct slice imapd__mailbox_id(uint64_t mailbox, char out[IMAPD_OBJECTID_BYTES]);
 struct slice imapd__email_id(const struct store_message *m, char out[IMAPD_OBJECTID_BYTES]);
 struct slice imapd__thread_id(const struct store_message *m, char out[IMAPD_OBJECTID_BYTES]);
+
+/* What is sent cannot be read by others. */
+static inline bool imapd__is_private(const struct imapd_session *s)
+{
+    return s->is_local || net_tls_is_on(s->stream) || s->w->implicit_tls;
+}
 
 /* imapd_capability.c */
 void imapd__emit_capability(const struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */

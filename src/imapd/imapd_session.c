@@ -355,6 +355,8 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     s->id = id;
     s->state = IMAPD_ST_NOAUTH;
     s->phase = IMAPD_PH_READ;
+    s->is_local = w->is_local;
+    s->peer_uid = w->peer_uid;
     arena_init(&s->arena, 0); /* bounded by the limits of the feed and of the parsers */
     part_rec_init(&s->post.rec);
     imap_feed_init(&s->feed, &w->limits_login);

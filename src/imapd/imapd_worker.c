@@ -1,6 +1,7 @@
 /*
  * imapd_worker.c - the service as dispatch sees it: workers, and how a connection becomes a session.
  */
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "imapd_priv.h"
@@ -57,6 +58,15 @@ static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct l
     return w;
 }
 
+static void *local_worker_open(void *env, struct dispatch_worker *handle, struct loop *loop,
+                               const struct dispatch_service_conf *conf, const char *service_name)
+{
+    struct imapd_worker *w = worker_open(env, handle, loop, conf, service_name);
+
+    w->is_local = true;
+    return w;
+}
+
 static void session_refuse(struct imapd_worker *w)
 {
     if (w->handle)
@@ -86,6 +96,24 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
         return;
     }
     imapd__session_start(s, stream);
+}
+
+/* The socket's mode says it already; whoever was let through by another way is turned away here. */
+static void local_session_open(void *worker, int fd, const struct net_addr *peer, uint64_t session)
+{
+    struct imapd_worker *w = worker;
+    struct ucred cred = {.uid = (uid_t)-1};
+    socklen_t len = sizeof(cred);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
+        (cred.uid != geteuid() && cred.uid != 0)) {
+        OBS_EVENT(OBS_IMAPD_LOCAL_REFUSED, session, OBS_U("uid", cred.uid));
+        close(fd);
+        session_refuse(w);
+        return;
+    }
+    w->peer_uid = cred.uid;
+    session_open(worker, fd, peer, session);
 }
 
 struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t session)
@@ -121,6 +149,13 @@ const struct service_proto imapd_proto = {
     .name = "imap",
     .worker_open = worker_open,
     .session_open = session_open,
+    .worker_drain = worker_drain,
+    .worker_close = worker_close,
+};
+const struct service_proto imapd_local_proto = {
+    .name = "imap-local",
+    .worker_open = local_worker_open,
+    .session_open = local_session_open,
     .worker_drain = worker_drain,
     .worker_close = worker_close,
 };

@@ -15,6 +15,11 @@ const struct sasl_mech *sasl_mech_find(struct slice name)
     return NULL;
 }
 
+const struct sasl_mech *sasl_mech_external(void)
+{
+    return &sasl__external;
+}
+
 const char *sasl_mech_name(const struct sasl_mech *mech)
 {
     return mech->name;

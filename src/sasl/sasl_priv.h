@@ -10,7 +10,7 @@ struct sasl_mech {
     enum ms_err (*step)(struct sasl *s, struct slice client_message);
 };
 
-extern const struct sasl_mech sasl__plain, sasl__login;
+extern const struct sasl_mech sasl__plain, sasl__login, sasl__external;
 /* -> SASL_FAILED */
 enum ms_err sasl__fail(struct sasl *s, enum ms_err err);
 

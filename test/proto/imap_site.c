@@ -275,7 +275,8 @@ void isession_open(struct isession *s, struct isite *site, enum dispatch_tls tls
     const struct dispatch_service_conf conf = {.tls = tls};
 
     *s = (struct isession){.site = site};
-    s->worker = imapd_proto.worker_open(&site->env, NULL, site->loop, &conf, "test");
+    const struct service_proto *proto = site->is_local ? &imapd_local_proto : &imapd_proto;
+    s->worker = proto->worker_open(&site->env, NULL, site->loop, &conf, "test");
     s->stream = imapd_mem_open(s->worker, "192.0.2.7", ++number);
     str_init(&s->sink.output, 0);
     net_mem_attach(s->stream, &s->sink);

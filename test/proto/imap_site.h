@@ -26,6 +26,7 @@ struct isite {
     struct partition *partition;
     struct part_client *client;
     struct net_tls *tls;
+    bool is_local; /* sessions of the local socket */
     struct imapd_env env;
     uint64_t posted; /* answers of isite_post */
     uint64_t posted_want;

@@ -4,6 +4,7 @@
  *
  *   # comment
  *   ! tls none|starttls|implicit     (before the first other line; default none)
+ *   ! local                          over the local socket
  *   ! plaintext off                  passwords need TLS
  *   ! conf KEY: VALUE                of section imap
  *   ! lines only                     not byte by byte (large inputs)
@@ -33,7 +34,7 @@ struct play {
     unsigned line_number;
     bool by_bytes, lines_only, is_open;
     enum dispatch_tls tls;
-    bool no_plaintext;
+    bool no_plaintext, local;
     struct isite site;
     struct isession s[SESSIONS_MAX];
     bool has[SESSIONS_MAX];
@@ -110,6 +111,8 @@ static void setting(struct play *p, const char *text)
         str_addf(&p->conf, "  %s\n", text + 5);
     } else if (strcmp(text, "plaintext off") == 0) {
         p->no_plaintext = true;
+    } else if (strcmp(text, "local") == 0) {
+        p->local = true;
     } else if (strcmp(text, "lines only") == 0) {
         p->lines_only = true;
     } else if (strncmp(text, "tls ", 4) == 0) {
@@ -126,6 +129,7 @@ static struct isession *session(struct play *p, unsigned n)
         p->is_open = true;
         isite_open(&p->site, str_cstr(&p->conf));
         p->site.env.allow_plaintext_auth = !p->no_plaintext;
+        p->site.is_local = p->local;
     }
     assert_true(n < SESSIONS_MAX);
     if (!p->has[n]) {
