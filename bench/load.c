@@ -30,7 +30,27 @@ static const char header_form[] =
     "From: Load <load@example.org>\r\nTo: Readers <readers@example.org>\r\nSubject: Message %010llu of "
     "connection %05u\r\n"
     "Date: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <%020llu.%010ld.%05u@load.invalid>\r\n"
-    "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n";
+    "MIME-Version: 1.0\r\n";
+static const char plain_form[] = "Content-Type: text/plain; charset=us-ascii\r\n\r\n";
+static const char multipart_form[] =
+    "Return-Path: <load@example.org>\r\n"
+    "Received: from mx.example.org (mx.example.org [192.0.2.7]) by store.example.org\r\n"
+    "\twith LMTP id 6f1c2a90; Sun, 22 Nov 2026 12:00:02 +0000\r\n"
+    "Received: from relay.example.net (relay.example.net [198.51.100.20]) by mx.example.org\r\n"
+    "\twith ESMTPS id 1b7de4 for <readers@example.org>; Sun, 22 Nov 2026 12:00:01 +0000\r\n"
+    "Received: from desk.example.net (desk.example.net [203.0.113.99]) by relay.example.net\r\n"
+    "\twith ESMTPSA id 77af02; Sun, 22 Nov 2026 12:00:00 +0000\r\n"
+    "Cc: \"Second Reader\" <second@example.org>, Third <third@example.org>\r\n"
+    "In-Reply-To: <20261121115959.00001@load.invalid>\r\n"
+    "References: <20261119080000.00003@load.invalid> <20261120090000.00002@load.invalid>\r\n"
+    "\t<20261121115959.00001@load.invalid>\r\n"
+    "User-Agent: load\r\nX-Priority: 3\r\n"
+    "Content-Type: multipart/alternative; boundary=\"=_the-boundary\"\r\n\r\n"
+    "--=_the-boundary\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: quoted-printable\r\n\r\nThe short form.\r\n"
+    "--=_the-boundary\r\nContent-Type: text/html; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: 7bit\r\nContent-Disposition: inline\r\n\r\n";
+static const char multipart_end[] = "--=_the-boundary--\r\n";
 
 void load_message_header(struct load_conn *c)
 {
@@ -42,20 +62,24 @@ static bool make_tail(struct load *load)
 {
     static const char line[] = "The quick brown fox jumps over the lazy dog, and the dog sleeps on.\r\n";
     struct load_conn measure = {.load = load};
-    size_t left;
+    size_t left, fixed;
 
+    load_text_addf(&load->middle, "%s", load->opts.multipart ? multipart_form : plain_form);
     load_message_header(&measure);
-    if (measure.text.len + 2 > load->opts.size) {
-        fprintf(stderr, "load: --size: the header alone has %zu octets\n", measure.text.len);
+    fixed = measure.text.len + load->middle.len + (load->opts.multipart ? sizeof(multipart_end) - 1 : 0);
+    load_text_free(&measure.text);
+    if (fixed + 2 > load->opts.size) {
+        fprintf(stderr, "load: --size: the header alone has %zu octets\n", fixed);
         return false;
     }
-    left = load->opts.size - measure.text.len;
-    load_text_free(&measure.text);
+    left = load->opts.size - fixed;
     for (; left > sizeof(line) - 1 + 2; left -= sizeof(line) - 1)
         load_text_add(&load->tail, line, sizeof(line) - 1);
     for (; left > 2; left--)
         load_text_add(&load->tail, "x", 1);
     load_text_add(&load->tail, "\r\n", 2);
+    if (load->opts.multipart)
+        load_text_addf(&load->tail, "%s", multipart_end);
     load_text_addf(&load->tail, load->opts.proto == LOAD_IMAP ? "\r\n" : ".\r\n");
     return true;
 }
@@ -204,6 +228,7 @@ int main(int argc, char **argv)
     }
     free(load.conns);
     free(load.stat.us);
+    load_text_free(&load.middle);
     load_text_free(&load.tail);
     if (load.stat.done == 0)
         return 1;

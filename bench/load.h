@@ -22,7 +22,8 @@
 #define LOAD_SIZE_MAX        ((size_t)128 << 20)
 #define LOAD_RCPTS_MAX       10000
 #define LOAD_LINE_MAX        ((size_t)1 << 20) /* one reply line */
-#define LOAD_FAILURES_MAX    3                 /* of one connection in a row, then it stays away */
+#define LOAD_COMMANDS_MAX    16
+#define LOAD_FAILURES_MAX    3 /* of one connection in a row, then it stays away */
 
 enum load_proto_id { LOAD_LMTP, LOAD_SMTP, LOAD_IMAP };
 enum load_mode {
@@ -32,6 +33,8 @@ enum load_mode {
     LOAD_FETCH_BODY,
     LOAD_STORE,
     LOAD_IDLE,
+    LOAD_COMMAND, /* the lines of --command, round and round */
+    LOAD_LOGIN,   /* connect, LOGIN, LOGOUT, each time anew */
 };
 
 struct load_opts {
@@ -49,8 +52,10 @@ struct load_opts {
     uint64_t idle_ms;
     uint64_t timeout; /* seconds without a reply */
     uint64_t pid;     /* of the server, 0: not looked at */
+    uint64_t command_count;
     const char *from, *rcpt_format, *user, *password, *mailbox;
-    bool pipeline, allow_errors, json;
+    const char *commands[LOAD_COMMANDS_MAX];
+    bool pipeline, allow_errors, json, multipart;
 };
 /* False: said so on standard error. */
 bool load_opts_parse(struct load_opts *o, int argc, char **argv);
@@ -66,11 +71,11 @@ bool load_proc_read(uint64_t pid, struct load_proc *out);
 
 struct load_stat {
     uint64_t begun_ns, ended_ns;
-    uint64_t done, failed; /* operations */
-    uint64_t errors;       /* replies that were not the hoped for, and lost connections */
-    uint64_t recipients, items;
-    struct load_proc before, after; /* of the server */
-    uint32_t *us;                   /* a latency per operation done */
+    uint64_t done, failed;             /* operations */
+    uint64_t errors;                   /* replies that were not the hoped for, and lost connections */
+    uint64_t recipients, items, bytes; /* bytes: received since the start */
+    struct load_proc before, after;    /* of the server */
+    uint32_t *us;                      /* a latency per operation done */
     size_t us_size;
 };
 uint64_t load_now_ns(void);
@@ -111,6 +116,7 @@ struct load_imap_session {
     int state;
     bool literal_plus, literal_minus, in_response;
     uint64_t exists, tag, turn;
+    uint64_t began_ns; /* mode login: when the connection was asked for */
 };
 
 struct load_conn {
@@ -124,7 +130,7 @@ struct load_conn {
     size_t in_len, in_size;
     uint64_t skip; /* bytes of a literal still to be dropped */
     struct load_text text;
-    struct iovec out[2]; /* the text, then the shared end of the message */
+    struct iovec out[3]; /* the text, then what all messages share */
     uint64_t sent_ns;    /* when the last octet was handed to the system */
     uint64_t wait_ns;    /* when the wait for the present reply began */
     uint64_t wake_ns;    /* 0: none */
@@ -143,7 +149,8 @@ struct load {
     enum { LOAD_SETUP, LOAD_RUN } phase;
     uint64_t issued, alive, ready;
     uint64_t stop_ns;
-    struct load_text tail; /* the end of every message, behind its own header */
+    struct load_text middle; /* --multipart: what all messages share of the header, and the first part */
+    struct load_text tail;   /* the end of every message, behind its own header */
 };
 
 /* Sends c->text and, with_tail, the shared end of the message; the stamp is taken when all is handed over. */

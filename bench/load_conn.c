@@ -13,6 +13,9 @@
 
 #include "load.h"
 
+#define BLOCK     ((size_t)256 << 10) /* read at once, while the connections are few */
+#define BLOCK_FEW 64
+
 static void watch(struct load_conn *c, bool write)
 {
     struct epoll_event ev = {.events = EPOLLIN | (write ? EPOLLOUT : 0), .data.ptr = c};
@@ -95,9 +98,9 @@ void load_conn_fail(struct load_conn *c, const char *what, const char *detail, s
 
 static void flush(struct load_conn *c)
 {
-    while (c->out[0].iov_len + c->out[1].iov_len > 0) {
-        unsigned from = c->out[0].iov_len ? 0 : 1;
-        struct msghdr msg = {.msg_iov = c->out + from, .msg_iovlen = 2 - from};
+    while (c->out[0].iov_len + c->out[1].iov_len + c->out[2].iov_len > 0) {
+        unsigned from = c->out[0].iov_len ? 0 : c->out[1].iov_len ? 1 : 2;
+        struct msghdr msg = {.msg_iov = c->out + from, .msg_iovlen = 3 - from};
         ssize_t n = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
@@ -110,7 +113,7 @@ static void flush(struct load_conn *c)
             load_conn_fail(c, "send", strerror(errno), strlen(strerror(errno)));
             return;
         }
-        for (unsigned i = 0; i < 2; i++) {
+        for (unsigned i = 0; i < 3; i++) {
             size_t part = (size_t)n < c->out[i].iov_len ? (size_t)n : c->out[i].iov_len;
             c->out[i].iov_base = (char *)c->out[i].iov_base + part;
             c->out[i].iov_len -= part;
@@ -124,7 +127,8 @@ static void flush(struct load_conn *c)
 void load_conn_send(struct load_conn *c, bool with_tail)
 {
     c->out[0] = (struct iovec){c->text.p, c->text.len};
-    c->out[1] = (struct iovec){c->load->tail.p, with_tail ? c->load->tail.len : 0};
+    c->out[1] = (struct iovec){c->load->middle.p, with_tail ? c->load->middle.len : 0};
+    c->out[2] = (struct iovec){c->load->tail.p, with_tail ? c->load->tail.len : 0};
     c->wait_ns = load_now_ns();
     flush(c);
 }
@@ -157,7 +161,7 @@ static void on_readable(struct load_conn *c)
     int fd = c->fd;
 
     if (c->in_size - c->in_len < 4096) {
-        c->in_size = c->in_size ? c->in_size * 2 : 16384;
+        c->in_size = c->in_size ? c->in_size * 2 : c->load->opts.connections > BLOCK_FEW ? 16384 : BLOCK;
         c->in = c->in_size > LOAD_LINE_MAX ? NULL : realloc(c->in, c->in_size);
         if (!c->in) {
             fprintf(stderr, "load: no room for a reply line\n");
@@ -178,6 +182,7 @@ static void on_readable(struct load_conn *c)
         return;
     }
     c->in_len += (size_t)n;
+    c->load->stat.bytes += c->load->phase == LOAD_RUN ? (uint64_t)n : 0;
     c->wait_ns = load_now_ns();
     while (at < c->in_len && (used = take(c, at)) > 0) {
         if (c->fd != fd || c->connecting)

@@ -4,6 +4,7 @@
  *
  *   GREET -> LOGIN -> CAPABILITY -> SELECT -> ready;  COMMAND -> ready
  *   APPEND without LITERAL+: CONTINUE -> COMMAND;  IDLE: CONTINUE -> HOLD -> COMMAND
+ *   mode login: connected -> GREET -> LOGIN -> LOGOUT -> the server closes -> connected anew
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static const char *const state_names[] = {"greeting",      "LOGIN",        "CAPA
 
 static void imap_reset(struct load_conn *c)
 {
-    c->imap = (struct load_imap_session){.state = ST_GREET, .turn = c->imap.turn};
+    c->imap =
+        (struct load_imap_session){.state = ST_GREET, .turn = c->imap.turn, .began_ns = c->imap.began_ns};
 }
 
 /* The command so far: tag and a blank. */
@@ -111,6 +113,23 @@ static void add_window(struct load_conn *c)
         load_text_addf(&c->text, "%llu:%llu", (unsigned long long)first + 1, (unsigned long long)last);
 }
 
+/* The first operation finds a connection that has been greeted, every other one makes its own. */
+static void begin_login(struct load_conn *c)
+{
+    c->imap.began_ns = load_now_ns();
+    if (c->fd < 0)
+        load_conn_open(c);
+    else
+        send_login(c);
+}
+
+static void end_login(struct load_conn *c, bool ok)
+{
+    load_conn_close(c);
+    c->sent_ns = c->imap.began_ns;
+    load_done(c, ok);
+}
+
 static void imap_begin(struct load_conn *c)
 {
     static const char *const items[] = {
@@ -122,6 +141,14 @@ static void imap_begin(struct load_conn *c)
 
     if (mode == LOAD_APPEND) {
         begin_append(c);
+        return;
+    }
+    if (mode == LOAD_LOGIN) {
+        begin_login(c);
+        return;
+    }
+    if (mode == LOAD_COMMAND) {
+        send_simple(c, ST_COMMAND, c->load->opts.commands[c->imap.turn++ % c->load->opts.command_count]);
         return;
     }
     if (mode == LOAD_IDLE) {
@@ -193,13 +220,17 @@ static void on_untagged(struct load_conn *c, const char *line, size_t len)
         return;
     }
     if (s->state == ST_GREET) {
-        if (has_word(line, len, "* OK"))
-            send_login(c);
-        else
+        if (!has_word(line, len, "* OK")) {
             load_conn_fail(c, state_names[ST_GREET], line, len);
+        } else if (c->load->opts.mode == LOAD_LOGIN && c->load->phase == LOAD_SETUP) {
+            s->state = ST_READY;
+            load_next(c);
+        } else {
+            send_login(c);
+        }
         return;
     }
-    if (has_word(line, len < 12 ? len : 12, "* CAPABILITY")) {
+    if (len > 2 && line[2] == 'C' && has_word(line, len < 12 ? len : 12, "* CAPABILITY")) {
         s->literal_plus = has_word(line, len, " LITERAL+");
         s->literal_minus = has_word(line, len, " LITERAL-");
     }
@@ -207,12 +238,12 @@ static void on_untagged(struct load_conn *c, const char *line, size_t len)
     if (end == line + 1)
         return;
     len -= (size_t)(end - line);
-    if (has_word(end, len < 7 ? len : 7, " EXISTS"))
+    if (len > 6 && memcmp(end, " FETCH", 6) == 0)
+        c->load->stat.items++;
+    else if (has_word(end, len < 7 ? len : 7, " EXISTS"))
         s->exists = number;
     else if (has_word(end, len < 8 ? len : 8, " EXPUNGE") && s->exists)
         s->exists--;
-    else if (has_word(end, len < 6 ? len : 6, " FETCH"))
-        c->load->stat.items++;
 }
 
 static void on_tagged(struct load_conn *c, const char *line, size_t len)
@@ -234,7 +265,11 @@ static void on_tagged(struct load_conn *c, const char *line, size_t len)
     if (!ok)
         load_error(c, state_names[state], line, len);
     c->imap.state = ST_READY;
-    if (state == ST_LOGIN) {
+    if (state == ST_LOGIN && c->load->opts.mode == LOAD_LOGIN) {
+        send_simple(c, ST_LOGOUT, "LOGOUT");
+    } else if (state == ST_LOGOUT && c->load->opts.mode == LOAD_LOGIN && !c->closing) {
+        end_login(c, ok);
+    } else if (state == ST_LOGIN) {
         send_simple(c, ST_CAPABILITY, "CAPABILITY");
     } else if (state == ST_CAPABILITY) {
         send_select(c);
@@ -290,6 +325,11 @@ static void imap_line(struct load_conn *c, const char *line, size_t len)
 static void imap_quit(struct load_conn *c)
 {
     c->closing = true;
+    if (c->fd < 0) { /* mode login, between two */
+        c->gone = true;
+        c->load->alive--;
+        return;
+    }
     send_simple(c, ST_LOGOUT, "LOGOUT");
 }
 

@@ -14,13 +14,17 @@ static const char usage[] =
     "  --connections N           default 1\n"
     "  --messages M, --seconds S what ends the run, whichever comes first; default 1000 messages\n"
     "  --size OCTETS             of a message, default 4096\n"
+    "  --multipart               messages have two parts and the header of one that went through three "
+    "hosts\n"
     "  --from FORMAT             envelope sender, default load@example.org; %d as in --user\n"
     "  --rcpts N                 recipients a message, default 1\n"
     "  --rcpt-format FORMAT      default user%d@example.org; %d runs from 1 to --users\n"
     "  --users N                 default 1\n"
     "  --user NAME --password W  AUTH PLAIN (smtp) or LOGIN (imap); %d in NAME as above, by connection\n"
     "  --pipeline                MAIL, RCPT and DATA in one go (RFC 2920)\n"
-    "  --mode MODE               imap: append fetch-flags fetch-envelope fetch-body store idle\n"
+    "  --mode MODE               imap: append fetch-flags fetch-envelope fetch-body store idle command "
+    "login\n"
+    "  --command LINE            imap, mode command: a command without its tag; several take turns\n"
     "  --mailbox NAME            imap: default INBOX\n"
     "  --window N                imap: messages one fetch asks for; default 1, for fetch-flags all\n"
     "  --idle-ms N               imap: how long an IDLE is held, default 0\n"
@@ -30,8 +34,8 @@ static const char usage[] =
     "  -o json                   one line of JSON\n";
 
 static const char *const proto_names[] = {"lmtp", "smtp", "imap"};
-static const char *const mode_names[] = {"append",     "fetch-flags", "fetch-envelope",
-                                         "fetch-body", "store",       "idle"};
+static const char *const mode_names[] = {"append", "fetch-flags", "fetch-envelope", "fetch-body",
+                                         "store",  "idle",        "command",        "login"};
 
 const char *load_proto_name(const struct load_opts *o)
 {
@@ -98,6 +102,8 @@ enum {
     OPT_PASSWORD,
     OPT_MAILBOX,
     OPT_MODE,
+    OPT_COMMAND,
+    OPT_MULTIPART,
     OPT_PIPELINE,
     OPT_ALLOW,
     OPT_NUMBER
@@ -114,7 +120,7 @@ static bool set_other(struct load_opts *o, int opt, const char *value)
         o->proto = (enum load_proto_id)picked;
         return true;
     case OPT_MODE:
-        if (!pick("mode", mode_names, 6, value, &picked))
+        if (!pick("mode", mode_names, sizeof(mode_names) / sizeof(mode_names[0]), value, &picked))
             return false;
         o->mode = (enum load_mode)picked;
         return true;
@@ -135,6 +141,16 @@ static bool set_other(struct load_opts *o, int opt, const char *value)
         return true;
     case OPT_MAILBOX:
         o->mailbox = value;
+        return true;
+    case OPT_COMMAND:
+        if (o->command_count == LOAD_COMMANDS_MAX) {
+            fprintf(stderr, "load: --command: more than %d\n", LOAD_COMMANDS_MAX);
+            return false;
+        }
+        o->commands[o->command_count++] = value;
+        return true;
+    case OPT_MULTIPART:
+        o->multipart = true;
         return true;
     case OPT_PIPELINE:
         o->pipeline = true;
@@ -172,6 +188,10 @@ static bool complete(struct load_opts *o)
         fprintf(stderr, "load: --user and --password are needed\n");
         return false;
     }
+    if ((o->mode == LOAD_COMMAND) != (o->command_count > 0)) {
+        fprintf(stderr, "load: --mode command and --command belong together\n");
+        return false;
+    }
     if (o->rcpts > o->users && strstr(o->rcpt_format, "%d"))
         fprintf(stderr, "load: more recipients a message than users: some come twice\n");
     return true;
@@ -185,6 +205,7 @@ bool load_opts_parse(struct load_opts *o, int argc, char **argv)
         {"user", 1, NULL, OPT_USER},         {"password", 1, NULL, OPT_PASSWORD},
         {"mailbox", 1, NULL, OPT_MAILBOX},   {"mode", 1, NULL, OPT_MODE},
         {"pipeline", 0, NULL, OPT_PIPELINE}, {"allow-errors", 0, NULL, OPT_ALLOW},
+        {"command", 1, NULL, OPT_COMMAND},   {"multipart", 0, NULL, OPT_MULTIPART},
     };
     struct option table[sizeof(others) / sizeof(others[0]) + NUMBERS + 1] = {0};
     int opt;

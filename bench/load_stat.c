@@ -80,8 +80,9 @@ static void print_json(const struct load_stat *s, const struct load_opts *o, con
            load_proto_name(o), o->connections, o->size, o->rcpts);
     printf(",\"pipeline\":%s,\"messages\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"errors\":%" PRIu64,
            o->pipeline ? "true" : "false", s->done, s->failed, s->errors);
-    printf(",\"recipients\":%" PRIu64 ",\"items\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f",
-           s->recipients, s->items, f->seconds, f->per_second);
+    printf(",\"recipients\":%" PRIu64 ",\"items\":%" PRIu64 ",\"bytes\":%" PRIu64, s->recipients, s->items,
+           s->bytes);
+    printf(",\"seconds\":%.3f,\"per_second\":%.1f", f->seconds, f->per_second);
     printf(",\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f", percentile_ms(s, 50),
            percentile_ms(s, 90), percentile_ms(s, 99), percentile_ms(s, 100));
     if (o->pid)
@@ -100,6 +101,9 @@ static void print_text(const struct load_stat *s, const struct load_opts *o, con
         printf(", %" PRIu64 " recipients a message%s", o->rcpts, o->pipeline ? ", pipelined" : "");
     printf("\ndone %" PRIu64 " in %.2f s: %.1f/s (recipients %" PRIu64 ", items %" PRIu64 ")\n", s->done,
            f->seconds, f->per_second, s->recipients, s->items);
+    if (s->items && f->seconds > 0)
+        printf("items %.0f/s, %.1f MB/s received\n", (double)s->items / f->seconds,
+               (double)s->bytes / f->seconds / 1e6);
     printf("latency ms: p50 %.3f  p90 %.3f  p99 %.3f  max %.3f\n", percentile_ms(s, 50), percentile_ms(s, 90),
            percentile_ms(s, 99), percentile_ms(s, 100));
     if (o->pid)
