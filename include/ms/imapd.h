@@ -56,6 +56,7 @@ struct imapd_env {
     bool allow_plaintext_auth; /* passwords also without TLS; else LOGINDISABLED until STARTTLS (RFC
                                   3501 6.2.3) */
     const char *hostname;      /* for the greeting */
+    const char *version;       /* for ID; NULL: not told */
     const struct conf *conf;   /* holds section "imap" */
     /* The loop's client of a partition; name "" = the default one. NULL: no such partition here. */
     struct part_client *(*partition_of)(void *owner, struct loop *loop, const char *name);

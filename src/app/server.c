@@ -301,6 +301,7 @@ static void fill_envs(struct server *s)
     s->imapd.tls = s->tls;
     s->imapd.allow_plaintext_auth = auth->allow_plaintext;
     s->imapd.hostname = s->sc->hostname;
+    s->imapd.version = APP_VERSION;
     s->imapd.conf = s->conf;
     s->imapd.partition_of = partition_of;
     s->imapd.partition_owner = s;

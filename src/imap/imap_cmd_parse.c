@@ -98,10 +98,23 @@ enum ms_err imap_parse_authenticate(struct imap_rd *rd, union imap_args *args)
 }
 
 /* RFC 7162 3.2.5: "(" uidvalidity SP modseq [SP known-uids] [SP "(" known-seqs SP known-uids ")"] ")" */
+/* RFC 7162 7: in what a client knows "*" is not allowed, and "$" even less. */
+static enum ms_err rd_known_set(struct imap_rd *rd, struct imap_seqset *out)
+{
+    MS_TRY(imap_rd_seqset(rd, out));
+    return out->has_star || out->is_saved ? imap_rd_fail(rd, MS_ESYNTAX, "* is not allowed here") : MS_OK;
+}
+
+static bool is_ascending(const struct imap_seqset *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->ranges[i].lo > set->ranges[i].hi || (i > 0 && set->ranges[i].lo <= set->ranges[i - 1].hi))
+            return false;
+    return true;
+}
+
 static enum ms_err rd_qresync(struct imap_rd *rd, union imap_args *args)
 {
-    struct imap_seqset match;
-
     MS_TRY(imap_rd_sp(rd));
     MS_TRY(imap_rd_byte(rd, '('));
     MS_TRY(imap_rd_nz_number(rd, &args->select.uidvalidity));
@@ -112,16 +125,18 @@ static enum ms_err rd_qresync(struct imap_rd *rd, union imap_args *args)
         return MS_OK;
     MS_TRY(imap_rd_sp(rd));
     if (imap_rd_peek(rd) != '(') {
-        MS_TRY(imap_rd_seqset(rd, &args->select.known_uids));
+        MS_TRY(rd_known_set(rd, &args->select.known_uids));
         if (imap_rd_skip(rd, ')'))
             return MS_OK;
         MS_TRY(imap_rd_sp(rd));
     }
-    /* The match data is only a hint; it is checked and let go. */
     MS_TRY(imap_rd_byte(rd, '('));
-    MS_TRY(imap_rd_seqset(rd, &match));
+    MS_TRY(rd_known_set(rd, &args->select.match_seqs));
     MS_TRY(imap_rd_sp(rd));
-    MS_TRY(imap_rd_seqset(rd, &match));
+    MS_TRY(rd_known_set(rd, &args->select.match_uids));
+    if (!is_ascending(&args->select.match_seqs) || !is_ascending(&args->select.match_uids) ||
+        imap_seqset_size(&args->select.match_seqs) != imap_seqset_size(&args->select.match_uids))
+        return imap_rd_fail(rd, MS_ESYNTAX, "Both sets ascend and have the same size"); /* RFC 7162 3.2.5.2 */
     MS_TRY(imap_rd_byte(rd, ')'));
     return imap_rd_byte(rd, ')');
 }

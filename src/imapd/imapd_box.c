@@ -59,6 +59,8 @@ void imapd__box_claim_recent(struct imapd_session *s, struct imapd_box *box, uin
         box->readonly ? imapd__recent_get(r, p, box->id) : imapd__recent_claim(r, p, box->id, box->uidnext);
     struct store_run piece;
 
+    if (imapd__has(s, IMAPD_EN_REV2)) /* RFC 9051 E 12: there is no \Recent; others are to have it no more */
+        return;
     for (from = MS_MAX(from, mark); imapd__seqmap_piece(&box->seq, from, UINT32_MAX, &piece);
          from = piece.last + 1)
         imapd__seqmap_add(&box->recent, piece.first, piece.last - piece.first + 1);
@@ -93,6 +95,38 @@ void imapd__runs_add(struct imapd_runs *r, uint32_t first, uint32_t last)
         r->items = ms_realloc_array(r->items, r->cap, sizeof(*r->items));
     }
     r->items[r->count++] = (struct store_run){first, last};
+}
+
+bool imapd__runs_contain(const struct imapd_runs *r, uint32_t uid)
+{
+    size_t lo = 0, hi = r->count;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (r->items[mid].last < uid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < r->count && r->items[lo].first <= uid;
+}
+
+void imapd__runs_and(const struct imapd_runs *a, const struct imapd_runs *b, struct imapd_runs *out)
+{
+    size_t i = 0, j = 0;
+
+    while (i < a->count && j < b->count) {
+        uint32_t first = MS_MAX(a->items[i].first, b->items[j].first);
+        uint32_t last = MS_MIN(a->items[i].last, b->items[j].last);
+
+        if (first <= last)
+            imapd__runs_add(out, first, last);
+        if (a->items[i].last < b->items[j].last)
+            i++;
+        else
+            j++;
+    }
 }
 
 static void add_uid_range(const struct imapd_box *box, uint32_t first, uint32_t last, struct imapd_runs *out)
@@ -161,41 +195,55 @@ void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set,
 }
 
 /* -- ops */
-/* The next piece; 0: no more. */
-static enum ms_err ops_piece(struct imapd_session *s, struct imapd_ops *ops, struct store_run *out,
-                             size_t *count_out)
+/* The next op's share of the runs. They are of known messages, so counting UIDs is enough. */
+static size_t ops_piece(struct imapd_ops *ops, struct store_run *out)
 {
-    struct part_snap snap;
+    uint32_t room = STORE_UIDS_MAX;
+    size_t n = 0;
 
-    MS_TRY(part_snap_begin(imapd__partition(s), &snap));
-    *count_out = store_split(&snap, s->box->id, ops->runs.items, ops->runs.count, &ops->cursor,
-                             STORE_UIDS_MAX, out, STORE_RUNS_MAX);
-    part_snap_end(&snap);
+    while (room > 0 && n < STORE_RUNS_MAX && ops->run < ops->runs.count) {
+        struct store_run run = ops->runs.items[ops->run];
+        uint32_t first = MS_MAX(run.first, ops->at);
+        uint32_t take = MS_MIN(room, run.last - first + 1);
+
+        out[n++] = (struct store_run){first, first + take - 1};
+        room -= take;
+        if (first + take - 1 == run.last)
+            ops->run++;
+        ops->at = first + take;
+    }
+    return n;
+}
+
+static enum ms_err ops_results(struct imapd_session *s, struct imapd_ops *ops)
+{
+    for (; ops->posted > 0; ops->posted--) {
+        struct store_result res;
+        enum ms_err err = imapd__post_result(s, &res);
+
+        if (err)
+            return err;
+        if (ops->result)
+            ops->result(s, &res);
+    }
     return MS_OK;
 }
 
 enum imapd_step imapd__ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out)
 {
     struct store_run runs[STORE_RUNS_MAX];
-    struct store_result res;
     size_t count;
 
-    if (ops->is_posted) {
-        ops->is_posted = false;
-        *err_out = imapd__post_result(s, &res);
-        if (*err_out)
-            return IMAPD_GO;
-        if (ops->result)
-            ops->result(s, &res);
-    }
-    *err_out = ops_piece(s, ops, runs, &count);
-    if (*err_out || count == 0)
+    *err_out = ops_results(s, ops);
+    if (*err_out)
         return IMAPD_GO;
-    ops->emit(s, runs, count);
-    ops->is_posted = true;
-    if (imapd__post(s) == IMAPD_WAIT)
-        return IMAPD_WAIT;
-    ops->is_posted = false;
+    while (ops->posted < IMAPD_OPS_MAX && (count = ops_piece(ops, runs)) > 0) {
+        ops->emit(s, runs, count);
+        ops->posted++;
+    }
+    if (ops->posted == 0 || imapd__post(s) == IMAPD_WAIT)
+        return ops->posted ? IMAPD_WAIT : IMAPD_GO;
+    ops->posted = 0;
     *err_out = s->post.err;
     return IMAPD_GO;
 }

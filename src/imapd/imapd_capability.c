@@ -39,6 +39,9 @@ static const struct capability capabilities[] = {
     {"CHILDREN", OFFER_USER, 0},
     {"SPECIAL-USE", OFFER_USER, 0},
     {"CREATE-SPECIAL-USE", OFFER_USER, 0},
+    {"ENABLE", OFFER_USER, 0},
+    {"CONDSTORE", OFFER_USER, IMAPD_EN_CONDSTORE},
+    {"QRESYNC", OFFER_USER, IMAPD_EN_QRESYNC},
 };
 /* clang-format on */
 
@@ -85,9 +88,22 @@ unsigned imapd__enable_bits(struct slice name)
     return 0;
 }
 
+const char *imapd__enable_name(unsigned bit)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(capabilities); i++)
+        if (capabilities[i].enable == bit)
+            return capabilities[i].name;
+    MS_UNREACHABLE();
+}
+
 void imapd__enable(struct imapd_session *s, unsigned bits)
 {
+    bool had = imapd__has(s, IMAPD_EN_CONDSTORE);
+
     s->enabled |= bits;
     if (s->enabled & IMAPD_EN_QRESYNC) /* RFC 7162 3.2.3 */
         s->enabled |= IMAPD_EN_CONDSTORE;
+    if (!had && imapd__has(s, IMAPD_EN_CONDSTORE) && s->box && !s->box->gone)
+        str_addf(imapd__out(s), "* OK [HIGHESTMODSEQ %llu] Known so far\r\n",
+                 (unsigned long long)s->box->vanish_modseq);
 }

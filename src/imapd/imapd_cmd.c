@@ -35,6 +35,7 @@ static const struct imapd_cmd imapd_cmds[] = {
      .cleanup = imapd__select_cleanup},
     {ROW("APPEND", IMAPD_IN_AUTH, IMAPD_C_LITERAL, imap_parse_append, imapd_append_run, MET_IMAPD_APPEND),
      .cleanup = imapd__append_cleanup},
+    {ROW("ENABLE", IMAPD_IN(IMAPD_ST_AUTH), 0, imap_parse_enable, imapd_enable_run, MET_IMAPD_ENABLE)},
     {ROW("IDLE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_idle_run, MET_IMAPD_IDLE),
      .cleanup = imapd__feed_unwatch},
     {ROW("CHECK", IMAPD_IN_SELECTED, 0, imap_parse_none, imapd_noop_run, MET_IMAPD_CHECK)},
@@ -117,6 +118,7 @@ static void command_end(struct imapd_session *s)
 
     if (result.status[0] == 'B')
         s->errors++;
+    imapd__sync_name_modseq(s, &result);
     imap_emit_status(imapd__out(s), s->cmd.cmd.tag, result);
     imapd__command_drop(s);
     imapd__enter_phase(s, IMAPD_PH_READ);
@@ -208,6 +210,7 @@ static bool command_is_allowed(struct imapd_session *s)
     if (!(row->states & IMAPD_IN(s->state)))
         imapd__bad(s, s->state == IMAPD_ST_NOAUTH       ? "Log in first"
                       : (row->states & IMAPD_IN_NOAUTH) ? "You are logged in already"
+                      : s->state == IMAPD_ST_SELECTED   ? "Not while a mailbox is selected"
                                                         : "Select a mailbox first");
     else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
         imapd__bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
@@ -227,7 +230,7 @@ static bool command_parse_args(struct imapd_session *s)
     enum ms_err err;
 
     s->cmd.args = arena_new(&s->arena, union imap_args);
-    imap_rd_init(&rd, s->cmd.cmd.args, &s->arena, false);
+    imap_rd_init(&rd, s->cmd.cmd.args, &s->arena, imapd__has(s, IMAPD_EN_REV2));
     err = s->cmd.row->parse(&rd, s->cmd.args);
     if (!err)
         return true;

@@ -1,17 +1,20 @@
 /*
- * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 3691
+ * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 9051 6.3.2, 6.3.3, RFC 3691, RFC 7162 3.2.5
  *
  * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one
  * shows it, and what changed since is found in the change log at the end of the next command.
  */
 #include "imapd_cmds.h"
+#include "imapd_resync.h"
 
-enum select_stage { SELECT_MAP, SELECT_UNSEEN };
+enum select_stage { SELECT_MAP, SELECT_UNSEEN, SELECT_RESYNC };
 struct select {
     enum select_stage stage;
     struct imapd_box *box; /* NULL when it has become the session's */
-    uint32_t uidnext;      /* of the first snapshot */
-    uint32_t at;           /* UNSEEN: next UID */
+    struct imapd_resync resync;
+    struct slice name; /* canonical */
+    uint32_t uidnext;  /* of the first snapshot */
+    uint32_t at;       /* UNSEEN: next UID */
     uint32_t looked;
     uint32_t unseen; /* sequence number, 0 = none found */
 };
@@ -21,6 +24,7 @@ void imapd__select_cleanup(struct imapd_session *s)
     struct select *sel = s->cmd.priv;
 
     imapd__box_destroy(&sel->box);
+    imapd__resync_fini(&sel->resync);
 }
 
 static struct imapd_box *box_create(const struct store_mailbox *mb, bool readonly)
@@ -41,14 +45,13 @@ static enum ms_err select_open(struct imapd_session *s, struct select *sel, bool
 {
     struct store_mailbox mb;
     struct part_snap snap;
-    struct slice name;
     uint64_t id;
     enum ms_err err;
 
-    if (imapd__name(s, s->cmd.args->select.mailbox, &name))
+    if (imapd__name(s, s->cmd.args->select.mailbox, &sel->name))
         return MS_ENOTFOUND; /* no mailbox has such a name */
     MS_TRY(part_snap_begin(imapd__partition(s), &snap));
-    err = store_mailbox_find(&snap, s->user->account, name, &id);
+    err = store_mailbox_find(&snap, s->user->account, sel->name, &id);
     if (!err)
         err = store_mailbox_get(&snap, id, &mb);
     if (!err) {
@@ -65,12 +68,15 @@ static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
     struct select *sel;
     enum ms_err err;
 
-    if (s->cmd.args->select.condstore || s->cmd.args->select.has_qresync)
-        return imapd__bad(s, "CONDSTORE is not supported");
+    if (s->cmd.args->select.has_qresync && !imapd__has(s, IMAPD_EN_QRESYNC))
+        return imapd__bad(s, "ENABLE QRESYNC comes first"); /* RFC 7162 3.2.5 */
     if (s->box) {
         imapd__box_destroy(&s->box);
         imapd_enter(s, IMAPD_ST_AUTH);
+        str_add_cstr(imapd__out(s), "* OK [CLOSED] Previous mailbox is closed\r\n"); /* RFC 7162 3.2.11 */
     }
+    if (s->cmd.args->select.condstore)
+        imapd__enable(s, IMAPD_EN_CONDSTORE);
     s->cmd.priv = sel = arena_new(&s->arena, struct select);
     err = select_open(s, sel, readonly);
     if (err)
@@ -111,36 +117,77 @@ static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum im
     return MS_OK;
 }
 
-static enum imapd_step select_tell(struct imapd_view *v, const struct select *sel)
+/* RFC 9051 6.3.2: which mailbox it is, and what the client has called it when that is another name (7.3.1, RFC 5258 6). */
+static void tell_name(struct imapd_session *s, const struct select *sel)
+{
+    struct str *out = imapd__out(s);
+    struct slice asked = s->cmd.args->select.mailbox;
+
+    str_add_cstr(out, "* LIST () \"/\" ");
+    imap_emit_mailbox(out, sel->name, true);
+    if (!slice_eq(asked, sel->name) && !slice_ieq_cstr(asked, "INBOX")) {
+        str_add_cstr(out, " (\"OLDNAME\" (");
+        imap_emit_mailbox(out, asked, true);
+        str_add_cstr(out, "))");
+    }
+    str_add_cstr(out, "\r\n");
+}
+
+static void select_tell(struct imapd_view *v, const struct select *sel)
 {
     struct imapd_session *s = v->s;
     struct imapd_box *box = s->box;
     struct str *out = imapd__out(s);
+    bool rev2 = imapd__has(s, IMAPD_EN_REV2);
 
     imapd__box_claim_recent(s, box, 1);
     imapd__view_announce(v, true);
-    str_addf(out, "* %u EXISTS\r\n* %u RECENT\r\n", imapd__seqmap_count(&box->seq),
-             imapd__seqmap_count(&box->recent));
+    str_addf(out, "* %u EXISTS\r\n", imapd__seqmap_count(&box->seq));
+    if (!rev2)
+        str_addf(out, "* %u RECENT\r\n", imapd__seqmap_count(&box->recent));
     if (sel->unseen)
         str_addf(out, "* OK [UNSEEN %u] First unseen message\r\n", sel->unseen);
     str_addf(out, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
              box->uidvalidity, box->uidnext);
-    if (box->readonly)
+    str_addf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)box->modseq);
+    if (rev2)
+        tell_name(s, sel);
+}
+
+static enum imapd_step select_end(struct imapd_session *s)
+{
+    if (s->box->readonly)
         return imapd__ok(s, "READ-ONLY", "EXAMINE completed");
     return imapd__ok(s, "READ-WRITE", "SELECT completed");
 }
 
+/* RFC 7162 3.2.5: only when the client means this incarnation of the mailbox. */
+static bool is_resync(const struct imapd_session *s)
+{
+    return s->cmd.args->select.has_qresync && s->cmd.args->select.uidvalidity == s->box->uidvalidity;
+}
+
 static enum ms_err select_slice(struct imapd_view *v, struct select *sel, enum imapd_step *step)
 {
+    struct imapd_session *s = v->s;
+
     if (sel->stage == SELECT_MAP) {
-        MS_TRY(imapd__box_scan(v, v->s->box, sel->uidnext, step));
+        MS_TRY(imapd__box_scan(v, s->box, sel->uidnext, step));
         if (*step != IMAPD_GO)
             return MS_OK;
         sel->stage = SELECT_UNSEEN;
     }
-    MS_TRY(find_unseen(v, sel, step));
-    if (*step == IMAPD_GO)
-        *step = select_tell(v, sel);
+    if (!imapd__has(s, IMAPD_EN_REV2)) { /* RFC 9051 E 11 */
+        MS_TRY(find_unseen(v, sel, step));
+        if (*step != IMAPD_GO)
+            return MS_OK;
+    }
+    select_tell(v, sel);
+    sel->stage = SELECT_RESYNC;
+    if (is_resync(s))
+        imapd__resync_begin(s, &sel->resync, s->box->modseq);
+    else
+        *step = select_end(s);
     return MS_OK;
 }
 
@@ -153,6 +200,12 @@ static enum imapd_step select_run(struct imapd_session *s, bool readonly)
 
     if (!sel)
         return select_begin(s, readonly);
+    if (sel->stage == SELECT_RESYNC) {
+        step = imapd__resync_step(s, &sel->resync, &err);
+        if (!err && step == IMAPD_GO)
+            step = select_end(s);
+        return err ? select_failed(s, err) : step;
+    }
     err = imapd__view_open(s, &v);
     if (err)
         return select_failed(s, err);

@@ -28,6 +28,7 @@
     ((uint64_t)4 << 20)             /* of one header that has to be opened for some of its fields */
 #define IMAPD_UNSEEN_ROWS_MAX 65536 /* rows looked at for [UNSEEN] of SELECT; behind them it is left out */
 #define IMAPD_RECENT_SLOTS    65536
+#define IMAPD_OPS_MAX         16 /* of STORE and EXPUNGE in one record: 16,000 messages, one flush */
 
 struct imapd_session;
 struct imapd_runs;
@@ -107,6 +108,7 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     struct slice line; /* PH_LINE: what came; ptr == NULL at other calls */
     bool close_after;
     bool tls_after;   /* STARTTLS */
+    bool tell_modseq; /* the tagged line names how far the client is (RFC 7162 3.2.7) */
     bool literal_end; /* the message literal is complete */
     bool literal_sync;
     uint64_t literal_bytes;
@@ -132,8 +134,9 @@ struct imapd_box {
     uint64_t vanish_modseq; /* the same of expunges; behind modseq where they could not be told yet */
     uint16_t keywords;      /* names told */
     bool readonly;
-    bool gone; /* deleted: an empty mailbox from now on */
+    bool gone;     /* deleted: an empty mailbox from now on */
     bool expunges_wait;
+    bool is_behind; /* something at or below a modseq that was named is still to be told */
     struct imapd_seqmap seq;
     struct imapd_seqmap recent; /* UIDs that are \Recent here */
 };
@@ -292,6 +295,8 @@ bool imapd__flags_are_good(const struct imap_flags *f); /* named maxima of the s
 /* -- sync */
 /* Brings the client up to date. Called until IMAPD_DONE; with_expunge: EXPUNGE is allowed now. */
 enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge);
+/* What the end of a command has to say of modseqs: a code for its line, or a line before it (RFC 7162 3.2, 6). */
+void imapd__sync_name_modseq(struct imapd_session *s, struct imap_status *result);
 /* This command made the change `modseq` and has told, or need not tell, of it. */
 void imapd__sync_own(struct imapd_session *s, uint64_t modseq);
 /* Messages below uidnext that are new enter the map, and box->uidnext moves along: IMAPD_GO when complete,
@@ -314,12 +319,17 @@ bool imapd__set_resolve(struct imapd_session *s, struct imap_seqset *set, bool u
 /* UIDs of the known messages in a resolved set. */
 void imapd__set_runs(const struct imapd_box *box, const struct imap_seqset *set, bool uid,
                      struct imapd_runs *out);
-/* Posts one op after another over runs, at most STORE_UIDS_MAX messages each. */
+/* Runs that are in both. */
+void imapd__runs_and(const struct imapd_runs *a, const struct imapd_runs *b, struct imapd_runs *out);
+bool imapd__runs_contain(const struct imapd_runs *r, uint32_t uid);
+/* Posts ops over runs of known messages, at most STORE_UIDS_MAX messages each, IMAPD_OPS_MAX of them in a record: one
+ * flush for all of these. */
 typedef void imapd_ops_emit_fn(struct imapd_session *s, const struct store_run *runs, size_t n);
 struct imapd_ops {
     struct imapd_runs runs;
-    uint64_t cursor;
-    bool is_posted;
+    size_t run; /* what is not posted yet begins here */
+    uint32_t at;
+    unsigned posted; /* ops of the record under way */
     imapd_ops_emit_fn *emit;
     void (*result)(struct imapd_session *s, const struct store_result *res); /* may be NULL */
 };
@@ -342,6 +352,30 @@ struct imapd_transfer {
 void imapd__transfer_fini(struct imapd_transfer *t);
 /* IMAPD_GO: all are visible, or *err_out. Else: say it. */
 enum imapd_step imapd__transfer_step(struct imapd_session *s, struct imapd_transfer *t, enum ms_err *err_out);
+
+/* -- what has vanished (imapd_vanished.c) */
+/* They leave the map. The client hears of those that were in it: VANISHED under QRESYNC, else EXPUNGE. */
+void imapd__tell_vanished(struct imapd_session *s, struct slice runs);
+/* "* VANISHED (EARLIER)" for UID FETCH (VANISHED) and SELECT (QRESYNC), RFC 7162 3.2.6: what of `asked` has gone behind
+ * modseq `since` and is not in the map (what is in it and has gone is told later, without EARLIER). Where the change log
+ * does not reach back, all of `asked` that is not in the map. */
+enum imapd_vanished_stage { IMAPD_VANISHED_LOG, IMAPD_VANISHED_MAP, IMAPD_VANISHED_TELL };
+struct imapd_vanished {
+    struct imapd_runs asked; /* UIDs, filled by the caller */
+    uint64_t since;
+    uint32_t known_below;            /* the client knows of everything that went up to this UID */
+    enum imapd_vanished_stage stage; /* zero at the beginning, as all that follows */
+    uint64_t at;                     /* LOG: read up to here */
+    bool is_all;                     /* the log does not know, or knows too much */
+    struct imapd_runs found;         /* LOG: as they come */
+    struct imapd_runs out;           /* TELL */
+    size_t told;
+};
+/* IMAPD_GO: everything is told, or *err_out. Else: say it. */
+enum imapd_step imapd__vanished_step(struct imapd_session *s, struct imapd_vanished *q, enum ms_err *err_out);
+void imapd__vanished_fini(struct imapd_vanished *q);
+/* Members of asked (and, unless everything is meant, of found) below uidnext that are not in the map. */
+void imapd__vanished_pick(const struct imapd_box *box, struct imapd_vanished *q);
 
 /* -- mailbox names */
 /* Canonical form in the command arena; MS_EINVAL, MS_ELIMIT. */
@@ -378,9 +412,11 @@ static inline bool imapd__is_private(const struct imapd_session *s)
 
 /* imapd_capability.c */
 void imapd__emit_capability(const struct imapd_session *s, struct str *out); /* "IMAP4rev1 ..." */
-void imapd__enable(struct imapd_session *s, unsigned bits);                  /* with what they imply */
+/* With what they imply; the first CONDSTORE enabling command names the modseq of the selected mailbox (RFC 7162 3.1). */
+void imapd__enable(struct imapd_session *s, unsigned bits);
 /* Extensions that ENABLE knows; 0: no such name. */
 unsigned imapd__enable_bits(struct slice name);
+const char *imapd__enable_name(unsigned bit);
 static inline bool imapd__has(const struct imapd_session *s, enum imapd_enabled bit)
 {
     return (s->enabled & bit) != 0;

@@ -16,6 +16,8 @@
  * Below the floor of the log everything is compared: what is in the map but not in the mailbox has gone,
  * flags of messages changed since are sent.
  */
+#include <stdio.h>
+
 #include "imapd_priv.h"
 
 #define GONE_STEP 1000 /* messages of a deleted mailbox that leave at a time */
@@ -62,21 +64,12 @@ static bool is_own(const struct imapd_command *c, uint64_t modseq)
 }
 
 /* -- what a record says */
-static void on_gone(void *owner, uint32_t seq, uint32_t count)
+/* A record tells of the messages whose last change it is, and of those that this command has changed since without a
+ * look at what others did: the record of its own change is passed over. */
+static bool is_told_here(const struct imapd_session *s, const struct store_change *c,
+                         const struct store_message *m)
 {
-    struct imapd_session *s = owner;
-
-    /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one
-     * number. */
-    while (count--)
-        str_addf(imapd__out(s), "* %u EXPUNGE\r\n", seq);
-    imapd__flush(s);
-}
-
-static void tell_vanished(struct imapd_session *s, struct slice runs)
-{
-    imapd__seqmap_remove(&s->box->seq, runs, on_gone, s);
-    imapd__seqmap_remove(&s->box->recent, runs, NULL, NULL);
+    return m->modseq == c->modseq || is_own(&s->cmd, m->modseq);
 }
 
 static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c)
@@ -93,11 +86,11 @@ static enum ms_err tell_flags(struct imapd_view *v, const struct store_change *c
 
             if (!seq)
                 continue;
-            err = store_message_find(&v->snap, s->box->id, (uint32_t)uid, &m);
-            if (err == MS_ENOTFOUND || (!err && m.modseq != c->modseq))
-                continue;
-            if (err)
+            err = imapd__view_next(v, (uint32_t)uid, &m);
+            if (err && err != MS_ENOTFOUND)
                 return err;
+            if (err || m.uid != uid || !is_told_here(s, c, &m))
+                continue;
             imapd__view_emit_fetch_flags(v, seq, &m, s->cmd.cmd.uid);
         }
     }
@@ -114,7 +107,7 @@ static bool tell_mailbox_gone(struct imapd_session *s)
     if (count > 0) {
         ms_put_le32(run, 1);
         ms_put_le32(run + 4, imapd__seqmap_uid(&box->seq, MS_MIN(count, GONE_STEP)));
-        tell_vanished(s, slice_make(run, 8));
+        imapd__tell_vanished(s, slice_make(run, 8));
     }
     box->gone = imapd__seqmap_count(&box->seq) == 0;
     return box->gone;
@@ -143,7 +136,7 @@ static enum ms_err log_record(struct imapd_view *v, const struct imapd_sync *y, 
         break;
     case STORE_CHANGE_VANISHED:
         if (y->with_expunge)
-            tell_vanished(v->s, c->runs);
+            imapd__tell_vanished(v->s, c->runs);
         else
             box->expunges_wait = true;
         break;
@@ -196,7 +189,7 @@ struct missing { /* found gone in this slice, not told yet */
 
 static void missing_tell(struct imapd_session *s, struct missing *miss)
 {
-    tell_vanished(s, slice_make(miss->runs, 8 * miss->count));
+    imapd__tell_vanished(s, slice_make(miss->runs, 8 * miss->count));
     miss->count = 0;
 }
 
@@ -263,8 +256,9 @@ static enum ms_err new_messages(struct imapd_view *v, struct imapd_sync *y, enum
         return MS_OK;
     if (imapd__seqmap_count(&box->seq) > y->exists) {
         imapd__box_claim_recent(s, box, y->from);
-        str_addf(imapd__out(s), "* %u EXISTS\r\n* %u RECENT\r\n", imapd__seqmap_count(&box->seq),
-                 imapd__seqmap_count(&box->recent));
+        str_addf(imapd__out(s), "* %u EXISTS\r\n", imapd__seqmap_count(&box->seq));
+        if (!imapd__has(s, IMAPD_EN_REV2)) /* RFC 9051 E 12 */
+            str_addf(imapd__out(s), "* %u RECENT\r\n", imapd__seqmap_count(&box->recent));
     }
     *step = IMAPD_DONE;
     return MS_OK;
@@ -298,19 +292,48 @@ static bool is_up_to_date(const struct imapd_view *v, bool with_expunge)
            (!with_expunge || !box->expunges_wait);
 }
 
+/* RFC 7162 3.2, 6: a client takes the highest modseq it has seen as its own, unless it is told a lower one; it must be told
+ * while an expunge of a lower one has to wait, and again when that is over. */
+static void behind_set(struct imapd_session *s, bool behind)
+{
+    if (s->box->is_behind && !behind)
+        s->cmd.tell_modseq = true;
+    s->box->is_behind = behind;
+}
+
 static enum ms_err sync_in_view(struct imapd_view *v, bool with_expunge, enum imapd_step *step)
 {
     struct imapd_session *s = v->s;
     struct imapd_sync *y = s->cmd.sync;
+    enum ms_err err = MS_OK;
 
     *step = IMAPD_DONE;
-    if (!y) {
-        if (is_up_to_date(v, with_expunge))
-            return MS_OK;
-        s->cmd.sync = y = arena_new(&s->arena, struct imapd_sync);
+    if (y || !is_up_to_date(v, with_expunge)) {
+        if (!y)
+            s->cmd.sync = y = arena_new(&s->arena, struct imapd_sync);
+        y->with_expunge = with_expunge;
+        err = sync_slice(v, y, step);
     }
-    y->with_expunge = with_expunge;
-    return sync_slice(v, y, step);
+    if (*step == IMAPD_DONE)
+        behind_set(s, err || s->box->vanish_modseq < v->mb.highestmodseq);
+    return err;
+}
+
+void imapd__sync_name_modseq(struct imapd_session *s, struct imap_status *result)
+{
+    const char *code;
+    char text[40];
+
+    if (!s->box || s->box->gone || (s->cmd.row->flags & IMAPD_C_NO_SYNC) ||
+        !imapd__has(s, IMAPD_EN_CONDSTORE) || (!s->cmd.tell_modseq && !s->box->is_behind))
+        return;
+    snprintf(text, sizeof(text), "HIGHESTMODSEQ %llu", (unsigned long long)s->box->vanish_modseq);
+    code = arena_dup_cstr(&s->arena, slice_cstr(text));
+    if (result->status[0] == 'O' && !result->code)
+        result->code = code;
+    else
+        imap_emit_status(imapd__out(s), slice_make(NULL, 0),
+                         (struct imap_status){"OK", code, "Known so far"});
 }
 
 enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge)
@@ -328,6 +351,7 @@ enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge)
     }
     if (err) { /* the command itself is done; the news come next time */
         OBS_EVENT(OBS_IMAPD_SYNC_FAILED, s->id, OBS_C("user", s->user->login), OBS_E("error", err));
+        s->box->is_behind = true;
         step = IMAPD_DONE;
     }
     if (step == IMAPD_DONE)

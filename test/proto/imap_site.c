@@ -122,6 +122,7 @@ void isite_open(struct isite *site, const char *yaml)
     site->env = (struct imapd_env){.tls = site->tls,
                                    .allow_plaintext_auth = true,
                                    .hostname = "mx.example.org",
+                                   .version = "1.2.3",
                                    .conf = site->conf,
                                    .partition_of = partition_of,
                                    .partition_owner = site};

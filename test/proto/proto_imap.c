@@ -17,6 +17,7 @@
  * nothing more comes Q:                               nothing more came D:                               the
  * worker is told to drain P: prefix | message              delivered to alice's INBOX, escapes as above F:
  * mailbox count                 alice's session 1 appends so many small messages
+ *   U: mailbox                       from now on %u in what a client sends is the UIDVALIDITY of alice's mailbox
  *
  * A digit behind the letter (C2:) names another session; the default is 1.
  */
@@ -39,6 +40,7 @@ struct play {
     struct isession s[SESSIONS_MAX];
     bool has[SESSIONS_MAX];
     struct str conf, text;
+    uint32_t uidvalidity;
 };
 
 static void play_fail(const struct play *p, const char *what, struct slice got)
@@ -208,6 +210,18 @@ static void purge(struct play *p, const char *mailbox)
     part_rec_fini(&rec);
 }
 
+static void look_uidvalidity(struct play *p, const char *mailbox)
+{
+    uint64_t id = isite_mailbox(&p->site, "alice@example.org", mailbox);
+    struct store_mailbox m;
+    struct part_snap snap;
+
+    assert_int_equal(part_snap_begin(p->site.partition, &snap), MS_OK);
+    assert_int_equal(store_mailbox_get(&snap, id, &m), MS_OK);
+    p->uidvalidity = m.uidvalidity;
+    part_snap_end(&snap);
+}
+
 static void damage(struct play *p, char *text)
 {
     char *bar = strchr(text, '|');
@@ -233,7 +247,14 @@ static void deliver(struct play *p, char *text)
 
 static void send(struct play *p, struct isession *s, const char *text, bool line)
 {
+    const char *at;
+
     str_reset(&p->text);
+    while (line && p->uidvalidity && (at = strstr(text, "%u"))) {
+        str_add(&p->text, text, (size_t)(at - text));
+        str_addf(&p->text, "%u", p->uidvalidity);
+        text = at + 2;
+    }
     if (line)
         str_addf(&p->text, "%s\r\n", text);
     else
@@ -282,6 +303,9 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
         break;
     case 'G':
         purge(p, rest);
+        break;
+    case 'U':
+        look_uidvalidity(p, rest);
         break;
     case 'K':
         damage(p, rest);
