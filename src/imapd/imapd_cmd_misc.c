@@ -32,7 +32,8 @@ enum imapd_step imapd_logout_run(struct imapd_session *s)
     return imapd__ok(s, NULL, "LOGOUT completed");
 }
 
-/* RFC 5161: unknown names are passed over. What is on already is named again: a client that asks wants to know. */
+/* RFC 5161: unknown names are passed over. What is on already is named again: a client that asks wants to
+ * know. */
 enum imapd_step imapd_enable_run(struct imapd_session *s)
 {
     struct str *out = imapd__out(s);
@@ -76,7 +77,8 @@ static void id_log(struct imapd_session *s)
     str_fini(&text);
 }
 
-/* RFC 2971 3.3: nothing is acted upon. Host, arguments and environment of the machine are nobody's business. */
+/* RFC 2971 3.3: nothing is acted upon. Host, arguments and environment of the machine are nobody's
+ * business. */
 enum imapd_step imapd_id_run(struct imapd_session *s)
 {
     const struct imapd_env *env = s->w->env;

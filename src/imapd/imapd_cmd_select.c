@@ -1,5 +1,6 @@
 /*
- * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 9051 6.3.2, 6.3.3, RFC 3691, RFC 7162 3.2.5
+ * imapd_cmd_select.c - SELECT, EXAMINE, UNSELECT. RFC 3501 6.3.1, 6.3.2, RFC 9051 6.3.2, 6.3.3, RFC 3691,
+ * RFC 7162 3.2.5
  *
  * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one
  * shows it, and what changed since is found in the change log at the end of the next command.
@@ -117,7 +118,8 @@ static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum im
     return MS_OK;
 }
 
-/* RFC 9051 6.3.2: which mailbox it is, and what the client has called it when that is another name (7.3.1, RFC 5258 6). */
+/* RFC 9051 6.3.2: which mailbox it is, and what the client has called it when that is another name (7.3.1,
+ * RFC 5258 6). */
 static void tell_name(struct imapd_session *s, const struct select *sel)
 {
     struct str *out = imapd__out(s);

@@ -2,11 +2,11 @@
  * imapd_cmd_store.c - STORE and UID STORE. RFC 3501 6.4.6, RFC 7162 3.1.3
  *
  * The set becomes ops of at most STORE_UIDS_MAX messages; when all are visible, STORE without .SILENT answers
- * with the flags of every message of the set, changed or not; under CONDSTORE .SILENT still tells of MODSEQ. The
- * changes are the session's own: the change log tells of the others only.
+ * with the flags of every message of the set, changed or not; under CONDSTORE .SILENT still tells of
+ * MODSEQ. The changes are the session's own: the change log tells of the others only.
  *
- * UNCHANGEDSINCE is tested by the op, so nothing comes between test and change. What failed is named in MODIFIED, and its
- * flags are sent, so that the client need not ask.
+ * UNCHANGEDSINCE is tested by the op, so nothing comes between test and change. What failed is named in
+ * MODIFIED, and its flags are sent, so that the client need not ask.
  */
 #include "imapd_cmds.h"
 

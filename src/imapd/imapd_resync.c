@@ -1,14 +1,17 @@
 /*
- * imapd_resync.c - what a client has missed: VANISHED (EARLIER), then FETCH with UID, FLAGS and MODSEQ. RFC 7162 3.2.5
+ * imapd_resync.c - what a client has missed: VANISHED (EARLIER), then FETCH with UID, FLAGS and MODSEQ.
+ * RFC 7162 3.2.5
  *
  *   VANISHED  imapd_vanished.c
- *   FIRST     the first message that came since: modseqs of creation ascend with UIDs, so it is found by halving. Messages
- *             from there on are all told of (SCAN); those before it, when their flags have changed:
- *   LOG       by the change log, which names them; where it does not reach back, SCAN begins with the first message
+ *   FIRST     the first message that came since: modseqs of creation ascend with UIDs, so it is found by
+ *             halving. Messages from there on are all told of (SCAN); those before it, when their flags
+ *             have changed:
+ *   LOG       by the change log, which names them; where it does not reach back, SCAN begins with the
+ *             first message
  *   SCAN      row by row
  *
- * Changes behind `until` are left to the next sync, so that the client is never told a modseq above the one that SELECT
- * has named, with changes between that it has not heard of (storage rule 6.1).
+ * Changes behind `until` are left to the next sync, so that the client is never told a modseq above the
+ * one that SELECT has named, with changes between that it has not heard of (storage rule 6.1).
  */
 #include "imapd_resync.h"
 

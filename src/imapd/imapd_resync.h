@@ -21,8 +21,8 @@ void imapd__resync_begin(struct imapd_session *s, struct imapd_resync *r, uint64
 /* IMAPD_GO: all is told, or *err_out. Else: say it. */
 enum imapd_step imapd__resync_step(struct imapd_session *s, struct imapd_resync *r, enum ms_err *err_out);
 void imapd__resync_fini(struct imapd_resync *r);
-/* The greatest UID of the match data that still has the number it had for the client: it knows of everything that went
- * below. 0: none. Both sets ascend and are of one size. */
+/* The greatest UID of the match data that still has the number it had for the client: it knows of
+ * everything that went below. 0: none. Both sets ascend and are of one size. */
 uint32_t imapd__resync_match(const struct imapd_seqmap *map, const struct imap_seqset *seqs,
                              const struct imap_seqset *uids);
 

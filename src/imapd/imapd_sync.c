@@ -64,8 +64,8 @@ static bool is_own(const struct imapd_command *c, uint64_t modseq)
 }
 
 /* -- what a record says */
-/* A record tells of the messages whose last change it is, and of those that this command has changed since without a
- * look at what others did: the record of its own change is passed over. */
+/* A record tells of the messages whose last change it is, and of those that this command has changed since
+ * without a look at what others did: the record of its own change is passed over. */
 static bool is_told_here(const struct imapd_session *s, const struct store_change *c,
                          const struct store_message *m)
 {
@@ -292,8 +292,8 @@ static bool is_up_to_date(const struct imapd_view *v, bool with_expunge)
            (!with_expunge || !box->expunges_wait);
 }
 
-/* RFC 7162 3.2, 6: a client takes the highest modseq it has seen as its own, unless it is told a lower one; it must be told
- * while an expunge of a lower one has to wait, and again when that is over. */
+/* RFC 7162 3.2, 6: a client takes the highest modseq it has seen as its own, unless it is told a lower
+ * one; it must be told while an expunge of a lower one has to wait, and again when that is over. */
 static void behind_set(struct imapd_session *s, bool behind)
 {
     if (s->box->is_behind && !behind)

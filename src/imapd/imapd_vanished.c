@@ -6,8 +6,9 @@
  *   MAP   they are put in order, and what the client did not ask for or still has is taken out
  *   TELL  lines of a bounded length
  *
- * The map may be older than the last look at the log: what went between is in the map, so it is told by the next sync and
- * not here. What went before a slow SELECT had looked at its row is not in the map, but is in the log.
+ * The map may be older than the last look at the log: what went between is in the map, so it is told by
+ * the next sync and not here. What went before a slow SELECT had looked at its row is not in the map, but
+ * is in the log.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static void on_gone(void *owner, uint32_t seq, uint32_t count)
     char line[32];
     size_t len = (size_t)snprintf(line, sizeof(line), "* %u EXPUNGE\r\n", seq);
 
-    /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one number. */
+    /* RFC 3501 7.4.1: each EXPUNGE moves the following numbers down at once, so a row of messages has one
+     * number. */
     while (count-- > 0)
         str_add(out, line, len);
     if (out->len >= IMAPD_FLUSH_BYTES)
