@@ -76,6 +76,8 @@ MS_MUST_USE enum ms_err db_cur_before(struct db_cur *cur, struct slice key, stru
 /* In place, same size (asserted): flags and counters. */
 MS_MUST_USE enum ms_err db_cur_update(struct db_cur *cur, struct slice value);
 MS_MUST_USE enum ms_err db_cur_del(struct db_cur *cur); /* the cursor then stands before the next entry */
+/* As db_reserve; the cursor then stands on the row, and a row that follows in key order is put without a search from the top. */
+MS_MUST_USE enum ms_err db_cur_reserve(struct db_cur *cur, struct slice key, size_t bytes, uint8_t **room_out);
 
 /* A complete, compacted copy at path (must not exist), flushed with its folder. Long reader: quiet times. */
 MS_MUST_USE enum ms_err db_copy(struct db *db, const char *path, struct ms_errinfo *why_out);

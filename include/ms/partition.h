@@ -67,6 +67,7 @@
 #define PART_CACHE_ROW_MAX  1900
 #define PART_CACHE_MAX      ((size_t)1 << 20)
 #define PART_EXTENTS_MAX    8192
+#define PART_BODIES_MAX     256               /* new messages of one record */
 #define PART_ROWS_MAX       4096              /* rows one op may touch */
 #define PART_CALLS          1024              /* requests of one loop outstanding */
 #define PART_NOTES          8192
@@ -242,10 +243,14 @@ struct part_rec {
     uint16_t count;
     size_t op_at;
     struct mbuf *body; /* chain, moved in */
+    struct mbuf *body_last;
+    size_t body_bytes;
     bool relief;
     bool ack_durable;
-    uint64_t stream;                   /* of the body's parts; 0 = none */
-    struct part_client *stream_client; /* part_rec_fini gives the stream up there */
+    uint64_t stream;                   /* of the first body that came in parts; 0 = none */
+    uint64_t *more_streams;            /* of further ones */
+    size_t more_stream_count, more_stream_cap;
+    struct part_client *stream_client; /* part_rec_fini gives the streams up there */
 };
 void part_rec_init(struct part_rec *rec);
 void part_rec_fini(struct part_rec *rec);
@@ -266,13 +271,19 @@ struct part_body *part_body_create(struct part_client *c, size_t bytes_max, part
 MS_MUST_USE enum ms_err part_body_add(struct part_body *b, struct slice bytes);
 /* Everything is in; MS_EMORE until all parts are written (on_change runs), then MS_OK. cache: the parsed record. */
 MS_MUST_USE enum ms_err part_body_finish(struct part_body *b, struct slice cache, bool digest);
+/* Before finish: what is held goes to the log as a part, however little it is. For a body that does not fit into the record
+ * beside others. */
+void part_body_spill(struct part_body *b);
+/* Bytes that emit puts behind the ops of the record. Behind finish. */
+size_t part_body_record_bytes(const struct part_body *b);
 uint64_t part_body_bytes(const struct part_body *b);
 /* Bytes so far while still inline, in pieces: *piece from 0; false at the end or when it went to parts. */
 bool part_body_piece(const struct part_body *b, unsigned piece, struct slice *out);
-/* Appends the source form to the op under construction and hands bytes and stream over to rec. One new blob a record; further
- * ops of the same record emit the same body again and name the same bytes. */
+/* Appends the source form to the op under construction and hands bytes and stream over to rec. Up to PART_BODIES_MAX bodies a
+ * record; further ops of the same record emit a body again and name the same bytes. Several bodies: not with ack_durable. */
 void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op);
-/* Undoes the hand-over after a post that took nothing (MS_EFULL); what else is in rec is of no use without the bytes. */
+/* Undoes the hand-over of the only body after a post that took nothing (MS_EFULL); what else is in rec is of no use without the
+ * bytes. */
 void part_body_take_back(struct part_body *b, struct part_rec *rec);
 /* For the digest look-up: the op will name an existing blob instead; bytes stay with the body, for a second post. */
 struct sum128 part_body_hash(const struct part_body *b);

@@ -101,3 +101,18 @@ enum ms_err db_cur_del(struct db_cur *cur)
     txn->dirty_bytes += txn->db->page_bytes;
     return db__write_result(txn, mdb_cursor_del(cur->cursor, 0));
 }
+
+enum ms_err db_cur_reserve(struct db_cur *cur, struct slice key, size_t bytes, uint8_t **room_out)
+{
+    struct db_txn *txn = cur->txn;
+    MS_ASSERT(txn->write && key.len >= 1 && key.len <= DB_KEY_MAX);
+    if (MS_UNLIKELY(txn->failed))
+        return txn->failed;
+    if (MS_UNLIKELY(db__fault_hit(&db__fault.puts_left)))
+        return txn->failed = db__fault.err;
+    MDB_val k = db__val(key), v = {.mv_size = bytes};
+    txn->dirty_bytes += key.len + bytes + 16;
+    MS_TRY(db__write_result(txn, mdb_cursor_put(cur->cursor, &k, &v, MDB_RESERVE)));
+    *room_out = v.mv_data;
+    return MS_OK;
+}

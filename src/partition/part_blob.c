@@ -138,7 +138,7 @@ enum ms_err part_blob_add(struct part_tx *tx, const struct part_blob_source *src
     struct part_blob there;
     if (src->how == PART_SOURCE_PARTS && part__blob_get(tx->txn, id, &there) == MS_OK)
         return MS_EDAMAGED; /* parts of one message in two records */
-    if (tx->fresh_count == PART_NEW_BLOBS_MAX)
+    if (tx->fresh_count + tx->record_blob_count >= PART_NEW_BLOBS_MAX)
         return MS_EDAMAGED;
     tx->fresh[tx->fresh_count++] = (struct part__new_blob){id, *src};
     return MS_OK;

@@ -57,7 +57,8 @@ struct part_body {
     struct bus_waiter waiter;
     struct str cache;
     bool digest;
-    uint32_t cache_offset; /* behind meta_bytes, when handed over */
+    uint32_t offset;       /* behind meta_bytes, when handed over */
+    uint32_t cache_offset; /* likewise */
 };
 
 struct part_body *part_body_create(struct part_client *c, size_t bytes_max, part_body_fn *on_change,
@@ -290,6 +291,25 @@ enum ms_err part_body_finish(struct part_body *b, struct slice cache, bool diges
     return MS_OK;
 }
 
+void part_body_spill(struct part_body *b)
+{
+    MS_ASSERT(loop_is_home(b->c->loop) && b->state <= BODY_STREAM);
+    if (b->err || b->held == 0)
+        return;
+    if (!b->sum) { /* the piece it would have been taken from is on its way by then */
+        b->sum = sum128_create();
+        sum128_add(b->sum, mbuf_slice(b->head));
+    }
+    cut_part(b);
+    b->state = BODY_STREAM;
+}
+
+size_t part_body_record_bytes(const struct part_body *b)
+{
+    size_t inside = b->stream ? 0 : b->held;
+    return inside + (b->cache.len > PART_CACHE_ROW_MAX ? b->cache.len : 0);
+}
+
 uint64_t part_body_bytes(const struct part_body *b)
 {
     return b->bytes;
@@ -315,27 +335,50 @@ struct sum128 part_body_hash(const struct part_body *b)
 
 /* -- into a record -------------------------------------------------------------------------------- */
 
+static void rec_add_chain(struct part_rec *rec, struct mbuf *chain)
+{
+    if (!chain)
+        return;
+    if (rec->body_last)
+        rec->body_last->next = chain;
+    else
+        rec->body = chain;
+    for (; chain; chain = chain->next) {
+        rec->body_bytes += chain->len;
+        rec->body_last = chain;
+    }
+}
+
+static void rec_add_stream(struct part_rec *rec, struct part_body *b)
+{
+    MS_ASSERT(!rec->stream || !rec->ack_durable); /* the further ones are let go with the answer */
+    rec->stream_client = b->c;
+    if (!rec->stream) {
+        rec->stream = b->stream;
+        return;
+    }
+    part__grow((void **)&rec->more_streams, &rec->more_stream_cap, rec->more_stream_count,
+               sizeof(rec->more_streams[0]));
+    rec->more_streams[rec->more_stream_count++] = b->stream;
+}
+
 static void hand_over(struct part_body *b, struct part_rec *rec)
 {
-    MS_ASSERT(!rec->body && !rec->stream);
-    if (b->cache.len > PART_CACHE_ROW_MAX) {
-        struct mbuf *cache = mbuf_from(str_slice(&b->cache));
-        b->cache_offset = (uint32_t)b->held;
-        if (b->tail)
-            b->tail->next = cache;
-        else
-            b->head = cache;
-    }
-    rec->body = b->head;
-    rec->stream = b->stream;
-    rec->stream_client = b->stream ? b->c : NULL;
+    b->offset = (uint32_t)rec->body_bytes;
+    rec_add_chain(rec, b->head);
+    b->cache_offset = (uint32_t)rec->body_bytes;
+    if (b->cache.len > PART_CACHE_ROW_MAX)
+        rec_add_chain(rec, mbuf_from(str_slice(&b->cache)));
+    if (b->stream)
+        rec_add_stream(rec, b);
     b->head = b->tail = NULL;
     b->handed_over = true;
 }
 
 void part_body_take_back(struct part_body *b, struct part_rec *rec)
 {
-    MS_ASSERT(b->handed_over);
+    MS_ASSERT(b->handed_over && b->offset == 0 && rec->more_stream_count == 0 &&
+              rec->stream == b->stream);
     struct mbuf **end = &rec->body;
     b->tail = NULL;
     while (*end && ((*end)->next || b->cache.len <= PART_CACHE_ROW_MAX)) {
@@ -345,7 +388,8 @@ void part_body_take_back(struct part_body *b, struct part_rec *rec)
     mbuf_unref_chain(end); /* the cache, when it was put behind; the next emit does that again */
     b->head = rec->body;
     b->handed_over = false;
-    rec->body = NULL;
+    rec->body = rec->body_last = NULL;
+    rec->body_bytes = 0;
     rec->stream = 0;
     rec->stream_client = NULL;
 }
@@ -360,6 +404,7 @@ void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op)
                                    .size = b->bytes,
                                    .hash = b->hash,
                                    .flags = b->digest,
+                                   .offset = b->offset,
                                    .cache = str_slice(&b->cache),
                                    .cache_behind = behind,
                                    .cache_bytes = (uint32_t)b->cache.len,

@@ -46,6 +46,8 @@ struct partition *part_client_partition(struct part_client *c)
 void part__client_destroy(struct part_client *c)
 {
     part__hub_leave(c);
+    for (unsigned i = 0; i < PART_CALLS; i++)
+        ms_free(c->calls[i].more_streams);
     if (loop_is_home(c->loop)) /* else it does not run any more */
         loop_timer_stop(c->loop, &c->retry);
     part__bodies_free(c);
@@ -168,6 +170,14 @@ static struct slice result_of(const struct bus_msg *msg)
     return msg->body ? mbuf_slice(msg->body) : slice_make(&msg->a[2], msg->flags);
 }
 
+/* Visible, or refused: nothing needs their pins any more. With an unknown outcome the log may hold the op, and they stay. */
+static void let_go_streams(struct part_client *c, const struct part__call *was, enum ms_err err)
+{
+    for (size_t i = 0; i < was->more_stream_count && err != MS_EUNKNOWN; i++)
+        part__client_abort_stream(c, was->more_streams[i]);
+    ms_free(was->more_streams);
+}
+
 void part__client_on_reply(struct part_client *c, const struct bus_msg *msg)
 {
     struct part__call *call = call_of(c, msg->id);
@@ -175,9 +185,12 @@ void part__client_on_reply(struct part_client *c, const struct bus_msg *msg)
     const struct part__call was = *call;
     struct mbuf *body = msg->body;
     call->used = false;
+    call->more_streams = NULL;
+    call->more_stream_count = 0;
     call->next_free = c->free_call;
     c->free_call = (uint32_t)(call - c->calls);
     atomic_fetch_sub(&c->p->inflight, was.bytes);
+    let_go_streams(c, &was, (enum ms_err)msg->a[0]);
     if (msg->a[0] &&
         was.stream) /* refused: nothing else will unpin it (no effect when its op is in the log) */
         part__client_abort_stream(c, was.stream);
@@ -242,6 +255,8 @@ enum ms_err part_post(struct part_client *c, struct part_rec *rec, part_done_fn 
         mbuf_unref(&head);
         return err;
     }
+    call_of(c, *request_out)->more_streams = rec->more_streams;
+    call_of(c, *request_out)->more_stream_count = rec->more_stream_count;
     part__rec_reset(rec);
     return MS_OK;
 }

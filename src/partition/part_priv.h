@@ -13,7 +13,7 @@
 #define PART_OP_VERSIONS_MAX  8
 #define PART_REC_HEADER_BYTES 8
 #define PART_OP_HEADER_BYTES  8
-#define PART_NEW_BLOBS_MAX    16   /* of one op */
+#define PART_NEW_BLOBS_MAX    PART_BODIES_MAX /* of one record */
 #define PART_COMMIT_PAGES     4096 /* estimate at which a commit is split */
 #define PART_COMMIT_RECORDS   8192
 #define PART_TARGETS_MAX      (PART_LOOPS_MAX + PART_PORTS_MAX)
@@ -278,6 +278,8 @@ struct part__call {
     part_done_fn *done; /* NULL: forgotten */
     void *owner;
     uint64_t stream; /* given up when the record is refused */
+    uint64_t *more_streams; /* further ones, given up when it was applied or refused: the lane knows of the first only */
+    size_t more_stream_count;
     uint64_t generation;
     uint32_t bytes; /* in flight */
     uint32_t next_free;

@@ -13,6 +13,9 @@ void part_rec_fini(struct part_rec *rec)
 {
     if (rec->stream && rec->stream_client)
         part__client_abort_stream(rec->stream_client, rec->stream);
+    for (size_t i = 0; i < rec->more_stream_count; i++)
+        part__client_abort_stream(rec->stream_client, rec->more_streams[i]);
+    ms_free(rec->more_streams);
     mbuf_unref_chain(&rec->body);
     str_fini(&rec->meta);
     *rec = (struct part_rec){0};
@@ -51,9 +54,12 @@ void part__rec_finish(struct part_rec *rec)
 /* What was in it belongs to somebody else now. */
 void part__rec_reset(struct part_rec *rec)
 {
-    rec->body = NULL;
+    rec->body = rec->body_last = NULL;
+    rec->body_bytes = 0;
     rec->stream = 0;
     rec->stream_client = NULL;
+    rec->more_streams = NULL;
+    rec->more_stream_count = rec->more_stream_cap = 0;
     rec->count = 0;
     rec->relief = rec->ack_durable = false;
     if (rec->meta.cap > PART_REC_KEEP_BYTES) {
