@@ -40,6 +40,8 @@
 #define STORE_NAMES_MAX     1000 /* names one op may take away: 3 rows each, the account's besides */
 #define STORE_RUNS_MAX      512  /* UID runs in one op */
 #define STORE_MAILBOXES_MAX 10000 /* per account */
+#define STORE_APPEND_MAX    PART_BODIES_MAX /* messages of one append op: blob, message and digest row each */
+#define STORE_UIDVALIDITY_MAX 0xEFFFFFFFu /* that a caller may ask for: leaves room for those that follow */
 
 #define STORE_RECOVERED     UINT64_MAX /* account (owner "recovered") and mailbox ("Recovered") of bodies without an op */
 
@@ -129,6 +131,9 @@ void store_op_account_create(struct part_rec *rec, uint64_t account, struct slic
  * Nobody may log in or deliver any more: that would make it anew. */
 void store_op_account_delete(struct part_rec *rec, uint64_t account);
 void store_op_mailbox_create(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs);
+/* With this UIDVALIDITY (import), at most STORE_UIDVALIDITY_MAX; 0: the next one. Later mailboxes get greater ones. */
+void store_op_mailbox_create_as(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs,
+                                uint32_t uidvalidity);
 void store_op_mailbox_delete(struct part_rec *rec, uint64_t account, struct slice name);
 void store_op_mailbox_rename(struct part_rec *rec, uint64_t account, struct slice from, struct slice to);
 void store_op_mailbox_attr(struct part_rec *rec, uint64_t account, struct slice name, bool set_attrs, uint16_t attrs,
@@ -164,6 +169,25 @@ struct store_append {
     uint64_t bytes_max, messages_max;
 };
 void store_op_append(struct part_rec *rec, struct part_body *body, uint64_t blob, const struct store_append *a);
+/* Several messages into one mailbox, all or none (RFC 3502): one modseq, and one check of the limits for the sum. */
+struct store_place {
+    uint64_t account, mailbox;
+    struct slice owner, name;         /* hint (rule 4.4) */
+    uint64_t bytes_max, messages_max; /* limits in force; 0 = none */
+};
+struct store_incoming {
+    struct part_body *body; /* or NULL and the id of a blob */
+    uint64_t blob;
+    uint16_t flags;
+    const struct slice *keywords; /* names */
+    size_t keyword_count;
+    uint64_t internaldate_us;
+    int16_t zone;
+    uint64_t savedate_us; /* 0: the time of the op */
+    uint32_t uid;         /* 0: the next one; else at least the mailbox's next: MS_EINVAL for all when it is not */
+};
+/* n: 1 to STORE_APPEND_MAX (asserted). */
+void store_op_append_all(struct part_rec *rec, const struct store_place *to, const struct store_incoming *messages, size_t n);
 
 /* UIDs, both included, from 1; the runs of an op are ascending and disjoint, at most STORE_RUNS_MAX (asserted). */
 struct store_run { uint32_t first, last; };
@@ -200,11 +224,12 @@ struct store_result {
     enum ms_err err;
     uint64_t mailbox;      /* create, deliver, append; account_create: INBOX */
     uint32_t uidvalidity;  /* create, deliver, append, copy: of the mailbox written to */
-    uint32_t uid;          /* append, deliver: the UID; copy: first of the new ones, which follow each other;
+    uint32_t uid;          /* append, deliver: the (first) UID; copy: first of the new ones, which follow each other;
                             * account_delete: names that are left */
-    uint32_t count;        /* messages changed, expunged, copied; rows purged; names taken away */
+    uint32_t count;        /* messages changed, appended, expunged, copied; rows purged; names taken away */
     uint64_t modseq;       /* of the mailbox written to; 0: nothing changed */
-    struct slice runs;     /* copy, expunge: source UIDs; flags: UIDs not changed (unchangedsince). store_run_at */
+    struct slice runs;     /* append: UIDs given; copy, expunge: source UIDs; flags: UIDs not changed (unchangedsince).
+                            * store_run_at */
 };
 /* Reads the next one; deliver gives one per target, every other op one. MS_EDAMAGED at the end or on nonsense.
  * err: MS_ENOTFOUND account, mailbox or name is not there (any more); MS_EEXIST; MS_EQUOTA; MS_ELIMIT a named maximum of

@@ -3,21 +3,25 @@
  */
 #include "store_priv.h"
 
-#define OP(kind_, name_, fn)                                                                                 \
+#define OP_VERSION(kind_, version_, name_, fn)                                                               \
     {                                                                                                        \
-        .kind = (kind_), .version = STORE__VERSION, .name = (name_), .apply = store__apply_##fn,             \
+        .kind = (kind_), .version = (version_), .name = (name_), .apply = store__apply_##fn,                 \
         .dump = store__dump_##fn                                                                             \
     }
+#define OP(kind, name, fn)   OP_VERSION(kind, 1, name, fn)
+#define OP_2(kind, name, fn) OP_VERSION(kind, 2, name, fn)
 
 static const struct part_op ops[] = {
     OP(STORE_OP_ACCOUNT_CREATE, "account_create", account_create),
     OP(STORE_OP_MAILBOX_CREATE, "mailbox_create", mailbox_create),
+    OP_2(STORE_OP_MAILBOX_CREATE, "mailbox_create", mailbox_create_2),
     OP(STORE_OP_MAILBOX_DELETE, "mailbox_delete", mailbox_delete),
     OP(STORE_OP_MAILBOX_RENAME, "mailbox_rename", mailbox_rename),
     OP(STORE_OP_MAILBOX_ATTR, "mailbox_attr", mailbox_attr),
     OP(STORE_OP_MAILBOX_PURGE, "mailbox_purge", mailbox_purge),
     OP(STORE_OP_DELIVER, "deliver", deliver),
     OP(STORE_OP_APPEND, "append", append),
+    OP_2(STORE_OP_APPEND, "append", append_2),
     OP(STORE_OP_FLAGS, "flags", flags),
     OP(STORE_OP_EXPUNGE, "expunge", expunge),
     OP(STORE_OP_COPY, "copy", copy),

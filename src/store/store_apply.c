@@ -123,7 +123,8 @@ enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct s
     m->mailbox = mb->m.id;
     m->uid = mb->m.uidnext;
     m->modseq = m->modseq_created = modseq;
-    m->savedate_us = part_tx_time_us(tx);
+    if (m->savedate_us == 0)
+        m->savedate_us = part_tx_time_us(tx);
     MS_TRY(db_reserve(part_tx_db(tx), PART_DB_MESSAGE, store__key_message(key, m->mailbox, m->uid),
                       STORE__MESSAGE_ROW + m->prefix.len, &room));
     store__message_emit(m, room);
@@ -198,7 +199,7 @@ enum ms_err store__quota_check(struct part_tx *tx, const struct store_account *a
 
 /* RFC 9051 2.3.1.1: greater than every one given before in this partition, so that a name that is used again
  * never shows old UIDs; seconds of the batch, for people. */
-enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t *out)
+enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t wanted, uint32_t *out)
 {
     struct slice key = SLICE_LIT("uidvalidity"), row;
     uint8_t value[5] = {STORE__VERSION};
@@ -212,8 +213,8 @@ enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t *out)
             return MS_EDAMAGED;
         last = ms_get_le32(row.ptr + 1);
     }
-    *out = MS_MAX(now, last + 1);
-    ms_put_le32(value + 1, *out);
+    *out = wanted ? wanted : MS_MAX(now, last + 1);
+    ms_put_le32(value + 1, MS_MAX(last, *out));
     return db_put(part_tx_db(tx), PART_DB_META, key, slice_make(value, sizeof(value)));
 }
 
@@ -247,7 +248,7 @@ enum ms_err store__mailbox_make(struct part_tx *tx, struct store__acct *acct,
     uint8_t key[8], row[STORE__MAILBOX_ROW + STORE_NAME_MAX];
     struct store_mailbox m = {.account = acct->a.id, .uidnext = 1, .highestmodseq = 1, .name = n->name};
 
-    MS_TRY(store__uidvalidity_next(tx, uidvalidity_out));
+    MS_TRY(store__uidvalidity_next(tx, n->uidvalidity, uidvalidity_out));
     m.uidvalidity = *uidvalidity_out;
     m.created_s = (uint32_t)(part_tx_time_us(tx) / 1000000);
     m.traced = n->traced && part_tx_is_salvage(tx);

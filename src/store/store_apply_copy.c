@@ -109,6 +109,7 @@ static enum ms_err copy_one(struct part_tx *tx, struct copy *cp, uint32_t uid)
         if (has_bit(&m.keywords, i) && cp->bit[i] >= 0)
             kw.bits[cp->bit[i] / 64] |= (uint64_t)1 << (cp->bit[i] % 64);
     m.keywords = kw;
+    m.savedate_us = 0; /* RFC 8514 3: now */
     MS_TRY(store__mbox_add(tx, cp->to, &m, cp->to_modseq));
     cp->to_acct->a.messages++;
     cp->to_acct->a.bytes += m.size;

@@ -1,32 +1,9 @@
 /*
- * store_apply_deliver.c - messages arrive: deliver (one blob, many targets) and append.
+ * store_apply_deliver.c - messages arrive: deliver (one blob, many targets).
  *
  * The common case - one small message to one INBOX - writes four rows: blob, message, mailbox, account.
  */
 #include "store_priv.h"
-
-/* Account and mailbox of a message that is to come in; MS_ENOTFOUND when they do not fit each other. */
-static enum ms_err place_load(struct part_tx *tx, uint64_t account, uint64_t mailbox,
-                              struct store__acct *acct, struct store__mbox *mb)
-{
-    MS_TRY(store__mbox_load(tx, mailbox, mb));
-    if (mb->m.gone || mb->m.account != account)
-        return MS_ENOTFOUND;
-    if (mb->m.uidnext == UINT32_MAX)
-        return MS_ELIMIT; /* RFC 9051 2.3.1.1: UIDs only grow, and this was the last */
-    return store__acct_load(tx, account, acct);
-}
-
-static enum ms_err place_find(struct part_tx *tx, uint64_t account, struct slice owner, uint64_t mailbox,
-                              struct slice name, struct store__acct *acct, struct store__mbox *mb)
-{
-    enum ms_err err = place_load(tx, account, mailbox, acct, mb);
-
-    if (err != MS_ENOTFOUND || !part_tx_is_salvage(tx))
-        return err;
-    MS_TRY(store__salvage_parents(tx, account, owner, mailbox, name));
-    return place_load(tx, account, mailbox, acct, mb);
-}
 
 struct deliver {
     const struct store__op_deliver *op;
@@ -111,6 +88,8 @@ static enum ms_err deliver_take(struct part_tx *tx, struct deliver *dl, const st
 static enum ms_err deliver_target(struct part_tx *tx, struct deliver *dl, const struct store_target *t,
                                   struct store_result *res)
 {
+    const struct store_place place = {
+        .account = t->account, .mailbox = t->mailbox, .owner = t->owner, .name = t->name};
     struct store__acct acct;
     struct store__mbox mb;
     enum ms_err err = repeat_find(tx, &dl->op->d, t, res);
@@ -118,7 +97,7 @@ static enum ms_err deliver_target(struct part_tx *tx, struct deliver *dl, const 
     if (err != MS_ENOTFOUND)
         return err;
     *res = (struct store_result){0};
-    MS_TRY(place_find(tx, t->account, t->owner, t->mailbox, t->name, &acct, &mb));
+    MS_TRY(store__place_find(tx, &place, &acct, &mb));
     MS_TRY(store__quota_check(tx, &acct.a, dl->blob_bytes + t->prefix.len, 1, t->bytes_max, t->messages_max));
     if (dl->taken == 0)
         MS_TRY(part_blob_add(tx, &dl->op->source, &dl->blob));
@@ -159,45 +138,6 @@ enum ms_err store__apply_deliver(struct part_tx *tx, struct slice op)
     if (err && !store__is_refusal(err))
         return err;
     return deliver_all(tx, &dl, err);
-}
-
-static enum ms_err append(struct part_tx *tx, struct slice op, struct store_result *res)
-{
-    struct store__op_append o;
-    struct store_message m;
-    struct store__acct acct;
-    struct store__mbox mb;
-
-    MS_TRY(store__op_append_parse(op, &o));
-    m = (struct store_message){
-        .flags = o.a.flags,
-        .internaldate_us = o.a.internaldate_us,
-        .internaldate_zone = o.a.zone,
-    };
-    MS_TRY(part_blob_check(tx, &o.source, &m.size));
-    MS_TRY(place_find(tx, o.a.account, o.a.owner, o.a.mailbox, o.a.name, &acct, &mb));
-    MS_TRY(store__quota_check(tx, &acct.a, m.size, 1, o.a.bytes_max, o.a.messages_max));
-    MS_TRY(store__mbox_keywords(&mb, o.keywords, (unsigned)o.a.keyword_count, true, &m.keywords));
-
-    MS_TRY(part_blob_add(tx, &o.source, &m.blob));
-    MS_TRY(part_blob_ref(tx, m.blob, 1));
-    m.email_id = m.blob;
-    MS_TRY(store__mbox_add(tx, &mb, &m, mb.m.highestmodseq + 1));
-    MS_TRY(store__mbox_save(tx, &mb));
-    acct.a.messages++;
-    acct.a.bytes += m.size;
-    MS_TRY(store__acct_save(tx, &acct));
-    part_tx_changed(tx, mb.m.id, m.modseq);
-    *res = (struct store_result){
-        .mailbox = mb.m.id, .uidvalidity = mb.m.uidvalidity, .uid = m.uid, .count = 1, .modseq = m.modseq};
-    return MS_OK;
-}
-
-enum ms_err store__apply_append(struct part_tx *tx, struct slice op)
-{
-    struct store_result res = {0};
-
-    return store__finish(tx, append(tx, op, &res), &res);
 }
 
 enum ms_err store__apply_forget(struct part_tx *tx, struct slice op)

@@ -79,9 +79,13 @@ static enum ms_err name_is_free(struct part_tx *tx, uint64_t account, struct sli
 }
 
 static enum ms_err make_named(struct part_tx *tx, struct store__acct *acct, struct slice name, uint16_t attrs,
-                              struct store_result *res)
+                              uint32_t uidvalidity, struct store_result *res)
 {
-    struct store__new_mailbox n = {.id = store__new_id(tx, 0), .name = name, .attrs = attrs, .traced = true};
+    struct store__new_mailbox n = {.id = store__new_id(tx, 0),
+                                   .name = name,
+                                   .attrs = attrs,
+                                   .traced = true,
+                                   .uidvalidity = uidvalidity};
     struct store__list_row row;
 
     MS_TRY(name_is_free(tx, acct->a.id, name, &row, &n.name_is_there));
@@ -93,17 +97,32 @@ static enum ms_err make_named(struct part_tx *tx, struct store__acct *acct, stru
     return store__acct_save(tx, acct);
 }
 
-static enum ms_err mailbox_create(struct part_tx *tx, struct slice op, struct store_result *res)
+static enum ms_err mailbox_create(struct part_tx *tx, const struct store__op_name *o,
+                                  struct store_result *res)
 {
-    struct store__op_name o;
     struct store__acct acct;
 
-    MS_TRY(store__op_name_parse(STORE_OP_MAILBOX_CREATE, op, &o));
     if (part_tx_is_salvage(tx))
-        MS_TRY(account_get_or_make(tx, o.account, (struct slice){0}, &acct));
+        MS_TRY(account_get_or_make(tx, o->account, (struct slice){0}, &acct));
     else
-        MS_TRY(store__acct_load(tx, o.account, &acct));
-    return make_named(tx, &acct, o.name, o.attrs, res);
+        MS_TRY(store__acct_load(tx, o->account, &acct));
+    return make_named(tx, &acct, o->name, o->attrs, o->uidvalidity, res);
+}
+
+static enum ms_err mailbox_create_1(struct part_tx *tx, struct slice op, struct store_result *res)
+{
+    struct store__op_name o;
+
+    MS_TRY(store__op_name_parse(STORE_OP_MAILBOX_CREATE, op, &o));
+    return mailbox_create(tx, &o, res);
+}
+
+static enum ms_err mailbox_create_2(struct part_tx *tx, struct slice op, struct store_result *res)
+{
+    struct store__op_name o;
+
+    MS_TRY(store__op_create_2_parse(op, &o));
+    return mailbox_create(tx, &o, res);
 }
 
 /* The name goes, unless it is subscribed: then it stays as a name only (RFC 9051 6.3.9.7). */
@@ -291,7 +310,7 @@ static enum ms_err rename_inbox(struct part_tx *tx, struct store__acct *acct, st
     MS_TRY(store__mbox_load(tx, row.mailbox, &mb));
     if (mb.m.exists)
         return MS_EUNSUPPORTED;
-    return make_named(tx, acct, to, 0, res);
+    return make_named(tx, acct, to, 0, 0, res);
 }
 
 static enum ms_err rename_run(struct part_tx *tx, struct rename *rn, struct store__acct *acct,
@@ -396,7 +415,14 @@ enum ms_err store__apply_mailbox_create(struct part_tx *tx, struct slice op)
 {
     struct store_result res = {0};
 
-    return store__finish(tx, mailbox_create(tx, op, &res), &res);
+    return store__finish(tx, mailbox_create_1(tx, op, &res), &res);
+}
+
+enum ms_err store__apply_mailbox_create_2(struct part_tx *tx, struct slice op)
+{
+    struct store_result res = {0};
+
+    return store__finish(tx, mailbox_create_2(tx, op, &res), &res);
 }
 
 enum ms_err store__apply_mailbox_delete(struct part_tx *tx, struct slice op)

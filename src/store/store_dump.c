@@ -127,6 +127,21 @@ void store__dump_mailbox_create(struct slice op, struct str *out)
     dump_named(STORE_OP_MAILBOX_CREATE, "mailbox_create", op, out);
 }
 
+void store__dump_mailbox_create_2(struct slice op, struct str *out)
+{
+    struct store__op_name o;
+
+    if (store__op_create_2_parse(op, &o)) {
+        damaged(out, op);
+        return;
+    }
+    str_add_cstr(out, "mailbox_create");
+    id(out, "account", o.account);
+    text(out, "name", o.name);
+    num(out, "attrs", o.attrs);
+    num(out, "uidvalidity", o.uidvalidity);
+}
+
 void store__dump_mailbox_delete(struct slice op, struct str *out)
 {
     dump_named(STORE_OP_MAILBOX_DELETE, "mailbox_delete", op, out);
@@ -202,23 +217,55 @@ void store__dump_deliver(struct slice op, struct str *out)
 void store__dump_append(struct slice op, struct str *out)
 {
     struct store__op_append o;
+    const struct store__append_item *it = &o.item[0];
 
     if (store__op_append_parse(op, &o)) {
         damaged(out, op);
         return;
     }
     str_add_cstr(out, "append");
-    source(out, &o.source);
-    id(out, "account", o.a.account);
-    id(out, "mailbox", o.a.mailbox);
-    num(out, "date_us", o.a.internaldate_us);
-    str_addf(out, " zone=%d", o.a.zone);
-    num(out, "bytes_max", o.a.bytes_max);
-    num(out, "messages_max", o.a.messages_max);
-    flags(out, o.a.flags);
-    keywords(out, o.keywords, (unsigned)o.a.keyword_count);
-    text(out, "owner", o.a.owner);
-    text(out, "name", o.a.name);
+    source(out, &it->source);
+    id(out, "account", o.to.account);
+    id(out, "mailbox", o.to.mailbox);
+    num(out, "date_us", it->m.internaldate_us);
+    str_addf(out, " zone=%d", it->m.zone);
+    num(out, "bytes_max", o.to.bytes_max);
+    num(out, "messages_max", o.to.messages_max);
+    flags(out, it->m.flags);
+    keywords(out, it->keywords, (unsigned)it->m.keyword_count);
+    text(out, "owner", o.to.owner);
+    text(out, "name", o.to.name);
+}
+
+static void dump_incoming(struct str *out, const struct store__append_item *it)
+{
+    str_add_cstr(out, " message");
+    source(out, &it->source);
+    num(out, "date_us", it->m.internaldate_us);
+    str_addf(out, " zone=%d", it->m.zone);
+    num(out, "saved_us", it->m.savedate_us);
+    num(out, "uid", it->m.uid);
+    flags(out, it->m.flags);
+    keywords(out, it->keywords, (unsigned)it->m.keyword_count);
+}
+
+void store__dump_append_2(struct slice op, struct str *out)
+{
+    struct store__op_append o;
+
+    if (store__op_append_2_parse(op, &o)) {
+        damaged(out, op);
+        return;
+    }
+    str_add_cstr(out, "append");
+    id(out, "account", o.to.account);
+    id(out, "mailbox", o.to.mailbox);
+    num(out, "bytes_max", o.to.bytes_max);
+    num(out, "messages_max", o.to.messages_max);
+    text(out, "owner", o.to.owner);
+    text(out, "name", o.to.name);
+    for (unsigned i = 0; i < o.count; i++)
+        dump_incoming(out, &o.item[i]);
 }
 
 void store__dump_flags(struct slice op, struct str *out)

@@ -134,6 +134,18 @@ enum ms_err store__target_parse(struct rd *r, struct store_target *out)
     return r->bad || !good ? MS_EINVAL : MS_OK;
 }
 
+enum ms_err store__op_create_2_parse(struct slice op, struct store__op_name *out)
+{
+    struct rd r = rd_make(op);
+    bool good = true;
+
+    *out = (struct store__op_name){.account = rd_u64(&r)};
+    out->attrs = rd_u16(&r);
+    out->uidvalidity = rd_u32(&r);
+    out->name = read_name(&r, &good);
+    return good && out->uidvalidity <= STORE_UIDVALIDITY_MAX ? end_of(&r) : MS_EINVAL;
+}
+
 enum ms_err store__op_deliver_parse(struct slice op, struct store__op_deliver *out)
 {
     struct rd r = rd_make(op);
@@ -160,25 +172,65 @@ enum ms_err store__op_deliver_parse(struct slice op, struct store__op_deliver *o
 
 enum ms_err store__op_append_parse(struct slice op, struct store__op_append *out)
 {
+    struct store__append_item *it = &out->item[0];
     struct rd r = rd_make(op);
     bool good = true;
     unsigned count;
 
-    *out = (struct store__op_append){0};
-    if (part_blob_source_parse(&r, &out->source))
+    out->count = 1;
+    out->to = (struct store_place){0};
+    *it = (struct store__append_item){0};
+    if (part_blob_source_parse(&r, &it->source))
         return MS_EINVAL;
-    out->a.account = rd_u64(&r);
-    out->a.mailbox = rd_u64(&r);
-    out->a.internaldate_us = rd_u64(&r);
-    out->a.zone = (int16_t)rd_u16(&r);
-    out->a.bytes_max = rd_u64(&r);
-    out->a.messages_max = rd_u64(&r);
-    out->a.flags = read_flags(&r, &good);
-    out->keywords = read_keywords(&r, &count, &good);
-    out->a.keyword_count = count;
-    out->a.owner = read_text(&r, STORE_OWNER_MAX, &good);
-    out->a.name = read_text(&r, STORE_NAME_MAX, &good);
+    out->to.account = rd_u64(&r);
+    out->to.mailbox = rd_u64(&r);
+    it->m.internaldate_us = rd_u64(&r);
+    it->m.zone = (int16_t)rd_u16(&r);
+    out->to.bytes_max = rd_u64(&r);
+    out->to.messages_max = rd_u64(&r);
+    it->m.flags = read_flags(&r, &good);
+    it->keywords = read_keywords(&r, &count, &good);
+    it->m.keyword_count = count;
+    out->to.owner = read_text(&r, STORE_OWNER_MAX, &good);
+    out->to.name = read_text(&r, STORE_NAME_MAX, &good);
     return good ? end_of(&r) : MS_EINVAL;
+}
+
+static enum ms_err read_incoming(struct rd *r, struct store__append_item *it)
+{
+    bool good = true;
+    unsigned count;
+
+    *it = (struct store__append_item){0};
+    if (part_blob_source_parse(r, &it->source))
+        return MS_EINVAL;
+    it->m.internaldate_us = rd_u64(r);
+    it->m.zone = (int16_t)rd_u16(r);
+    it->m.savedate_us = rd_u64(r);
+    it->m.uid = rd_u32(r);
+    it->m.flags = read_flags(r, &good);
+    it->keywords = read_keywords(r, &count, &good);
+    it->m.keyword_count = count;
+    return good && !r->bad ? MS_OK : MS_EINVAL;
+}
+
+enum ms_err store__op_append_2_parse(struct slice op, struct store__op_append *out)
+{
+    struct rd r = rd_make(op);
+    bool good = true;
+
+    out->to = (struct store_place){.account = rd_u64(&r)};
+    out->to.mailbox = rd_u64(&r);
+    out->to.bytes_max = rd_u64(&r);
+    out->to.messages_max = rd_u64(&r);
+    out->to.owner = read_text(&r, STORE_OWNER_MAX, &good);
+    out->to.name = read_text(&r, STORE_NAME_MAX, &good);
+    out->count = rd_u16(&r);
+    if (r.bad || !good || out->count == 0 || out->count > STORE_APPEND_MAX)
+        return MS_EINVAL;
+    for (unsigned i = 0; i < out->count; i++)
+        MS_TRY(read_incoming(&r, &out->item[i]));
+    return end_of(&r);
 }
 
 enum ms_err store__op_flags_parse(struct slice op, struct store__op_flags *out)

@@ -1,14 +1,16 @@
 /*
- * store_ops.c - building the store's ops. Final formats (version 1 of every kind).
+ * store_ops.c - building the store's ops. Final formats: version 1 of every kind unless a version is named. Versions that are
+ * not written any more stand in mailserverd-formats(5), and are read by store_op_parse.c.
  *
- * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last
- * field. text      u16 length, bytes runs      u16 count (<= 512), per run u32 first, u32 last: UIDs, both
- * included, ascending, disjoint, from 1 keywords  u16 count (<= 128), texts of 1..64 bytes source    the blob
- * source form of partition.h; always first, so that a reader finds the message of any op
+ * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last field.
+ *   text      u16 length, bytes
+ *   runs      u16 count (<= 512), per run u32 first, u32 last: UIDs, both included, ascending, disjoint, from 1
+ *   keywords  u16 count (<= 128), texts of 1..64 bytes
+ *   source    the blob source form of partition.h
  *
  * 16 account_create    u64 account, text owner, u8 count (<= 7), per folder: u16 attributes, u8 subscribed,
  *                      text name. The first folder is INBOX. A folder that exists is left alone.
- * 17 mailbox_create    u64 account, u16 attributes, text name
+ * 17 mailbox_create 2  u64 account, u16 attributes, u32 UIDVALIDITY wanted (0: the next), text name
  * 18 mailbox_delete    u64 account, text name
  * 19 mailbox_rename    u64 account, text from, text to
  * 20 mailbox_attr      u64 account, u8 mask (1 attributes, 2 subscribed), u16 attributes, u8 subscribed,
@@ -19,15 +21,18 @@
  *                      u16 count (1..1000), per target: u64 account, u64 mailbox, u64 limit of bytes,
  *                      u64 limit of messages, u32 recipient, u16 flags, text owner, text mailbox name,
  *                      text prefix
- * 23 append            source, u64 account, u64 mailbox, u64 internal date us, i16 zone minutes,
- *                      u64 limit of bytes, u64 limit of messages, u16 flags, keywords, text owner, text
- * mailbox name 24 flags             u64 mailbox, u8 how (0 set, 1 add, 2 remove), u16 flags, u64
- * unchangedsince (0 = no condition), keywords, runs 25 expunge           u64 mailbox, u8 any (0: only
- * messages with \Deleted), runs 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8
- * move, u64 limit of bytes, u64 limit of messages, u64 bytes of all parts, u32 messages of all parts (0: this
- * op is all), u64 position of the first part (0: this is it), runs, runs left for later parts 27 purge u64
- * mailbox, u64 modseq 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages 29
- * forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
+ * 23 append 2          u64 account, u64 mailbox, u64 limit of bytes, u64 limit of messages, text owner, text mailbox name,
+ *                      u16 count (1..256), per message: source, u64 internal date us, i16 zone minutes, u64 save date us
+ *                      (0: now), u32 UID wanted (0: the next), u16 flags, keywords
+ * 24 flags             u64 mailbox, u8 how (0 set, 1 add, 2 remove), u16 flags, u64 unchangedsince (0 = no condition),
+ *                      keywords, runs
+ * 25 expunge           u64 mailbox, u8 any (0: only messages with \Deleted), runs
+ * 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8 move, u64 limit of bytes, u64 limit of messages,
+ *                      u64 bytes of all parts, u32 messages of all parts (0: this op is all), u64 position of the first
+ *                      part (0: this is it), runs, runs left for later parts
+ * 27 purge             u64 mailbox, u64 modseq
+ * 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages
+ * 29 forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
  * 30 account_delete    u64 account
  *
  * A limit of 0 is none. Owner and mailbox name of deliver and append are hints: only a salvage reads them.
@@ -108,10 +113,17 @@ void store_op_account_delete(struct part_rec *rec, uint64_t account)
 
 void store_op_mailbox_create(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs)
 {
-    struct str *op = op_begin(rec, STORE_OP_MAILBOX_CREATE);
+    store_op_mailbox_create_as(rec, account, name, attrs, 0);
+}
+
+void store_op_mailbox_create_as(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs,
+                                uint32_t uidvalidity)
+{
+    struct str *op = part_rec_op_begin(rec, STORE_OP_MAILBOX_CREATE, 2);
 
     str_add_le64(op, account);
     str_add_le16(op, attrs);
+    str_add_le32(op, uidvalidity);
     str_add_bytes16(op, name);
     part_rec_op_end(rec);
 }
@@ -196,23 +208,57 @@ enum ms_err store_op_deliver(struct part_rec *rec, struct part_body *body, uint6
     return MS_OK;
 }
 
+static void emit_incoming(struct part_rec *rec, struct str *op, const struct store_incoming *m)
+{
+    emit_source(rec, op, m->body, m->blob);
+    str_add_le64(op, m->internaldate_us);
+    str_add_le16(op, (uint16_t)m->zone);
+    str_add_le64(op, m->savedate_us);
+    str_add_le32(op, m->uid);
+    str_add_le16(op, m->flags);
+    emit_keywords(op, m->keywords, m->keyword_count);
+}
+
+void store_op_append_all(struct part_rec *rec, const struct store_place *to,
+                         const struct store_incoming *messages, size_t n)
+{
+    struct str *op = part_rec_op_begin(rec, STORE_OP_APPEND, 2);
+
+    MS_ASSERT(n > 0 && n <= STORE_APPEND_MAX);
+    str_add_le64(op, to->account);
+    str_add_le64(op, to->mailbox);
+    str_add_le64(op, to->bytes_max);
+    str_add_le64(op, to->messages_max);
+    str_add_bytes16(op, to->owner);
+    str_add_bytes16(op, to->name);
+    str_add_le16(op, (uint16_t)n);
+    for (size_t i = 0; i < n; i++)
+        emit_incoming(rec, op, &messages[i]);
+    part_rec_op_end(rec);
+}
+
 void store_op_append(struct part_rec *rec, struct part_body *body, uint64_t blob,
                      const struct store_append *a)
 {
-    struct str *op = op_begin(rec, STORE_OP_APPEND);
+    const struct store_place to = {
+        .account = a->account,
+        .mailbox = a->mailbox,
+        .owner = a->owner,
+        .name = a->name,
+        .bytes_max = a->bytes_max,
+        .messages_max = a->messages_max,
+    };
+    const struct store_incoming m = {
+        .body = body,
+        .blob = blob,
+        .flags = a->flags,
+        .keywords = a->keywords,
+        .keyword_count = a->keyword_count,
+        .internaldate_us = a->internaldate_us,
+        .zone = a->zone,
+    };
 
-    emit_source(rec, op, body, blob);
-    str_add_le64(op, a->account);
-    str_add_le64(op, a->mailbox);
-    str_add_le64(op, a->internaldate_us);
-    str_add_le16(op, (uint16_t)a->zone);
-    str_add_le64(op, a->bytes_max);
-    str_add_le64(op, a->messages_max);
-    str_add_le16(op, a->flags);
-    emit_keywords(op, a->keywords, a->keyword_count);
-    str_add_bytes16(op, a->owner);
-    str_add_bytes16(op, a->name);
-    part_rec_op_end(rec);
+    store_op_append_all(rec, &to, &m, 1);
 }
 
 void store_op_flags(struct part_rec *rec, uint64_t mailbox, enum store_flags_how how, uint16_t flags,

@@ -87,6 +87,7 @@ struct store__op_name { /* create, delete, rename, attr */
     uint16_t attrs;
     uint8_t mask; /* attr: 1 attributes, 2 subscribed */
     bool subscribed;
+    uint32_t uidvalidity; /* create, version 2: wanted */
     struct slice name, to;
 };
 struct store__op_account {
@@ -101,10 +102,17 @@ struct store__op_deliver {
     unsigned target_count;
     struct slice targets; /* raw: store__target_parse */
 };
-struct store__op_append {
+struct store__append_item {
     struct part_blob_source source;
-    struct store_append a; /* keywords NULL: */
-    struct slice keywords; /* u16 length + bytes, keyword_count of them */
+    struct store_incoming m; /* keywords NULL: */
+    struct slice keywords;   /* u16 length + bytes, keyword_count of them */
+    uint64_t size;           /* found by apply */
+    struct store_keywords bits;
+};
+struct store__op_append {
+    struct store_place to;
+    unsigned count;
+    struct store__append_item item[STORE_APPEND_MAX]; /* those behind count are not set */
 };
 struct store__op_flags {
     uint64_t mailbox;
@@ -138,7 +146,9 @@ MS_MUST_USE enum ms_err store__op_account_parse(struct slice op, struct store__o
 MS_MUST_USE enum ms_err store__op_name_parse(uint16_t kind, struct slice op, struct store__op_name *out);
 MS_MUST_USE enum ms_err store__op_deliver_parse(struct slice op, struct store__op_deliver *out);
 MS_MUST_USE enum ms_err store__target_parse(struct rd *r, struct store_target *out);
+MS_MUST_USE enum ms_err store__op_create_2_parse(struct slice op, struct store__op_name *out);
 MS_MUST_USE enum ms_err store__op_append_parse(struct slice op, struct store__op_append *out);
+MS_MUST_USE enum ms_err store__op_append_2_parse(struct slice op, struct store__op_append *out);
 MS_MUST_USE enum ms_err store__op_flags_parse(struct slice op, struct store__op_flags *out);
 MS_MUST_USE enum ms_err store__op_expunge_parse(struct slice op, struct store__op_expunge *out);
 MS_MUST_USE enum ms_err store__op_copy_parse(struct slice op, struct store__op_copy *out);
@@ -148,12 +158,14 @@ MS_MUST_USE enum ms_err store__op_quota_parse(struct slice op, struct store__op_
 enum ms_err store__apply_account_create(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_account_delete(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_create(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_create_2(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_delete(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_rename(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_attr(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_purge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_deliver(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_append(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_append_2(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_flags(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_expunge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_copy(struct part_tx *tx, struct slice op);
@@ -193,7 +205,11 @@ MS_MUST_USE enum ms_err store__mbox_keyword(struct store__mbox *mb, struct slice
                                             int *bit_out);
 MS_MUST_USE enum ms_err store__mbox_keywords(struct store__mbox *mb, struct slice names, unsigned count,
                                              bool add, struct store_keywords *bits_out);
-/* Adds m to mb under the next UID with this modseq (counters in memory, message row written). */
+/* Account and mailbox of a message that is to come in, in a salvage made from the hint; MS_ENOTFOUND when they do not fit each
+ * other, MS_ELIMIT when the mailbox has no UID left. */
+MS_MUST_USE enum ms_err store__place_find(struct part_tx *tx, const struct store_place *to, struct store__acct *acct,
+                                          struct store__mbox *mb);
+/* Adds m to mb under the next UID with this modseq, saved now unless m says when (counters in memory, message row written). */
 MS_MUST_USE enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct store_message *m,
                                         uint64_t modseq);
 /* Message row -> expunged row; counters of mb in memory. uid is there. */
@@ -205,8 +221,8 @@ MS_MUST_USE enum ms_err store__change_add(struct part_tx *tx, const struct store
 /* MS_EQUOTA when account + these passes a limit (0 = none); a salvage never refuses. */
 MS_MUST_USE enum ms_err store__quota_check(struct part_tx *tx, const struct store_account *a, uint64_t bytes,
                                            uint64_t messages, uint64_t bytes_max, uint64_t messages_max);
-/* Next UIDVALIDITY of the partition, remembered in its meta row. */
-MS_MUST_USE enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t *out);
+/* Next UIDVALIDITY of the partition, or the one wanted (not 0); the greatest ever given is in its meta row. */
+MS_MUST_USE enum ms_err store__uidvalidity_next(struct part_tx *tx, uint32_t wanted, uint32_t *out);
 /* Makes mailbox and name rows; the account's count of names grows in memory. The name is free, or subscribed
  * only: then old is its row. */
 struct store__new_mailbox {
@@ -215,7 +231,8 @@ struct store__new_mailbox {
     uint16_t attrs;
     bool subscribed;
     bool traced;
-    bool name_is_there; /* a row of the name exists and is replaced */
+    bool name_is_there;   /* a row of the name exists and is replaced */
+    uint32_t uidvalidity; /* wanted; 0: the next one */
 };
 MS_MUST_USE enum ms_err store__mailbox_make(struct part_tx *tx, struct store__acct *acct,
                                             const struct store__new_mailbox *n, uint32_t *uidvalidity_out);
@@ -248,7 +265,7 @@ enum ms_err store__verify(struct part_snap *snap, void (*ref)(void *, uint64_t),
                           void (*problem)(void *, const char *), void *owner);
 part_dump_fn store__dump_account_create, store__dump_mailbox_create, store__dump_mailbox_delete,
     store__dump_mailbox_rename, store__dump_mailbox_attr, store__dump_mailbox_purge, store__dump_deliver,
-    store__dump_append, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
+    store__dump_append, store__dump_append_2, store__dump_mailbox_create_2, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
     store__dump_quota_set, store__dump_forget, store__dump_account_delete;
 part_row_dump_fn store__dump_row_account, store__dump_row_list, store__dump_row_mailbox,
     store__dump_row_message, store__dump_row_change, store__dump_row_expunged, store__dump_row_delivered;

@@ -1,6 +1,6 @@
 /*
  * fuzz_store_row.c - hostile rows and op payloads of the store. The first byte chooses: 0-6 a row (u8 key
- * length, key, value), 16-29 the op of that kind, else results. What can be read as a row is written again
+ * length, key, value), 16 and up the op of the table below, else results. What can be read as a row is written again
  * and must be the same bytes. Needs: libms_store, libms_partition. Corpus: corpus/store_row.
  */
 #include "../../src/store/store_priv.h"
@@ -12,7 +12,8 @@ static part_dump_fn *const ops[] = {
     store__dump_mailbox_rename, store__dump_mailbox_attr,   store__dump_mailbox_purge,
     store__dump_deliver,        store__dump_append,         store__dump_flags,
     store__dump_expunge,        store__dump_copy,           store__dump_purge,
-    store__dump_quota_set,      store__dump_forget,
+    store__dump_quota_set,      store__dump_forget,         store__dump_account_delete,
+    store__dump_mailbox_create_2, store__dump_append_2,
 };
 static part_row_dump_fn *const rows[] = {
     store__dump_row_account, store__dump_row_list,     store__dump_row_mailbox,   store__dump_row_message,
@@ -99,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rows[data[0]](key, in, &out);
         again(key, in);
         keys(key);
-    } else if (data[0] >= STORE_OP_ACCOUNT_CREATE && data[0] <= STORE_OP_FORGET_DELIVERED) {
+    } else if (data[0] >= STORE_OP_ACCOUNT_CREATE &&
+               data[0] - STORE_OP_ACCOUNT_CREATE < (int)MS_ARRAY_LEN(ops)) {
         ops[data[0] - STORE_OP_ACCOUNT_CREATE](in, &out);
     } else {
         results(in);

@@ -226,7 +226,7 @@ class Replay:
     def add(self, number, box, message, modseq):
         uid = box.uidnext
         message.modseq = message.modseq_created = box.modseq = modseq
-        message.saved = self.now
+        message.saved = message.saved or self.now
         self.state.message.setdefault(number, {})[uid] = message
         box.uidnext += 1
         box.bytes += message.size
@@ -251,12 +251,13 @@ class Replay:
         self.state.change.setdefault(number, {})[box.modseq] = (what, self.now // 1000000, as_runs(uids))
 
     # -- accounts and names
-    def make(self, account, name, attrs, subscribed, n=0):
+    def make(self, account, name, attrs, subscribed, n=0, wanted=0):
         number = self.record.position + 8 * self.index + 1 + n
-        self.state.uidvalidity = max(self.now // 1000000, self.state.uidvalidity + 1)
+        given = wanted or max(self.now // 1000000, self.state.uidvalidity + 1)
+        self.state.uidvalidity = max(given, self.state.uidvalidity)
         self.state.account[account].names += (account, name) not in self.state.name
-        self.state.name[account, name] = Name(subscribed, attrs, self.state.uidvalidity, number)
-        self.state.mailbox[number] = Mailbox(account, self.state.uidvalidity, name, self.now // 1000000)
+        self.state.name[account, name] = Name(subscribed, attrs, given, number)
+        self.state.mailbox[number] = Mailbox(account, given, name, self.now // 1000000)
 
     def has_mailbox(self, account, name):
         row = self.state.name.get((account, name))
@@ -293,17 +294,21 @@ class Replay:
         row.messages -= box.exists
         row.bytes -= box.bytes
 
-    def mailbox_create(self, op):
-        account, attrs, name = op.get("Q"), op.get("H"), op.text(480, 1)
+    def mailbox_create_1(self, op):
+        self.mailbox_create(op, False)
+
+    def mailbox_create(self, op, wishes=True):
+        account, attrs = op.get("Q"), op.get("H")
+        wanted, name = op.upto("I", 0xEFFFFFFF) if wishes else 0, op.text(480, 1)
         op.done()
         self.account(account)
-        self.make_named(account, name, attrs)
+        self.make_named(account, name, attrs, wanted)
 
-    def make_named(self, account, name, attrs):
+    def make_named(self, account, name, attrs, wanted=0):
         refuse_if(self.has_mailbox(account, name), EXISTS)
         old = self.state.name.get((account, name))
         refuse_if(old is None and self.account(account).names >= NAMES_MAX, LIMIT)
-        self.make(account, name, attrs, old.subscribed if old else 0)
+        self.make(account, name, attrs, old.subscribed if old else 0, wanted=wanted)
 
     def mailbox_delete(self, op):
         account, name = op.get("Q"), op.text(480, 1)
@@ -416,16 +421,40 @@ class Replay:
             if queued:
                 self.state.delivered[(*queued, recipient)] = (mailbox, uid)
 
-    def append(self, op):
+    def append_1(self, op):
         source, (account, mailbox, date), zone = op.source(), op.get("QQQ"), op.get("h")
-        (bytes_max, messages_max), flags, keywords = op.get("QQ"), op.upto("H", 31), op.keywords()
+        limits, flags, keywords = op.get("QQ"), op.upto("H", 31), op.keywords()
         op.text(255), op.text(480)
         op.done()
-        blob, size = self.blob_of(source)
+        self.append_all(account, mailbox, limits, [(source, date, zone, 0, 0, flags, keywords)])
+
+    def append(self, op):
+        (account, mailbox), limits = op.get("QQ"), op.get("QQ")
+        op.text(255), op.text(480)
+        messages = [(op.source(), op.get("Q"), op.get("h"), op.get("Q"), op.get("I"), op.upto("H", 31), op.keywords())
+                    for _ in range(op.upto("H", 256, 1))]
+        op.done()
+        self.append_all(account, mailbox, limits, messages)
+
+    def append_all(self, account, mailbox, limits, messages):
+        blobs = [self.blob_of(message[0]) for message in messages]
         row, box = self.place(account, mailbox)
-        self.limits(row, size, 1, bytes_max, messages_max)
-        bits, box.keywords = self.numbers(box.keywords, keywords)
-        self.add(mailbox, box, Message(flags, zone, blob, size, 0, 0, date, 0, blob, 0, bits, b""), box.modseq + 1)
+        uid, uids = box.uidnext, []
+        for message in messages:
+            refuse_if(message[4] and message[4] < uid, INVALID)
+            uid = max(uid, message[4])
+            refuse_if(uid == 0xFFFFFFFF, LIMIT)
+            uids.append(uid)
+            uid += 1
+        self.limits(row, sum(size for _, size in blobs), len(messages), *limits)
+        known, bits = box.keywords, []
+        for message in messages:
+            one, known = self.numbers(known, message[6])
+            bits.append(one)
+        box.keywords, modseq = known, box.modseq + 1
+        for (_, date, zone, saved, _, flags, _), (blob, size), uid, keywords in zip(messages, blobs, uids, bits):
+            box.uidnext = uid
+            self.add(mailbox, box, Message(flags, zone, blob, size, 0, 0, date, saved, blob, 0, keywords, b""), modseq)
 
     def flags(self, op):
         number, how, flags, since = op.get("Q"), op.upto("B", 2), op.upto("H", 31), op.get("Q")
@@ -507,7 +536,7 @@ class Replay:
         for uid, message in picked:
             bits = message.keywords if source == target else sum(
                 {bit for number, bit in number_of.items() if message.keywords >> number & 1})
-            self.add(target, to, dataclasses.replace(message, keywords=bits), to_modseq)
+            self.add(target, to, dataclasses.replace(message, keywords=bits, saved=0), to_modseq)
             if move:
                 self.remove(source, box, uid, from_modseq)
         if move:
@@ -621,10 +650,10 @@ class Replay:
 
     OPS = {(kind, 1): apply for kind, apply in {
         1: hole,
-        16: account_create, 17: mailbox_create, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
-        22: deliver, 23: append, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
+        16: account_create, 17: mailbox_create_1, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
+        22: deliver, 23: append_1, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
         30: account_delete,
-        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(65, 2): result}
+        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(17, 2): mailbox_create, (23, 2): append, (65, 2): result}
 
 
 def read_log(folder, until=None):

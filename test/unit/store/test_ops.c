@@ -20,6 +20,53 @@ static void build_create(struct part_rec *rec)
     store_op_mailbox_create(rec, 7, SLICE_LIT("A/B"), STORE_ATTR_JUNK);
 }
 
+static void build_create_as(struct part_rec *rec)
+{
+    store_op_mailbox_create_as(rec, 7, SLICE_LIT("A/B"), 0, STORE_UIDVALIDITY_MAX);
+}
+
+/* Versions that only replay reads. */
+static void build_create_1(struct part_rec *rec)
+{
+    struct str *op = part_rec_op_begin(rec, STORE_OP_MAILBOX_CREATE, 1);
+
+    str_add_le64(op, 7);
+    str_add_le16(op, STORE_ATTR_JUNK);
+    str_add_bytes16(op, SLICE_LIT("A/B"));
+    part_rec_op_end(rec);
+}
+
+static void build_append_1(struct part_rec *rec)
+{
+    struct str *op = part_rec_op_begin(rec, STORE_OP_APPEND, 1);
+
+    part_blob_source_emit_existing(op, 4096);
+    str_add_le64(op, 7);
+    str_add_le64(op, 99);
+    str_add_le64(op, 5);
+    str_add_le16(op, 120);
+    str_add_le64(op, 1000);
+    str_add_le64(op, 0);
+    str_add_le16(op, STORE_SEEN);
+    str_add_le16(op, 2);
+    str_add_bytes16(op, some_keywords[0]);
+    str_add_bytes16(op, some_keywords[1]);
+    str_add_bytes16(op, SLICE_LIT("bob"));
+    str_add_bytes16(op, SLICE_LIT("INBOX"));
+    part_rec_op_end(rec);
+}
+
+static void build_append_all(struct part_rec *rec)
+{
+    const struct store_place to = {.account = 7, .mailbox = 99, .messages_max = 3};
+    const struct store_incoming m[2] = {
+        {.blob = 4096, .flags = STORE_DRAFT, .internaldate_us = 5, .uid = 12},
+        {.blob = 8192, .zone = -1, .savedate_us = 9, .keywords = some_keywords, .keyword_count = 1},
+    };
+
+    store_op_append_all(rec, &to, m, 2);
+}
+
 static void build_delete(struct part_rec *rec)
 {
     store_op_mailbox_delete(rec, 7, SLICE_LIT("A/B"));
@@ -129,27 +176,32 @@ static void build_forget(struct part_rec *rec)
 
 static const struct {
     enum store_op_kind kind;
+    uint16_t version;
     build_fn *build;
     part_dump_fn *dump;
     const char *text;
 } ops[] = {
-    {STORE_OP_ACCOUNT_CREATE, build_account, store__dump_account_create,
+    {STORE_OP_ACCOUNT_CREATE, 1, build_account, store__dump_account_create,
      "account_create account=0000000000000007 owner=\"bob\" name=\"INBOX\" attrs=0 subscribed=1 "
      "name=\"Archive\" attrs=2 "
      "subscribed=1 name=\"Drafts\" attrs=4 subscribed=1 name=\"Junk\" attrs=16 subscribed=1 name=\"Sent\" "
      "attrs=32 "
      "subscribed=1 name=\"Trash\" attrs=64 subscribed=1"},
-    {STORE_OP_MAILBOX_CREATE, build_create, store__dump_mailbox_create,
+    {STORE_OP_MAILBOX_CREATE, 1, build_create_1, store__dump_mailbox_create,
      "mailbox_create account=0000000000000007 name=\"A/B\" attrs=16"},
-    {STORE_OP_MAILBOX_DELETE, build_delete, store__dump_mailbox_delete,
+    {STORE_OP_MAILBOX_CREATE, 2, build_create, store__dump_mailbox_create_2,
+     "mailbox_create account=0000000000000007 name=\"A/B\" attrs=16 uidvalidity=0"},
+    {STORE_OP_MAILBOX_CREATE, 2, build_create_as, store__dump_mailbox_create_2,
+     "mailbox_create account=0000000000000007 name=\"A/B\" attrs=0 uidvalidity=4026531839"},
+    {STORE_OP_MAILBOX_DELETE, 1, build_delete, store__dump_mailbox_delete,
      "mailbox_delete account=0000000000000007 name=\"A/B\""},
-    {STORE_OP_MAILBOX_RENAME, build_rename, store__dump_mailbox_rename,
+    {STORE_OP_MAILBOX_RENAME, 1, build_rename, store__dump_mailbox_rename,
      "mailbox_rename account=0000000000000007 name=\"A\" to=\"B\""},
-    {STORE_OP_MAILBOX_ATTR, build_attr, store__dump_mailbox_attr,
+    {STORE_OP_MAILBOX_ATTR, 1, build_attr, store__dump_mailbox_attr,
      "mailbox_attr account=0000000000000007 name=\"A\" attrs=32 subscribed=1"},
-    {STORE_OP_MAILBOX_PURGE, build_mailbox_purge, store__dump_mailbox_purge,
+    {STORE_OP_MAILBOX_PURGE, 1, build_mailbox_purge, store__dump_mailbox_purge,
      "mailbox_purge mailbox=0000000000000063"},
-    {STORE_OP_DELIVER, build_deliver, store__dump_deliver,
+    {STORE_OP_DELIVER, 1, build_deliver, store__dump_deliver,
      "deliver blob=0000000000001000 date_us=5 zone=-60 " IDS
      " to account=0000000000000007 mailbox=0000000000000063 recipient=3 flags=F bytes_max=1000 "
      "messages_max=10 "
@@ -157,24 +209,32 @@ static const struct {
      " to account=0000000000000008 mailbox=0000000000000064 recipient=0 flags= bytes_max=0 messages_max=0 "
      "owner=\"\" "
      "name=\"\" prefix=\"\""},
-    {STORE_OP_APPEND, build_append, store__dump_append,
+    {STORE_OP_APPEND, 2, build_append, store__dump_append_2,
+     "append account=0000000000000007 mailbox=0000000000000063 bytes_max=1000 messages_max=0 owner=\"bob\" "
+     "name=\"INBOX\" message blob=0000000000001000 date_us=5 zone=120 saved_us=0 uid=0 flags=S "
+     "keyword=\"$Junk\" keyword=\"a\\x22b\""},
+    {STORE_OP_APPEND, 2, build_append_all, store__dump_append_2,
+     "append account=0000000000000007 mailbox=0000000000000063 bytes_max=0 messages_max=3 owner=\"\" name=\"\" "
+     "message blob=0000000000001000 date_us=5 zone=0 saved_us=0 uid=12 flags=T "
+     "message blob=0000000000002000 date_us=0 zone=-1 saved_us=9 uid=0 flags= keyword=\"$Junk\""},
+    {STORE_OP_APPEND, 1, build_append_1, store__dump_append,
      "append blob=0000000000001000 account=0000000000000007 mailbox=0000000000000063 date_us=5 zone=120 "
      "bytes_max=1000 "
      "messages_max=0 flags=S keyword=\"$Junk\" keyword=\"a\\x22b\" owner=\"bob\" name=\"INBOX\""},
-    {STORE_OP_FLAGS, build_flags, store__dump_flags,
+    {STORE_OP_FLAGS, 1, build_flags, store__dump_flags,
      "flags mailbox=0000000000000063 how=add flags=SD keyword=\"$Junk\" keyword=\"a\\x22b\" "
      "unchangedsince=17 uids=1:3,7"},
-    {STORE_OP_EXPUNGE, build_expunge, store__dump_expunge,
+    {STORE_OP_EXPUNGE, 1, build_expunge, store__dump_expunge,
      "expunge mailbox=0000000000000063 any=1 uids=1:3,7"},
-    {STORE_OP_COPY, build_copy, store__dump_copy,
+    {STORE_OP_COPY, 1, build_copy, store__dump_copy,
      "copy move=1 from=0000000000000063 to=0000000000000064 account=0000000000000008 bytes_max=1000 "
      "messages_max=10 "
      "whole_bytes=500 whole_messages=5 first=0000000000000040 uids=1:3 left=7"},
-    {STORE_OP_PURGE, build_purge, store__dump_purge, "purge mailbox=0000000000000063 modseq=31"},
-    {STORE_OP_QUOTA_SET, build_quota, store__dump_quota_set,
+    {STORE_OP_PURGE, 1, build_purge, store__dump_purge, "purge mailbox=0000000000000063 modseq=31"},
+    {STORE_OP_QUOTA_SET, 1, build_quota, store__dump_quota_set,
      "quota_set account=0000000000000007 bytes_max=1000 messages_max=10"},
-    {STORE_OP_FORGET_DELIVERED, build_forget, store__dump_forget, "forget_delivered " IDS " recipient=3"},
-    {STORE_OP_ACCOUNT_DELETE, build_account_delete, store__dump_account_delete,
+    {STORE_OP_FORGET_DELIVERED, 1, build_forget, store__dump_forget, "forget_delivered " IDS " recipient=3"},
+    {STORE_OP_ACCOUNT_DELETE, 1, build_account_delete, store__dump_account_delete,
      "account_delete account=0000000000000007"},
 };
 
@@ -207,7 +267,7 @@ static void test_text(void **state)
         ops[i].build(&rec);
         assert_int_equal(rec.count, 1);
         assert_int_equal(ms_get_le16(rec.meta.ptr + 8), ops[i].kind);
-        assert_int_equal(ms_get_le16(rec.meta.ptr + 10), STORE__VERSION);
+        assert_int_equal(ms_get_le16(rec.meta.ptr + 10), ops[i].version);
         ops[i].dump(payload_of(&rec), &out);
         assert_string_equal(str_cstr(&out), ops[i].text);
         str_fini(&out);
