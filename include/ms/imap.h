@@ -419,6 +419,7 @@ union imap_args {
     struct {
         struct slice mailbox;
         struct slice use; /* RFC 6154 3: CREATE x (USE (\Sent ...)): attributes as written, blank-separated */
+        uint32_t uidvalidity; /* X-UIDVALIDITY n: as append.uid */
     } mailbox;            /* CREATE DELETE SUBSCRIBE UNSUBSCRIBE */
     struct {
         struct slice from;
@@ -440,6 +441,7 @@ union imap_args {
         struct imap_flags flags;
         bool has_date;
         struct imap_date_time date;
+        uint32_t uid; /* X-UID n: ours, for import; the session allows it on the local socket only. 0: not given */
     } append;
     struct imap_fetch fetch;
     struct {

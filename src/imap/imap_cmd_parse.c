@@ -165,9 +165,6 @@ static enum ms_err rd_create_use(struct imap_rd *rd, union imap_args *args)
 {
     const uint8_t *start;
 
-    if (!imap_rd_skip_word(rd, "USE"))
-        return imap_rd_fail(rd, MS_EUNSUPPORTED, "Unknown CREATE parameter");
-    MS_TRY(imap_rd_sp(rd));
     MS_TRY(imap_rd_byte(rd, '('));
     start = rd->ptr;
     while (imap_rd_peek(rd) != ')') {
@@ -186,11 +183,21 @@ enum ms_err imap_parse_create(struct imap_rd *rd, union imap_args *args)
 {
     memset(args, 0, sizeof *args);
     MS_TRY(imap_rd_mailbox(rd, &args->mailbox.mailbox));
-    if (imap_rd_skip(rd, ' ')) {
-        MS_TRY(imap_rd_byte(rd, '('));
-        MS_TRY(rd_create_use(rd, args));
-        MS_TRY(imap_rd_byte(rd, ')'));
-    }
+    if (!imap_rd_skip(rd, ' '))
+        return imap_rd_end(rd);
+    MS_TRY(imap_rd_byte(rd, '('));
+    do {
+        bool use = imap_rd_skip_word(rd, "USE");
+
+        if (!use && !imap_rd_skip_word(rd, "X-UIDVALIDITY"))
+            return imap_rd_fail(rd, MS_EUNSUPPORTED, "Unknown CREATE parameter");
+        MS_TRY(imap_rd_sp(rd));
+        if (use)
+            MS_TRY(rd_create_use(rd, args));
+        else
+            MS_TRY(imap_rd_nz_number(rd, &args->mailbox.uidvalidity));
+    } while (imap_rd_skip(rd, ' '));
+    MS_TRY(imap_rd_byte(rd, ')'));
     return imap_rd_end(rd);
 }
 
@@ -248,17 +255,9 @@ enum ms_err imap_parse_status(struct imap_rd *rd, union imap_args *args)
     return imap_rd_end(rd);
 }
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal, without the literal */
-enum ms_err imap_parse_append(struct imap_rd *rd, union imap_args *args)
+/* [SP flag-list] [SP date-time] [SP "X-UID" SP number] SP, before the literal of a message */
+static enum ms_err rd_append_message(struct imap_rd *rd, union imap_args *args)
 {
-    enum ms_err late;
-
-    memset(args, 0, sizeof *args);
-    /* A name that is a token but no mailbox is reported when all the rest was found to be in the grammar:
-     * only then is the literal behind it known to be the message. */
-    late = imap_rd_mailbox(rd, &args->append.mailbox);
-    if (late == MS_ESYNTAX)
-        return late;
     MS_TRY(imap_rd_sp(rd));
     if (imap_rd_peek(rd) == '(') {
         MS_TRY(imap_rd_flag_list(rd, &args->append.flags));
@@ -269,9 +268,36 @@ enum ms_err imap_parse_append(struct imap_rd *rd, union imap_args *args)
         args->append.has_date = true;
         MS_TRY(imap_rd_sp(rd));
     }
-    if (!imap_rd_at_end(rd))
-        return imap_rd_fail(rd, MS_ESYNTAX, "Bad APPEND arguments");
+    if (imap_rd_skip_word(rd, "X-UID")) {
+        MS_TRY(imap_rd_sp(rd));
+        MS_TRY(imap_rd_nz_number(rd, &args->append.uid));
+        MS_TRY(imap_rd_sp(rd));
+    }
+    return imap_rd_at_end(rd) ? MS_OK : imap_rd_fail(rd, MS_ESYNTAX, "Bad APPEND arguments");
+}
+
+/* append = "APPEND" SP mailbox 1*append-message (RFC 3502 6.3.11), the first up to its literal */
+enum ms_err imap_parse_append(struct imap_rd *rd, union imap_args *args)
+{
+    enum ms_err late;
+
+    memset(args, 0, sizeof *args);
+    /* A name that is a token but no mailbox is reported when all the rest was found to be in the grammar:
+     * only then is the literal behind it known to be the message. */
+    late = imap_rd_mailbox(rd, &args->append.mailbox);
+    if (late == MS_ESYNTAX)
+        return late;
+    MS_TRY(rd_append_message(rd, args));
     return late;
+}
+
+enum ms_err imap_parse_append_next(struct imap_rd *rd, union imap_args *args)
+{
+    struct slice mailbox = args->append.mailbox;
+
+    memset(args, 0, sizeof *args);
+    args->append.mailbox = mailbox;
+    return rd_append_message(rd, args);
 }
 
 enum ms_err imap_parse_copy(struct imap_rd *rd, union imap_args *args)

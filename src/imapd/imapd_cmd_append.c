@@ -66,6 +66,8 @@ static enum imapd_step append_begin(struct imapd_session *s)
         return append_refuse(s, imapd__no(s, "TRYCREATE", "No such mailbox"));
     if (err)
         return append_refuse(s, imapd__fail(s, err));
+    if (s->cmd.args->append.uid && !s->is_local)
+        return append_refuse(s, imapd__bad(s, "Bad APPEND arguments"));
     if (!imapd__flags_are_good(&s->cmd.args->append.flags))
         return append_refuse(s, imapd__no(s, "LIMIT", "Too many keywords, or too long ones"));
     if (s->cmd.literal_bytes == 0)
@@ -174,22 +176,27 @@ static enum imapd_step append_post(struct imapd_session *s, struct append *a)
     const struct imap_flags *f = &s->cmd.args->append.flags;
     const struct imap_date_time *d = &s->cmd.args->append.date;
     bool has_date = s->cmd.args->append.has_date && d->unix_s >= 0;
-    struct store_append op = {
+    const struct store_place to = {
         .account = s->user->account,
         .mailbox = a->mailbox,
         .owner = slice_cstr(s->user->login),
         .name = a->name,
+        .bytes_max = s->user->quota_bytes,
+        .messages_max = s->user->quota_messages,
+    };
+    struct store_incoming m = {
         .flags = imapd__store_flags(f->system),
         .keywords = f->keywords,
         .keyword_count = f->count,
         .internaldate_us = has_date ? (uint64_t)d->unix_s * 1000000 : clock_wall_us(),
         .zone = has_date ? d->zone_minutes : 0,
-        .bytes_max = s->user->quota_bytes,
-        .messages_max = s->user->quota_messages,
+        .uid = s->cmd.args->append.uid,
     };
 
     a->twin = find_twin(s, a);
-    store_op_append(&s->post.rec, a->twin ? NULL : a->body, a->twin, &op);
+    m.body = a->twin ? NULL : a->body;
+    m.blob = a->twin;
+    store_op_append_all(&s->post.rec, &to, &m, 1);
     a->stage = APPEND_POSTED;
     return imapd__post(s);
 }

@@ -76,6 +76,8 @@ static enum imapd_step create_begin(struct imapd_session *s)
 
     if (name.len > 1 && name.ptr[name.len - 1] == '/')
         name.len--; /* RFC 3501 6.3.3: a declaration that names below it will follow */
+    if (s->cmd.args->mailbox.uidvalidity && !s->is_local)
+        return imapd__bad(s, "Unknown CREATE parameter");
     if (!parse_use(s->cmd.args->mailbox.use, &attrs))
         return imapd__no(s, "USEATTR", "Unknown special use"); /* RFC 6154 3 */
     err = imapd__name(s, name, &name);
@@ -86,7 +88,7 @@ static enum imapd_step create_begin(struct imapd_session *s)
         imapd__post_drop(s);
         return imapd__fail(s, err);
     }
-    store_op_mailbox_create(&s->post.rec, s->user->account, name, attrs);
+    store_op_mailbox_create_as(&s->post.rec, s->user->account, name, attrs, s->cmd.args->mailbox.uidvalidity);
     s->cmd.priv = s;
     return imapd__post(s);
 }

@@ -377,8 +377,7 @@ static void hand_over(struct part_body *b, struct part_rec *rec)
 
 void part_body_take_back(struct part_body *b, struct part_rec *rec)
 {
-    MS_ASSERT(b->handed_over && b->offset == 0 && rec->more_stream_count == 0 &&
-              rec->stream == b->stream);
+    MS_ASSERT(b->handed_over && b->offset == 0 && rec->more_stream_count == 0 && rec->stream == b->stream);
     struct mbuf **end = &rec->body;
     b->tail = NULL;
     while (*end && ((*end)->next || b->cache.len <= PART_CACHE_ROW_MAX)) {

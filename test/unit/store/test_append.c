@@ -19,7 +19,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct store_result append_all(struct store_incoming *m, size_t n, uint64_t bytes_max, uint64_t messages_max)
+static struct store_result append_all(struct store_incoming *m, size_t n, uint64_t bytes_max,
+                                      uint64_t messages_max)
 {
     const struct store_place to = {
         .account = 1, .mailbox = box, .bytes_max = bytes_max, .messages_max = messages_max};

@@ -214,7 +214,8 @@ static const struct {
      "name=\"INBOX\" message blob=0000000000001000 date_us=5 zone=120 saved_us=0 uid=0 flags=S "
      "keyword=\"$Junk\" keyword=\"a\\x22b\""},
     {STORE_OP_APPEND, 2, build_append_all, store__dump_append_2,
-     "append account=0000000000000007 mailbox=0000000000000063 bytes_max=0 messages_max=3 owner=\"\" name=\"\" "
+     "append account=0000000000000007 mailbox=0000000000000063 bytes_max=0 messages_max=3 owner=\"\" "
+     "name=\"\" "
      "message blob=0000000000001000 date_us=5 zone=0 saved_us=0 uid=12 flags=T "
      "message blob=0000000000002000 date_us=0 zone=-1 saved_us=9 uid=0 flags= keyword=\"$Junk\""},
     {STORE_OP_APPEND, 1, build_append_1, store__dump_append,
