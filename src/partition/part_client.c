@@ -170,7 +170,8 @@ static struct slice result_of(const struct bus_msg *msg)
     return msg->body ? mbuf_slice(msg->body) : slice_make(&msg->a[2], msg->flags);
 }
 
-/* Visible, or refused: nothing needs their pins any more. With an unknown outcome the log may hold the op, and they stay. */
+/* Visible, or refused: nothing needs their pins any more. With an unknown outcome the log may hold the op,
+ * and they stay. */
 static void let_go_streams(struct part_client *c, const struct part__call *was, enum ms_err err)
 {
     for (size_t i = 0; i < was->more_stream_count && err != MS_EUNKNOWN; i++)

@@ -34,8 +34,8 @@ struct incoming {
     struct store__uids uids;
 };
 
-/* The UIDs they will have. A wanted one that is below the next is somebody's already; in a salvage the mailbox may have given
- * others than the op means, and the message matters more than its number. */
+/* The UIDs they will have. A wanted one that is below the next is somebody's already; in a salvage the
+ * mailbox may have given others than the op means, and the message matters more than its number. */
 static enum ms_err append_uids(struct part_tx *tx, struct incoming *in)
 {
     uint32_t next = in->mb.m.uidnext;

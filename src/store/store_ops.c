@@ -1,6 +1,6 @@
 /*
- * store_ops.c - building the store's ops. Final formats: version 1 of every kind unless a version is named. Versions that are
- * not written any more stand in mailserverd-formats(5), and are read by store_op_parse.c.
+ * store_ops.c - building the store's ops. Final formats: version 1 of every kind unless a version is named.
+ * Versions that are not written any more stand in mailserverd-formats(5), and are read by store_op_parse.c.
  *
  * The payload of an op behind its header (partition.h): little-endian, not aligned, nothing behind the last field.
  *   text      u16 length, bytes
@@ -21,15 +21,16 @@
  *                      u16 count (1..1000), per target: u64 account, u64 mailbox, u64 limit of bytes,
  *                      u64 limit of messages, u32 recipient, u16 flags, text owner, text mailbox name,
  *                      text prefix
- * 23 append 2          u64 account, u64 mailbox, u64 limit of bytes, u64 limit of messages, text owner, text mailbox name,
- *                      u16 count (1..256), per message: source, u64 internal date us, i16 zone minutes, u64 save date us
- *                      (0: now), u32 UID wanted (0: the next), u16 flags, keywords
+ * 23 append 2          u64 account, u64 mailbox, u64 limit of bytes, u64 limit of messages, text owner,
+ *                      text mailbox name, u16 count (1..256), per message: source, u64 internal date us,
+ *                      i16 zone minutes, u64 save date us (0: now), u32 UID wanted (0: the next), u16 flags,
+ *                      keywords
  * 24 flags             u64 mailbox, u8 how (0 set, 1 add, 2 remove), u16 flags, u64 unchangedsince (0 = no condition),
  *                      keywords, runs
  * 25 expunge           u64 mailbox, u8 any (0: only messages with \Deleted), runs
- * 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8 move, u64 limit of bytes, u64 limit of messages,
- *                      u64 bytes of all parts, u32 messages of all parts (0: this op is all), u64 position of the first
- *                      part (0: this is it), runs, runs left for later parts
+ * 26 copy              u64 from mailbox, u64 to mailbox, u64 to account, u8 move, u64 limit of bytes,
+ *                      u64 limit of messages, u64 bytes of all parts, u32 messages of all parts (0: this op is
+ *                      all), u64 position of the first part (0: this is it), runs, runs left for later parts
  * 27 purge             u64 mailbox, u64 modseq
  * 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages
  * 29 forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
