@@ -514,8 +514,16 @@ MS_MUST_USE enum ms_err imap_parse_enable(struct imap_rd *rd, union imap_args *a
 /* ---- LIST wildcards
  * ------------------------------------------------------------------------------------------- */
 
-/* "*" matches anything, "%" anything without sep. INBOX is compared case-insensitively (RFC 3501 5.1). Linear
- * in pattern x name, no recursion. */
+/* "*" matches anything, "%" anything without sep. INBOX is compared case-insensitively (RFC 3501 5.1). A match costs
+ * name x pattern / 64 steps at most, whatever they are. */
+struct imap_pattern;
+/* In the arena. MS_ELIMIT: longer than IMAP_MAILBOX_MAX, or the arena is full. */
+MS_MUST_USE enum ms_err imap_pattern_create(struct arena *arena, struct slice text, char sep,
+                                            struct imap_pattern **out);
+bool imap_pattern_match(const struct imap_pattern *p, struct slice name);
+/* What is below a name that it matches, it matches too. */
+bool imap_pattern_ends_in_star(const struct imap_pattern *p);
+/* Once, without a pattern kept. */
 bool imap_list_match(struct slice pattern, struct slice name, char sep);
 
 /* ---- emitting

@@ -124,7 +124,8 @@ void store_register(struct partition *p); /* op tables, rows, verify, salvage ho
 
 /* -- building ops. Names are checked by the caller with store_name_check. */
 MS_MUST_USE enum ms_err store_name_check(struct slice name);           /* MS_EINVAL, MS_ELIMIT */
-MS_MUST_USE enum ms_err store_name_canonical(struct slice name, struct str *out); /* INBOX case; then as check */
+/* What a name given by people becomes: NFC, INBOX in capitals; controls and the like of RFC 5198 refused; then as check. */
+MS_MUST_USE enum ms_err store_name_canonical(struct slice name, struct str *out);
 void store_op_account_create(struct part_rec *rec, uint64_t account, struct slice owner);
 /* The account and everything of its is to go: each mailbox as by mailbox_delete, names without one too. Posted again until
  * store_result.uid says 0 (or err MS_ENOTFOUND: it is gone); a crash between two of them leaves an account with fewer names.
@@ -254,6 +255,13 @@ MS_MUST_USE enum ms_err store_list_next(struct part_snap *snap, uint64_t account
 /* The same for subscribed names; mailbox 0 when there is no such mailbox (RFC 9051 6.3.9.7: the name stays subscribed). */
 MS_MUST_USE enum ms_err store_subscribed_next(struct part_snap *snap, uint64_t account, struct slice after,
                                               struct store_list_entry *out);
+/* All names of an account in the order of their bytes, those that are only subscribed (mailbox 0) too; opened and closed
+ * inside one snapshot. Seek: the first name that is not below `from` (at most STORE_NAME_MAX octets). MS_ENOTFOUND: none. */
+struct store_names;
+MS_MUST_USE enum ms_err store_names_open(struct part_snap *snap, uint64_t account, struct store_names **out);
+void store_names_close(struct store_names **n);
+MS_MUST_USE enum ms_err store_names_seek(struct store_names *n, struct slice from, struct store_list_entry *out);
+MS_MUST_USE enum ms_err store_names_next(struct store_names *n, struct store_list_entry *out);
 struct slice store_keyword_name(const struct store_mailbox *m, unsigned bit); /* empty when unused */
 int store_keyword_find(const struct store_mailbox *m, struct slice name);    /* case-insensitive; -1 */
 

@@ -50,6 +50,27 @@ bool unicode_is_plain(struct slice in)
     return true;
 }
 
+enum ms_err unicode_nfc(struct slice in, struct str *out)
+{
+    utf8proc_uint8_t *text = NULL;
+    utf8proc_ssize_t len;
+
+    if (in.len > UNICODE_NAME_MAX)
+        return MS_ELIMIT;
+    if (!utf8_is_valid(in))
+        return MS_EINVAL;
+    if (unicode_is_ascii(in)) {
+        str_add_slice(out, in);
+        return str_is_over(out) ? MS_ELIMIT : MS_OK;
+    }
+    len = utf8proc_map(in.ptr, (utf8proc_ssize_t)in.len, &text, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (len < 0)
+        return len == UTF8PROC_ERROR_NOMEM ? MS_ENOMEM : MS_EINVAL;
+    str_add(out, text, (size_t)len);
+    free(text);
+    return str_is_over(out) ? MS_ELIMIT : MS_OK;
+}
+
 static enum ms_err fold_once(struct slice in, struct str *out)
 {
     utf8proc_uint8_t *folded = NULL;

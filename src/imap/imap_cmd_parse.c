@@ -226,6 +226,8 @@ static const struct imap__word status_words[] = {
     {"DELETED", IMAP_STATUS_DELETED},
     {"SIZE", IMAP_STATUS_SIZE},
     {"HIGHESTMODSEQ", IMAP_STATUS_HIGHESTMODSEQ},
+    {"MAILBOXID", IMAP_STATUS_MAILBOXID},
+    {"APPENDLIMIT", IMAP_STATUS_APPENDLIMIT},
     {NULL, 0},
 };
 

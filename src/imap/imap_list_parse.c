@@ -1,6 +1,5 @@
 /*
- * imap_list_parse.c - arguments of LIST (RFC 3501 6.3.8, RFC 5258, RFC 5819, RFC 6154) and LSUB, and the
- * wildcard match.
+ * imap_list_parse.c - arguments of LIST (RFC 3501 6.3.8, RFC 5258, RFC 5819, RFC 6154) and LSUB.
  */
 #include "imap_priv.h"
 
@@ -54,22 +53,34 @@ static enum ms_err check_selection(struct imap_rd *rd, unsigned opts)
     return MS_OK;
 }
 
+/* RFC 9051 6.3.9: a pattern that no name can match (not UTF-7, a control, too long) is no error, but ignored. */
+static enum ms_err rd_pattern(struct imap_rd *rd, union imap_args *args)
+{
+    const uint8_t *start = rd->ptr;
+    enum ms_err err = imap_rd_list_mailbox(rd, &args->list.patterns[args->list.pattern_count]);
+
+    if (!err)
+        args->list.pattern_count++;
+    if ((err != MS_EINVAL && err != MS_ELIMIT) || rd->ptr == start)
+        return err;
+    rd->reason = NULL;
+    return MS_OK;
+}
+
 /* mbox-or-pat = list-mailbox / "(" list-mailbox *(SP list-mailbox) ")" */
 static enum ms_err rd_patterns(struct imap_rd *rd, bool many, union imap_args *args)
 {
     args->list.patterns = imap__alloc(rd, (many ? IMAP_LIST_PATTERNS_MAX : 1) * sizeof *args->list.patterns);
     if (!args->list.patterns)
         return MS_ELIMIT;
-    if (!many) {
-        args->list.pattern_count = 1;
-        return imap_rd_list_mailbox(rd, &args->list.patterns[0]);
-    }
+    if (!many)
+        return rd_pattern(rd, args);
     args->list.opts |= IMAP_LIST_EXTENDED;
     MS_TRY(imap_rd_byte(rd, '('));
     do {
         if (args->list.pattern_count == IMAP_LIST_PATTERNS_MAX)
             return imap_rd_fail(rd, MS_ELIMIT, "Too many patterns");
-        MS_TRY(imap_rd_list_mailbox(rd, &args->list.patterns[args->list.pattern_count++]));
+        MS_TRY(rd_pattern(rd, args));
     } while (imap_rd_skip(rd, ' '));
     return imap_rd_byte(rd, ')');
 }
@@ -102,52 +113,4 @@ enum ms_err imap_parse_lsub(struct imap_rd *rd, union imap_args *args)
     MS_TRY(imap_rd_sp(rd));
     MS_TRY(rd_patterns(rd, false, args));
     return imap_rd_end(rd);
-}
-
-/* Wildcards may match nothing: what is active in front of one is active behind it. Returns whether anything
- * is. */
-static bool match_close(struct slice pattern, bool *at)
-{
-    bool any = false;
-
-    for (size_t j = 0; j <= pattern.len; j++) {
-        if (at[j] && j < pattern.len && (pattern.ptr[j] == '*' || pattern.ptr[j] == '%'))
-            at[j + 1] = true;
-        any = any || at[j];
-    }
-    return any;
-}
-
-/* One byte of the name: every place in the pattern that the name can have reached moves on, from the right so
- * that a place moves once. */
-static void match_step(struct slice pattern, bool *at, uint8_t c, bool fold, uint8_t sep)
-{
-    at[pattern.len] = false;
-    for (size_t j = pattern.len; j-- > 0;) {
-        uint8_t p = pattern.ptr[j];
-        bool wild = p == '*' || p == '%';
-
-        if (!at[j])
-            continue;
-        at[j] = p == '*' || (p == '%' && c != sep);
-        if (!wild && (p == c || (fold && ms_ascii_lower(p) == ms_ascii_lower(c))))
-            at[j + 1] = true;
-    }
-}
-
-bool imap_list_match(struct slice pattern, struct slice name, char sep)
-{
-    bool at[IMAP_MAILBOX_MAX + 1] = {true};
-    bool is_inbox =
-        slice_has_iprefix(name, SLICE_LIT("INBOX")) && (name.len == 5 || name.ptr[5] == (uint8_t)sep);
-
-    if (pattern.len > IMAP_MAILBOX_MAX)
-        return false;
-    (void)match_close(pattern, at);
-    for (size_t i = 0; i < name.len; i++) {
-        match_step(pattern, at, name.ptr[i], is_inbox && i < 5, (uint8_t)sep);
-        if (!match_close(pattern, at))
-            return false;
-    }
-    return at[pattern.len];
 }

@@ -29,3 +29,10 @@ struct slice imapd__thread_id(const struct store_message *m, char out[IMAPD_OBJE
 {
     return m->thread_id ? id_text('T', m->thread_id, out) : slice_make(NULL, 0);
 }
+
+void imapd__emit_mailboxid(struct str *out, uint64_t mailbox)
+{
+    char id[IMAPD_OBJECTID_BYTES];
+
+    str_add_slice(out, imapd__mailbox_id(mailbox, id));
+}

@@ -384,7 +384,33 @@ MS_MUST_USE enum ms_err imapd__name(struct imapd_session *s, struct slice name, 
 MS_MUST_USE enum ms_err imapd__create_parents(struct imapd_session *s, struct slice name);
 MS_MUST_USE enum ms_err imapd__mailbox_find(struct imapd_session *s, struct slice name, uint64_t *id_out,
                                             uint32_t *uidvalidity_out);
-void imapd__emit_attrs(struct str *out, uint16_t attrs); /* " \Sent" each */
+/* Is there a mailbox below this name? */
+bool imapd__has_below(struct imapd_session *s, struct part_snap *snap, struct slice name);
+struct slice imapd__without_delimiter(struct slice name); /* "a/" as CREATE and RENAME may have it: "a" */
+/* RFC 9051 6.3.9.7, to clients of IMAP4rev2: the name is not what the client wrote. attrs: of LIST. */
+void imapd__emit_oldname(struct imapd_session *s, const char *attrs, struct slice name, struct slice old);
+void imapd__emit_mailboxid(struct str *out, uint64_t id); /* RFC 8474 4: F0123456789abcdef */
+
+/* -- special uses */
+#define IMAPD_USES_TAKEN_MAX 64 /* mailboxes one CREATE takes uses from */
+void imapd__emit_uses(struct str *out, uint16_t attrs); /* "\Sent \Junk", with a blank in front unless behind "(" */
+bool imapd__uses_parse(struct slice text, uint16_t *attrs_out); /* false: [USEATTR] */
+MS_MUST_USE enum ms_err imapd__uses_take(struct imapd_session *s, uint16_t attrs, uint64_t keeper,
+                                         unsigned *count_out);
+
+/* -- STATUS */
+struct imapd_recent_count { /* of one mailbox; zeroed at first */
+    uint64_t mailbox;
+    uint32_t at; /* next UID */
+    uint32_t count;
+};
+/* *step_out other than IMAPD_GO: call again in the next slice. */
+MS_MUST_USE enum ms_err imapd__recent_count(struct imapd_session *s, struct part_snap *snap,
+                                            const struct store_mailbox *mb, struct imapd_recent_count *c,
+                                            enum imapd_step *step_out);
+/* "* STATUS name (...)" */
+void imapd__emit_status(struct imapd_session *s, const struct store_mailbox *mb, struct slice name, unsigned items,
+                        uint32_t recent);
 
 /* -- login */
 enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };

@@ -4,6 +4,7 @@
 #include "store_priv.h"
 
 #include "ms/base/codec.h"
+#include "ms/base/unicode.h"
 
 /* RFC 9051 5.1: no control characters; '%' and '*' would be wildcards in every LIST that names the mailbox.
  */
@@ -45,19 +46,34 @@ enum ms_err store_name_check(struct slice name)
     return name.len > STORE_NAME_MAX || levels > STORE_LEVELS_MAX ? MS_ELIMIT : MS_OK;
 }
 
+/* RFC 5198 2: neither C1 controls nor the separators of lines and paragraphs; and nothing that is no character: the mark
+ * of byte order and the noncharacters of Unicode. */
+static bool is_net_unicode(struct slice name)
+{
+    while (name.len) {
+        uint32_t c;
+        size_t n = utf8_parse(name, &c);
+
+        if (n == 0 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+            (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe)
+            return false;
+        name = slice_sub(name, n, SIZE_MAX);
+    }
+    return true;
+}
+
 enum ms_err store_name_canonical(struct slice name, struct str *out)
 {
     size_t from = out->len;
-    enum ms_err err;
+    struct slice made;
+    enum ms_err err = unicode_nfc(name, out); /* RFC 9051 5.1: two spellings of one name are one name */
 
-    if (name.len > STORE_NAME_MAX)
-        return MS_ELIMIT;
-    str_add_slice(out, name);
-    if (str_is_over(out))
-        return MS_ELIMIT;
-    if (is_inbox(first_level(name)))
-        memcpy(out->ptr + from, "INBOX", 5);
-    err = store_name_check(slice_make(out->ptr + from, out->len - from));
+    if (!err) {
+        made = slice_make(out->ptr + from, out->len - from);
+        if (is_inbox(first_level(made)))
+            memcpy(out->ptr + from, "INBOX", 5);
+        err = is_net_unicode(made) ? store_name_check(made) : MS_EINVAL;
+    }
     if (err)
         str_cut(out, from);
     return err;

@@ -36,43 +36,87 @@ enum ms_err store_mailbox_get(struct part_snap *snap, uint64_t mailbox, struct s
     return store__mailbox_parse(mailbox, row, out);
 }
 
-typedef bool list_take_fn(const struct store__list_row *row);
+typedef bool list_take_fn(const struct store_list_entry *e);
 
-static bool take_mailbox(const struct store__list_row *row)
+static bool take_mailbox(const struct store_list_entry *e)
 {
-    return row->mailbox != 0;
+    return e->mailbox != 0;
 }
 
-static bool take_subscribed(const struct store__list_row *row)
+static bool take_subscribed(const struct store_list_entry *e)
 {
-    return row->subscribed;
+    return e->subscribed;
+}
+
+static enum ms_err list_entry(struct slice key, struct slice row, uint64_t account, struct store_list_entry *out)
+{
+    struct store__list_row list;
+
+    if (key.len < 8 || ms_get_be64(key.ptr) != account)
+        return MS_ENOTFOUND;
+    MS_TRY(store__list_parse(row, &list));
+    *out = (struct store_list_entry){
+        .name = slice_sub(key, 8, SIZE_MAX),
+        .mailbox = list.mailbox,
+        .uidvalidity = list.uidvalidity,
+        .attrs = list.attrs,
+        .subscribed = list.subscribed,
+    };
+    return MS_OK;
+}
+
+struct store_names {
+    struct db_cur *cur;
+    uint64_t account;
+};
+
+enum ms_err store_names_open(struct part_snap *snap, uint64_t account, struct store_names **out)
+{
+    struct db_cur *cur;
+
+    MS_TRY(db_cur_open(snap->txn, PART_DB_MBOXLIST, &cur));
+    *out = ms_new(struct store_names);
+    **out = (struct store_names){cur, account};
+    return MS_OK;
+}
+
+void store_names_close(struct store_names **n)
+{
+    if (!*n)
+        return;
+    db_cur_close(&(*n)->cur);
+    ms_free(*n);
+    *n = NULL;
+}
+
+enum ms_err store_names_seek(struct store_names *n, struct slice from, struct store_list_entry *out)
+{
+    uint8_t bytes[STORE__LIST_KEY_MAX];
+    struct slice key, row;
+
+    MS_TRY(db_cur_seek(n->cur, store__key_list(bytes, n->account, from), &key, &row));
+    return list_entry(key, row, n->account, out);
+}
+
+enum ms_err store_names_next(struct store_names *n, struct store_list_entry *out)
+{
+    struct slice key, row;
+
+    MS_TRY(db_cur_next(n->cur, &key, &row));
+    return list_entry(key, row, n->account, out);
 }
 
 static enum ms_err list_walk(struct db_cur *cur, uint64_t account, struct slice after, list_take_fn *take,
                              struct store_list_entry *out)
 {
     uint8_t key_bytes[STORE__LIST_KEY_MAX];
-    struct store__list_row list;
-    struct slice key, row, name;
+    struct slice key, row;
     enum ms_err err = db_cur_seek(cur, store__key_list(key_bytes, account, after), &key, &row);
 
     for (; !err; err = db_cur_next(cur, &key, &row)) {
-        if (key.len < 8 || ms_get_be64(key.ptr) != account)
-            return MS_ENOTFOUND;
-        name = slice_sub(key, 8, SIZE_MAX);
-        if (slice_eq(name, after))
-            continue;
-        MS_TRY(store__list_parse(row, &list));
-        if (!take(&list))
-            continue;
-        *out = (struct store_list_entry){
-            .name = name,
-            .mailbox = list.mailbox,
-            .uidvalidity = list.uidvalidity,
-            .attrs = list.attrs,
-            .subscribed = list.subscribed,
-        };
-        return MS_OK;
+        MS_TRY(list_entry(key, row, account, out));
+        if (!slice_eq(out->name, after) && take(out))
+            return MS_OK;
     }
     return err;
 }

@@ -19,6 +19,8 @@ bool unicode_is_ascii(struct slice in);
 /* Nothing in it is a control, a space or separator beyond ASCII's space, or turns the direction of writing:
  * fit for a name that people read. False when it is not UTF-8. */
 bool unicode_is_plain(struct slice in);
+/* NFC (Unicode D120), appended to out. MS_EINVAL: not UTF-8. MS_ELIMIT. */
+MS_MUST_USE enum ms_err unicode_nfc(struct slice in, struct str *out);
 /* NFC and full case folding (Unicode D145 with composition), so that two spellings of one name become the
  * same bytes. Appended to out. MS_EINVAL: not UTF-8. MS_ELIMIT. Folding again changes nothing. */
 MS_MUST_USE enum ms_err unicode_fold(struct slice in, struct str *out);
