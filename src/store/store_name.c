@@ -46,8 +46,8 @@ enum ms_err store_name_check(struct slice name)
     return name.len > STORE_NAME_MAX || levels > STORE_LEVELS_MAX ? MS_ELIMIT : MS_OK;
 }
 
-/* RFC 5198 2: neither C1 controls nor the separators of lines and paragraphs; and nothing that is no character: the mark
- * of byte order and the noncharacters of Unicode. */
+/* RFC 5198 2: neither C1 controls nor the separators of lines and paragraphs; and nothing that is no
+ * character: the mark of byte order and the noncharacters of Unicode. */
 static bool is_net_unicode(struct slice name)
 {
     while (name.len) {
