@@ -12,7 +12,12 @@ static struct slice field_value(const struct mime_message *m, const struct mime_
 {
     const struct mime_field *field = mime_part_field(m, part, id, NULL);
 
-    return field ? slice_trim(mime_field_value(field)) : slice_make(NULL, 0);
+    struct slice value;
+
+    if (!field)
+        return slice_make(NULL, 0);
+    value = slice_trim(mime_field_value(field));
+    return value.len ? value : SLICE_LIT("");
 }
 
 static bool is_message_type(const struct mime_content *content)
@@ -142,9 +147,12 @@ static void read_languages(struct slice value, struct mime_body *out)
     }
 }
 
+/* Empty is not absent. */
 static struct slice text_or_nil(struct slice value, struct arena *a)
 {
-    return value.len ? mime_unfold(value, a) : slice_make(NULL, 0);
+    if (!value.ptr)
+        return value;
+    return value.len ? mime_unfold(value, a) : SLICE_LIT("");
 }
 
 void mime_body_get(const struct mime_message *m, const struct mime_part *part, struct arena *a,
@@ -158,6 +166,8 @@ void mime_body_get(const struct mime_message *m, const struct mime_part *part, s
     add_charset(&out->content, a);
     if (disposition.len == 0 || mime_disposition_parse(disposition, a, &out->disposition) != MS_OK)
         out->disposition = (struct mime_content){.type = slice_make(NULL, 0)};
+    mime__params_unite(&out->content, a);
+    mime__params_unite(&out->disposition, a);
     out->encoding = read_encoding(m, part);
     if (out->encoding.len == 0)
         out->encoding = SLICE_LIT("7bit"); /* RFC 2045 6.1 */

@@ -120,3 +120,126 @@ bool mime_param_find(const struct mime_content *content, const char *name, struc
         *value_out = plain->value;
     return pieces[0].param || plain;
 }
+
+/* ---- one parameter of several pieces ---- */
+
+/* "name*3*" -> "name" and 3; -1: no piece. "name*" is a value in one piece, not one of several. */
+static int split_name(struct slice name, struct slice *base_out, bool *is_extended_out)
+{
+    size_t star = 0;
+
+    while (star < name.len && name.ptr[star] != '*')
+        star++;
+    *base_out = slice_sub(name, 0, star);
+    if (star == 0 || name.len - star < 2)
+        return -1;
+    return piece_number(slice_sub(name, star, name.len), is_extended_out);
+}
+
+/* Pieces 0, 1, ... of `base`, as many as follow one another; each marks its parameter in `taken`. */
+static size_t find_pieces(const struct mime_content *content, struct slice base, struct piece *pieces,
+                          bool *taken)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < content->param_count && count < content->param_count; i++) {
+        struct piece piece = {.param = &content->params[i]};
+        struct slice other;
+
+        if (split_name(piece.param->name, &other, &piece.is_extended) != (int)count ||
+            !slice_ieq(other, base) || taken[i])
+            continue;
+        pieces[count++] = piece;
+        taken[i] = true;
+        i = (size_t)-1; /* the next number may stand before this one */
+    }
+    return count;
+}
+
+static bool is_attribute_char(uint8_t c)
+{
+    return c > 32 && c < 127 && !strchr("()<>@,;:\\\"/[]?=*'%", c); /* RFC 2231 7 */
+}
+
+static void add_percent(struct slice value, struct str *out)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (is_attribute_char(value.ptr[i]))
+            str_add_byte(out, value.ptr[i]);
+        else
+            str_addf(out, "%%%02X", (unsigned)value.ptr[i]);
+    }
+}
+
+/* Without percent signs the name loses its star; with them in any piece all of the value has them. */
+static bool unite_one(const struct piece *pieces, size_t count, struct slice base, struct arena *a,
+                      struct mime_param *out)
+{
+    bool is_extended = false;
+    uint8_t *to;
+    struct str value;
+
+    for (size_t i = 0; i < count; i++)
+        is_extended = is_extended || pieces[i].is_extended;
+    str_init(&value, 0);
+    if (is_extended && !pieces[0].is_extended)
+        str_add_cstr(&value, "''");
+    for (size_t i = 0; i < count; i++) {
+        if (is_extended && !pieces[i].is_extended)
+            add_percent(pieces[i].param->value, &value);
+        else
+            str_add_slice(&value, pieces[i].param->value);
+    }
+    out->name = slice_sub(pieces[0].param->name, 0, base.len + (is_extended ? 1 : 0));
+    to = arena_try_alloc(a, value.len + 1);
+    if (to && value.len > 0)
+        memcpy(to, str_slice(&value).ptr, value.len);
+    out->value = slice_make(to, to ? value.len : 0);
+    str_fini(&value);
+    return to != NULL;
+}
+
+static bool has_pieces(const struct mime_content *content)
+{
+    struct slice base;
+    bool is_extended;
+
+    for (size_t i = 0; i < content->param_count; i++) {
+        if (split_name(content->params[i].name, &base, &is_extended) == 0)
+            return true;
+    }
+    return false;
+}
+
+void mime__params_unite(struct mime_content *content, struct arena *a)
+{
+    struct piece pieces[MIME_PARAMS_MAX];
+    bool taken[MIME_PARAMS_MAX] = {false};
+    struct mime_param *params;
+    size_t count = 0;
+
+    if (content->param_count > MIME_PARAMS_MAX || !has_pieces(content))
+        return;
+    params = arena_try_alloc(a, sizeof(*params) * content->param_count);
+    for (size_t i = 0; params && i < content->param_count; i++) {
+        struct slice base;
+        bool is_extended;
+        size_t found;
+
+        if (taken[i])
+            continue;
+        params[count] = content->params[i];
+        if (split_name(content->params[i].name, &base, &is_extended) >= 0) {
+            found = find_pieces(content, base, pieces, taken);
+            if (found > 0 && !unite_one(pieces, found, base, a, &params[count]))
+                return; /* no room: they stay as they stand */
+            if (found > 0 && !taken[i])
+                i--; /* this one is behind a gap, and stays */
+        }
+        count++;
+    }
+    if (!params)
+        return;
+    content->params = params;
+    content->param_count = count;
+}

@@ -39,6 +39,9 @@ struct mime_field *mime__field_add(struct mime_message *m);
 /* Is this part a message of its own: the root, or the one inside a MIME_PART_MESSAGE? */
 bool mime__part_is_message(const struct mime_message *m, const struct mime_part *part);
 
+/* mime_param.c: the pieces "name*0", "name*1*", ... become one parameter, "name" or "name*". RFC 2231 6 */
+void mime__params_unite(struct mime_content *content, struct arena *a);
+
 /* mime_body.c: what a Content-Type (and encoding) makes of a part, before its body is seen. */
 enum mime_part_kind mime__kind_of(const struct mime_message *m, const struct mime_part *part, struct arena *a,
                                   struct slice *boundary_out, bool *is_digest_out);

@@ -168,6 +168,16 @@ static void test_bodies(void **state)
         {"Content-Type: a/b\r\nContent-MD5: m\r\nContent-Location:\r\n l\r\n", "a/b 7bitNILNIL'm''l'"},
         {"Content-Type: a/b\r\nContent-Language: en, sv-SE (x),,de\r\n", "a/b 7bit|en|sv-SE|de"},
         {"Content-Type: a/b\r\nContent-Language: ,\r\n", "a/b 7bit"},
+        {"Content-Type: a/b\r\nContent-ID:\r\nContent-Description: \r\n", "a/b 7bit''''NILNIL"},
+        /* RFC 2231 6: pieces are one parameter */
+        {"Content-Type: a/b; n*0=x; n*1=y\r\n", "a/b [n=xy] 7bit"},
+        {"Content-Type: a/b; n*1=y; m=1; N*0=x\r\n", "a/b [N=xy] [m=1] 7bit"},
+        {"Content-Type: a/b; n*0*=utf-8''%C3; n*1*=%A4; n*2=\" b%\"\r\n",
+         "a/b [n*=utf-8''%C3%A4%20b%25] 7bit"},
+        {"Content-Type: a/b; n*0=\"x y\"; n*1*=%41\r\n", "a/b [n*=''x%20y%41] 7bit"},
+        {"Content-Type: a/b; n=p; n*0=x; n*2=z; n*0=w\r\n", "a/b [n=p] [n=x] [n=w] [n*2=z] 7bit"},
+        {"Content-Type: a/b; n*1=y; n*2=z; *0=q; n*=''e\r\n", "a/b [n*1=y] [n*2=z] [*0=q] [n*=''e] 7bit"},
+        {"Content-Type: a/b\r\nContent-Disposition: inline; f*0=x; f*1=y\r\n", "a/b 7bit <inline [f=xy]>"},
         /* type and kind always agree */
         {"Content-Type: multipart/mixed\r\n", "text/plain [charset=us-ascii] 7bit"},
         {"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n",
