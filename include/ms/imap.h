@@ -57,7 +57,8 @@ struct imap_limits {
     size_t line_bytes_max;      /* one line part of a command, with CRLF */
     size_t literal_bytes_max;   /* one collected literal */
     size_t command_bytes_max;   /* a whole collected command */
-    uint64_t append_bytes_max;  /* message literal of APPEND; 0: APPEND literals are not streamed */
+    uint64_t append_bytes_max;  /* message literal of APPEND: told by the session, which refuses larger ones; 0: APPEND literals
+                                   are not streamed */
     uint64_t nonsync_bytes_max; /* {n+}: IMAP_LITERAL_MINUS_MAX when LITERAL- is offered; 0: as the others */
 };
 
@@ -101,13 +102,14 @@ struct imap_feed {
     struct slice run;       /* DATA: points into the input */
     uint64_t literal_bytes; /* LITERAL: announced size */
     uint32_t literal_index; /* LITERAL: 0 for the first message of an APPEND, then 1, 2 ... (MULTIAPPEND, RFC 3502): text
-                               is then what stands behind the message before, which is complete, up to the "{" */
+                               is then what stands behind the message before, which is complete, up to the "{" or "~{" */
     uint64_t discard_bytes; /* BAD, after refuse: announced bytes that will be thrown away; a large number is
                                a reason to say BYE instead */
     enum imap_fault fault;  /* BAD */
     bool literal_sync;      /* LITERAL: the client waits for "+" */
     bool literal_binary;    /* LITERAL: literal8 "~{n}" (RFC 3516 4.4, RFC 9051 9): NUL is allowed in it */
-    bool has_nul; /* END: the message holds NUL bytes, which RFC 3501 4.3 forbids; what to do is policy */
+    bool has_nul; /* DATA, END: the message so far holds NUL bytes, which RFC 3501 4.3 forbids unless it is binary; what to do
+                     is policy */
     /* private */
     uint8_t state;
     bool line_only;

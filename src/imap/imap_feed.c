@@ -6,6 +6,7 @@
  *            LINE -- "{n}" CRLF --> LITERAL (collected) --> LINE
  *            LINE -- "{n}" CRLF, message of APPEND: event LITERAL --> DECIDE
  *   DECIDE -- accept --> DATA (streamed) --> TRAIL -- CRLF: END --> IDLE
+ *                                            TRAIL -- blank --> NEXT -- "{n}" CRLF: event LITERAL --> DECIDE
  *   DECIDE -- refuse --> IDLE or SKIP_LITERAL
  *   any fault: event BAD --> IDLE, SKIP_LINE or SKIP_LITERAL --> IDLE
  *
@@ -24,6 +25,7 @@ enum {
     FEED_DATA,
     FEED_TRAIL,
     FEED_TRAIL_CR,
+    FEED_NEXT,
     FEED_SKIP_LINE,
     FEED_SKIP_LITERAL,
 };
@@ -141,32 +143,47 @@ static bool feed_append_args(struct slice text, struct slice *args)
 
 enum append_kind { APPEND_NOT, APPEND_MESSAGE, APPEND_BAD };
 
-static enum append_kind feed_append_kind(struct slice text)
+static bool feed_append_args_fit(struct slice text, imap_parse_fn parse)
 {
+    union imap_args args = {0};
     struct arena arena;
     struct imap_rd rd;
-    union imap_args args;
-    struct slice rest;
     enum ms_err err;
+
+    arena_init(&arena, FEED_APPEND_ARGS_MAX);
+    imap_rd_init(&rd, text, &arena, false);
+    err = parse(&rd, &args);
+    arena_fini(&arena);
+    /* Other errors (an impossible mailbox name) are the session's to report when it parses the same text. */
+    return err != MS_ESYNTAX;
+}
+
+static enum append_kind feed_append_kind(struct slice text)
+{
+    struct slice rest;
 
     if (!feed_append_args(text, &rest) || rest.len == 0) /* empty: the mailbox name itself is a literal */
         return APPEND_NOT;
-    arena_init(&arena, FEED_APPEND_ARGS_MAX);
-    imap_rd_init(&rd, rest, &arena, false);
-    err = imap_parse_append(&rd, &args);
-    arena_fini(&arena);
-    /* Other errors (an impossible mailbox name) are the session's to report when it parses the same text. */
-    return err == MS_ESYNTAX ? APPEND_BAD : APPEND_MESSAGE;
+    return feed_append_args_fit(rest, imap_parse_append) ? APPEND_MESSAGE : APPEND_BAD;
 }
 
-static enum imap_feed_event feed_message_literal(struct imap_feed *f, struct slice text, struct slice line,
-                                                 size_t head, uint64_t bytes, bool sync)
+/* text: up to the "{". RFC 3516 7: literal8 = "~{" number ["+"] "}" CRLF *OCTET */
+static bool feed_cut_binary(struct slice *text)
 {
-    if (bytes > f->limits->append_bytes_max)
-        return feed_bad_line(f, IMAP_FAULT_LITERAL_BIG, text, line);
-    f->text = slice_sub(text, 0, head);
+    if (text->len == 0 || text->ptr[text->len - 1] != '~')
+        return false;
+    text->len--;
+    return true;
+}
+
+/* However large: the session says how much it takes. */
+static enum imap_feed_event feed_message_literal(struct imap_feed *f, struct slice text, bool binary,
+                                                 uint64_t bytes, bool sync)
+{
+    f->text = text;
     f->literal_bytes = f->left = bytes;
     f->literal_sync = sync;
+    f->literal_binary = binary;
     f->has_nul = false;
     f->state = FEED_DECIDE;
     return IMAP_FEED_LITERAL;
@@ -181,9 +198,13 @@ static enum imap_feed_event feed_literal_head(struct imap_feed *f, struct slice 
     if (!sync && lim->nonsync_bytes_max && bytes > lim->nonsync_bytes_max) /* RFC 7888 5 */
         return feed_bad_line(f, IMAP_FAULT_LITERAL_BIG, text, line);
     if (lim->append_bytes_max) {
-        switch (feed_append_kind(slice_sub(text, 0, head))) {
+        struct slice before = slice_sub(text, 0, head);
+        bool binary = feed_cut_binary(&before);
+
+        switch (feed_append_kind(before)) {
         case APPEND_MESSAGE:
-            return feed_message_literal(f, text, line, head, bytes, sync);
+            f->literal_index = 0;
+            return feed_message_literal(f, before, binary, bytes, sync);
         case APPEND_BAD:
             return feed_bad_line(f, IMAP_FAULT_APPEND_SYNTAX, text, line);
         case APPEND_NOT:
@@ -291,11 +312,16 @@ static enum imap_feed_event feed_data(struct imap_feed *f, struct slice in, size
     return IMAP_FEED_DATA;
 }
 
-/* Behind the message only CRLF may come: several messages in one APPEND (RFC 3502) are not offered. */
+/* Behind the message comes CRLF, or a blank and the next one (RFC 3502 4). */
 static enum imap_feed_event feed_trail(struct imap_feed *f, struct slice in, size_t *used)
 {
     uint8_t c = in.ptr[0];
 
+    if (f->state == FEED_TRAIL && c == ' ') {
+        str_reset(&f->buf);
+        f->state = FEED_NEXT;
+        return IMAP_FEED_MORE;
+    }
     *used = 1;
     if (f->state == FEED_TRAIL && c == '\r') {
         f->state = FEED_TRAIL_CR;
@@ -311,6 +337,49 @@ static enum imap_feed_event feed_trail(struct imap_feed *f, struct slice in, siz
     feed_tail_add(f, slice_make(&c, 1));
     f->state = FEED_SKIP_LINE;
     return feed_bad(f, IMAP_FAULT_APPEND_TRAIL, slice_make(NULL, 0));
+}
+
+/* The line behind a message is complete, with its end. */
+static enum imap_feed_event feed_next_end(struct imap_feed *f, struct slice line)
+{
+    struct slice none = {NULL, 0}, text;
+    uint64_t bytes;
+    size_t head;
+    bool sync, binary;
+
+    if (line.len < 2 || line.ptr[line.len - 2] != '\r')
+        return feed_bad_line(f, IMAP_FAULT_LINE_END, none, line);
+    if (memchr(line.ptr, 0, line.len))
+        return feed_bad_line(f, IMAP_FAULT_NUL, none, line);
+    if (!imap__literal_at_end(feed_line_content(line), &head, &bytes, &sync))
+        return feed_bad_line(f, IMAP_FAULT_APPEND_TRAIL, none, line);
+    if (!sync && f->limits->nonsync_bytes_max && bytes > f->limits->nonsync_bytes_max)
+        return feed_bad_line(f, IMAP_FAULT_LITERAL_BIG, none, line);
+    text = slice_sub(line, 0, head);
+    binary = feed_cut_binary(&text);
+    if (!feed_append_args_fit(text, imap_parse_append_next))
+        return feed_bad_line(f, IMAP_FAULT_APPEND_SYNTAX, none, line);
+    f->literal_index++;
+    return feed_message_literal(f, text, binary, bytes, sync);
+}
+
+static enum imap_feed_event feed_next(struct imap_feed *f, struct slice in, size_t *used)
+{
+    size_t room = f->limits->line_bytes_max > f->buf.len ? f->limits->line_bytes_max - f->buf.len : 0;
+    struct slice window = slice_sub(in, 0, room);
+    const uint8_t *lf = window.len ? memchr(window.ptr, '\n', window.len) : NULL;
+
+    *used = lf ? (size_t)(lf - in.ptr) + 1 : window.len;
+    if (!lf && in.len >= room) {
+        f->tail_len = 0;
+        feed_tail_add(f, str_slice(&f->buf));
+        feed_tail_add(f, window);
+        f->discard_bytes = 0;
+        f->state = FEED_SKIP_LINE;
+        return feed_bad(f, IMAP_FAULT_LINE_LONG, slice_make(NULL, 0));
+    }
+    str_add(&f->buf, in.ptr, *used);
+    return lf ? feed_next_end(f, str_slice(&f->buf)) : IMAP_FEED_MORE;
 }
 
 static enum imap_feed_event feed_skip_line(struct imap_feed *f, struct slice in, size_t *used)
@@ -373,6 +442,9 @@ enum imap_feed_event imap_feed(struct imap_feed *f, struct slice in, size_t *use
         case FEED_TRAIL:
         case FEED_TRAIL_CR:
             ev = feed_trail(f, rest, &n);
+            break;
+        case FEED_NEXT:
+            ev = feed_next(f, rest, &n);
             break;
         case FEED_SKIP_LINE:
             ev = feed_skip_line(f, rest, &n);

@@ -109,7 +109,8 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     bool close_after;
     bool tls_after;   /* STARTTLS */
     bool tell_modseq; /* the tagged line names how far the client is (RFC 7162 3.2.7) */
-    bool literal_end; /* the message literal is complete */
+    bool literal_end;  /* the message literal is complete, and so is the command */
+    bool literal_next; /* it is complete, and the next one begins (RFC 3502): line is what stands between them */
     bool literal_sync;
     uint64_t literal_bytes;
     void *sync;            /* struct imapd_sync of imapd_finish or IDLE */

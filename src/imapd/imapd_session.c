@@ -131,6 +131,15 @@ static void session_event_line(struct imapd_session *s, struct slice text)
     imapd_command_run(s);
 }
 
+/* A further message of the APPEND that runs (RFC 3502). */
+static void session_event_next(struct imapd_session *s)
+{
+    s->cmd.literal_next = true;
+    s->cmd.literal_sync = s->feed.literal_sync;
+    s->cmd.literal_bytes = s->feed.literal_bytes;
+    session_event_line(s, s->feed.text);
+}
+
 static void session_event(struct imapd_session *s, enum imap_feed_event ev)
 {
     switch (ev) {
@@ -146,7 +155,10 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
             imapd__command_begin(s, s->feed.text, false);
         break;
     case IMAP_FEED_LITERAL:
-        imapd__command_begin(s, s->feed.text, true);
+        if (s->feed.literal_index == 0)
+            imapd__command_begin(s, s->feed.text, true);
+        else
+            session_event_next(s);
         break;
     case IMAP_FEED_DATA:
         session_event_line(s, s->feed.run);

@@ -16,7 +16,7 @@ static const struct imap_limits limits = {
 };
 
 /* What a stream gives, as text: [command], + for a continuation, L<text>{n} or l (non-synchronizing) for the
- * message of an APPEND, data as it comes between < and >, E for its end, B for a refusal with the number of
+ * message of an APPEND, with the number of a further one and ~ for a binary one, data as it comes between < and >, E for its end, B for a refusal with the number of
  * its fault and the command's beginning. */
 struct watch {
     struct str log;
@@ -41,7 +41,10 @@ static void watch_event(struct watch *w, struct imap_feed *f, enum imap_feed_eve
         str_addf(&w->log, "[" SLICE_FMT "]", SLICE_ARG(f->text));
         break;
     case IMAP_FEED_LITERAL:
-        str_addf(&w->log, "%c" SLICE_FMT "{%llu}", f->literal_sync ? 'L' : 'l', SLICE_ARG(f->text),
+        str_addf(&w->log, "%c", f->literal_sync ? 'L' : 'l');
+        if (f->literal_index)
+            str_addf(&w->log, "%u", f->literal_index);
+        str_addf(&w->log, SLICE_FMT "%s{%llu}", SLICE_ARG(f->text), f->literal_binary ? "~" : "",
                  (unsigned long long)f->literal_bytes);
         if (*w->decide == 'r')
             imap_feed_refuse(f);
@@ -140,6 +143,20 @@ static void test_good(void **state)
         {SLICE_LIT("a APPEND {5+}\r\nINBOX () {2+}\r\nab\r\n"), "a", "la APPEND {5+}\r\nINBOX () {2}<ab>E."},
         {SLICE_LIT("a APPEND x {0}\r\n\r\n"), "a", "La APPEND x {0}E."},
         {SLICE_LIT("a APPEND \"a&b\" {1}\r\nx\r\n"), "a", "La APPEND \"a&b\" {1}<x>E."}, /* session says NO */
+        /* RFC 3516 4.4 */
+        {SLICE_LIT("a APPEND x ~{2}\r\nab\r\n"), "a", "La APPEND x ~{2}<ab>E."},
+        {SLICE_LIT("a APPEND x () ~{2+}\r\nab\r\n"), "a", "la APPEND x () ~{2}<ab>E."},
+        /* RFC 3502: several */
+        {SLICE_LIT("a APPEND x {2}\r\nab {3}\r\ncde\r\nb NOOP\r\n"), "a",
+         "La APPEND x {2}<ab>L1 {3}<cde>E[b NOOP]."},
+        {SLICE_LIT("a APPEND x {1+}\r\na (\\Seen) {1+}\r\nb \"17-Jul-1996 02:44:25 -0700\" ~{1+}\r\nc\r\n"),
+         "a", "la APPEND x {1}<a>l1 (\\Seen) {1}<b>l2 \"17-Jul-1996 02:44:25 -0700\" ~{1}<c>E."},
+        {SLICE_LIT("a APPEND x {1+}\r\na {1+}\r\nb\r\nb APPEND x {1+}\r\na\r\n"), "a",
+         "la APPEND x {1}<a>l1 {1}<b>Elb APPEND x {1}<a>E."},
+        {SLICE_LIT("a APPEND x {1+}\r\na {0+}\r\n\r\n"), "a", "la APPEND x {1}<a>l1 {0}E."},
+        {SLICE_LIT("a APPEND x {1+}\r\na {3}\r\nb NOOP\r\n"), "ar", "la APPEND x {1}<a>L1 {3}[b NOOP]."},
+        {SLICE_LIT("a APPEND x {1+}\r\na {3+}\r\nabc {2+}\r\nxy\r\nb NOOP\r\n"), "ar",
+         "la APPEND x {1}<a>l1 {3}[b NOOP]."},
         {SLICE_LIT("a APPENDX x {3}\r\nabc\r\n"), "", "+[a APPENDX x {3}\r\nabc]."},
         /* a refused one: the client keeps a synchronizing literal, the other kind is thrown away */
         {SLICE_LIT("a APPEND x {9}\r\nb NOOP\r\n"), "r", "La APPEND x {9}[b NOOP]."},
@@ -184,19 +201,25 @@ static void test_bad(void **state)
          "B4(a LOGIN {99999999999999999999+})~"},
         {SLICE_LIT("a LOGIN {99999999999999999999}\r\nb NOOP\r\n"), "",
          "B4(a LOGIN {99999999999999999999})[b NOOP]."},
-        {SLICE_LIT("a APPEND x {51}\r\nb NOOP\r\n"), "", "B4(a APPEND x {51})[b NOOP]."},
+        {SLICE_LIT("a APPEND x {51}\r\nb NOOP\r\n"), "r", "La APPEND x {51}[b NOOP]."},
         {SLICE_LIT("a APPEND x {51+}\r\n123456789012345678901234567890123456789012345678901\r\nb NOOP\r\n"),
-         "", "B4(a APPEND x {51+})[b NOOP]."},
+         "r", "la APPEND x {51}[b NOOP]."},
         /* arguments of APPEND that cannot be: the literal must not run as commands either */
         {SLICE_LIT("a APPEND x (\\Seen {9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "",
          "B7(a APPEND x (\\Seen {9+})[c NOOP]."},
         {SLICE_LIT("a APPEND x y {9}\r\nc NOOP\r\n"), "", "B7(a APPEND x y {9})[c NOOP]."},
         {SLICE_LIT("a APPEND x{9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "", "B7(a APPEND x{9+})[c NOOP]."},
-        {SLICE_LIT("a APPEND x ~{9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "", "B7(a APPEND x ~{9+})[c NOOP]."},
+        {SLICE_LIT("a APPEND x ~~{9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "", "B7(a APPEND x ~~{9+})[c NOOP]."},
+        {SLICE_LIT("a APPEND ~{9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "",
+         "[a APPEND ~{9+}\r\nb NOOP\r\nx][c NOOP]."},
         /* behind the message */
         {SLICE_LIT("a APPEND x {1}\r\nx y\r\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B8()[b NOOP]."},
-        {SLICE_LIT("a APPEND x {1}\r\nx {9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "a",
-         "La APPEND x {1}<x>B8()[c NOOP]."},
+        {SLICE_LIT("a APPEND x {1}\r\nx \r\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B8()[b NOOP]."},
+        {SLICE_LIT("a APPEND x {1}\r\nx  {9}\r\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B7()[b NOOP]."},
+        {SLICE_LIT("a APPEND x {1}\r\nx y {9+}\r\nb NOOP\r\nx\r\nc NOOP\r\n"), "a",
+         "La APPEND x {1}<x>B7()[c NOOP]."},
+        {SLICE_LIT("a APPEND x {1}\r\nx {1}\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B2()[b NOOP]."},
+        {SLICE_LIT("a APPEND x {1}\r\nx (\0) {1}\r\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B6()[b NOOP]."},
         {SLICE_LIT("a APPEND x {1}\r\nx\nb NOOP\r\n"), "a", "La APPEND x {1}<x>B2()[b NOOP]."},
         {SLICE_LIT("a APPEND x {1}\r\nx\r\rb NOOP\r\nc NOOP\r\n"), "a", "La APPEND x {1}<x>B8()[c NOOP]."},
         {SLICE_LIT("a LOGIN {3}\r\nab"), "", "+~"},
