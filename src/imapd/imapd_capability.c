@@ -19,7 +19,15 @@ struct capability {
     const char *name;
     enum offer offer;
     unsigned enable; /* bit that ENABLE sets; 0: ENABLE does not know it */
+    void (*value)(const struct imapd_session *s, struct str *out); /* behind the name; may be NULL */
 };
+
+/* RFC 7889 3: the same for all mailboxes; a number has 32 bits, so of a greater one STATUS tells that there is none */
+static void emit_append_limit(const struct imapd_session *s, struct str *out)
+{
+    if (s->w->limits.append_bytes_max <= UINT32_MAX)
+        str_addf(out, "=%llu", (unsigned long long)s->w->limits.append_bytes_max);
+}
 
 /* clang-format off */
 static const struct capability capabilities[] = {
@@ -36,6 +44,8 @@ static const struct capability capabilities[] = {
     {"NAMESPACE", OFFER_USER, 0},
     {"UIDPLUS", OFFER_USER, 0},
     {"UNSELECT", OFFER_USER, 0},
+    {"MULTIAPPEND", OFFER_USER, 0},
+    {"APPENDLIMIT", OFFER_USER, 0, emit_append_limit},
     {"CHILDREN", OFFER_USER, 0},
     {"LIST-EXTENDED", OFFER_USER, 0},
     {"LIST-STATUS", OFFER_USER, 0},
@@ -79,6 +89,8 @@ void imapd__emit_capability(const struct imapd_session *s, struct str *out)
             continue;
         str_add_cstr(out, blank);
         str_add_cstr(out, capabilities[i].name);
+        if (capabilities[i].value)
+            capabilities[i].value(s, out);
         blank = " ";
     }
 }

@@ -8,8 +8,9 @@
  *   TAKE  --the next message begins--> as BEGIN
  *   TAKE  --all bytes and CRLF are in--> FINISH --all parts are in the log--> POST --durable and visible--> OK
  *
- * A message that fails while it arrives is read to its end first: the client is in the middle of a literal. All messages of a
- * command go into one record, so they are there together or not at all; those that do not fit into it go to the log as parts.
+ * A message that fails while it arrives is read to its end first: the client is in the middle of a literal. All
+ * messages of a command go into one record, so they are there together or not at all; those that do not fit into
+ * it go to the log as parts.
  */
 #include "ms/base/clock.h"
 #include "ms/mime.h"
@@ -270,8 +271,8 @@ static bool is_equal(struct imapd_session *s, const struct part_body *body, stru
     return equal;
 }
 
-/* Storage rule 3.3: the digest index gives a candidate, its bytes decide. A message that went to the log in parts while it
- * arrived is not looked for: its bytes are written already. */
+/* Storage rule 3.3: the digest index gives a candidate, its bytes decide. A message that went to the log in
+ * parts while it arrived is not looked for: its bytes are written already. */
 static uint64_t find_twin(struct imapd_session *s, const struct part_body *body)
 {
     struct part_snap snap;
