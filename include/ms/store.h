@@ -272,6 +272,10 @@ MS_MUST_USE enum ms_err store_cursor_open(struct part_snap *snap, uint64_t mailb
 void store_cursor_close(struct store_cursor **c);
 MS_MUST_USE enum ms_err store_cursor_seek(struct store_cursor *c, uint32_t uid, struct store_message *out); /* uid or next */
 MS_MUST_USE enum ms_err store_cursor_next(struct store_cursor *c, struct store_message *out);
+/* UIDs alone, from `from` up to but not `below`, as runs: at most `rows` rows are looked at and out_max runs written. *next_out
+ * is where to go on; below: that was all. */
+MS_MUST_USE enum ms_err store_cursor_uids(struct store_cursor *c, uint32_t from, uint32_t below, size_t rows,
+                                          struct store_run *out, size_t out_max, size_t *count_out, uint32_t *next_out);
 MS_MUST_USE enum ms_err store_message_parse(struct slice key, struct slice row, struct store_message *out);
 /* An expunged message, still readable by sessions that have not seen it go (rule 6.2). */
 MS_MUST_USE enum ms_err store_expunged_find(struct part_snap *snap, uint64_t mailbox, uint32_t uid, struct store_message *out);

@@ -4,18 +4,24 @@
  *
  * The map of messages is built in slices, each with a snapshot of its own: the mailbox is as the first one
  * shows it, and what changed since is found in the change log at the end of the next command.
+ *
+ *   LOG     the map that an earlier SELECT of this loop has left is brought forward by the change log
+ *   MAP     new messages, or all of them, enter the map; without holes no row is looked at
+ *   UNSEEN  the first message without \Seen is looked for (not for IMAP4rev2)
+ *   RESYNC  what a client with QRESYNC has missed
  */
 #include "imapd_cmds.h"
 #include "imapd_resync.h"
 
-enum select_stage { SELECT_MAP, SELECT_UNSEEN, SELECT_RESYNC };
+enum select_stage { SELECT_LOG, SELECT_MAP, SELECT_UNSEEN, SELECT_RESYNC };
 struct select {
     enum select_stage stage;
     struct imapd_box *box; /* NULL when it has become the session's */
     struct imapd_resync resync;
     struct slice name; /* canonical */
-    uint32_t uidnext;  /* of the first snapshot */
-    uint32_t at;       /* UNSEEN: next UID */
+    uint32_t uidnext;      /* of the first snapshot */
+    uint64_t modseq;       /* the same */
+    struct imapd_map_state map; /* LOG: read up to here; then how far \Seen goes */
     uint32_t looked;
     uint32_t unseen; /* sequence number, 0 = none found */
 };
@@ -58,9 +64,46 @@ static enum ms_err select_open(struct imapd_session *s, struct select *sel, bool
     if (!err) {
         sel->box = box_create(&mb, readonly);
         sel->uidnext = mb.uidnext;
+        sel->modseq = mb.highestmodseq;
     }
     part_snap_end(&snap);
     return err;
+}
+
+static void map_anew(struct imapd_box *box, struct select *sel)
+{
+    imapd__seqmap_fini(&box->seq);
+    box->uidnext = 1;
+    sel->map = (struct imapd_map_state){.seen_below = 1};
+    sel->stage = SELECT_MAP;
+}
+
+/* Changes behind the first snapshot are left to the next sync. */
+static enum ms_err map_forward(struct imapd_view *v, struct select *sel, enum imapd_step *step)
+{
+    struct imapd_box *box = v->s->box;
+    struct store_change c;
+
+    for (*step = IMAPD_GO; *step == IMAPD_GO; *step = imapd__pace(v->s)) {
+        enum ms_err err = store_change_next(&v->snap, box->id, sel->map.modseq, &c);
+
+        if (err == MS_ELIMIT) {
+            map_anew(box, sel);
+            return MS_OK;
+        }
+        if (err && err != MS_ENOTFOUND)
+            return err;
+        if (err || c.modseq > sel->modseq || c.what == STORE_CHANGE_GONE) {
+            sel->stage = SELECT_MAP;
+            return MS_OK;
+        }
+        if (c.what == STORE_CHANGE_VANISHED)
+            imapd__seqmap_remove(&box->seq, c.runs, NULL, NULL);
+        else
+            sel->map.seen_below = MS_MIN(sel->map.seen_below, store_run_at(c.runs, 0).first);
+        sel->map.modseq = c.modseq;
+    }
+    return MS_OK;
 }
 
 /* RFC 3501 6.3.1: the selected mailbox is given up before the new one is tried. */
@@ -85,6 +128,9 @@ static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
     s->box = sel->box;
     sel->box = NULL;
     imapd_enter(s, IMAPD_ST_SELECTED);
+    if (!imapd__maps_get(imapd__shared_maps(s->w->shared), imapd__partition(s), s->box, &sel->map) ||
+        sel->modseq - sel->map.modseq > IMAPD_MAPS_CHANGES_MAX)
+        map_anew(s->box, sel);
     return IMAPD_GO;
 }
 
@@ -95,27 +141,37 @@ static enum imapd_step select_failed(struct imapd_session *s, enum ms_err err)
     return imapd__fail(s, err);
 }
 
-/* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX. */
+/* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX that no SELECT has seen to have it. */
 static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum imapd_step *step)
 {
     struct imapd_box *box = v->s->box;
     struct store_message m;
     enum ms_err err;
 
-    *step = IMAPD_GO;
-    while (*step == IMAPD_GO && v->mb.unseen > 0 && sel->looked++ < IMAPD_UNSEEN_ROWS_MAX) {
-        err = imapd__view_next(v, sel->at + 1, &m);
+    if (v->mb.unseen == 0)
+        sel->map.seen_below = box->uidnext;
+    for (*step = IMAPD_GO; *step == IMAPD_GO && sel->looked++ < IMAPD_UNSEEN_ROWS_MAX;
+         *step = imapd__pace(v->s)) {
+        err = imapd__view_next(v, sel->map.seen_below, &m);
         if (err == MS_ENOTFOUND || (!err && m.uid >= box->uidnext))
             return MS_OK;
         if (err)
             return err;
-        sel->at = m.uid;
-        sel->unseen = (m.flags & STORE_SEEN) ? 0 : imapd__seqmap_seq(&box->seq, m.uid);
-        if (sel->unseen)
+        sel->map.seen_below = m.uid;
+        if (!(m.flags & STORE_SEEN)) {
+            sel->unseen = imapd__seqmap_seq(&box->seq, m.uid);
             return MS_OK;
-        *step = imapd__pace(v->s);
+        }
+        sel->map.seen_below++;
     }
     return MS_OK;
+}
+
+static void map_keep(struct imapd_session *s, struct select *sel)
+{
+    sel->map.modseq = sel->modseq;
+    if (imapd__seqmap_count(&s->box->seq) >= IMAPD_MAPS_ROWS_MIN)
+        imapd__maps_put(imapd__shared_maps(s->w->shared), imapd__partition(s), s->box, &sel->map);
 }
 
 /* RFC 9051 6.3.2: which mailbox it is, and what the client has called it when that is another name (7.3.1,
@@ -173,6 +229,11 @@ static enum ms_err select_slice(struct imapd_view *v, struct select *sel, enum i
 {
     struct imapd_session *s = v->s;
 
+    *step = IMAPD_GO;
+    if (sel->stage == SELECT_LOG)
+        MS_TRY(map_forward(v, sel, step));
+    if (*step != IMAPD_GO)
+        return MS_OK;
     if (sel->stage == SELECT_MAP) {
         MS_TRY(imapd__box_scan(v, s->box, sel->uidnext, step));
         if (*step != IMAPD_GO)
@@ -184,6 +245,7 @@ static enum ms_err select_slice(struct imapd_view *v, struct select *sel, enum i
         if (*step != IMAPD_GO)
             return MS_OK;
     }
+    map_keep(s, sel);
     select_tell(v, sel);
     sel->stage = SELECT_RESYNC;
     if (is_resync(s))

@@ -20,13 +20,21 @@ struct feed { /* of one partition */
 
 struct imapd_loop_shared {
     struct feed *feeds;
+    struct imapd_maps *maps;
 };
 
 struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env)
 {
-    if (!env->shared)
+    if (!env->shared) {
         env->shared = ms_new(struct imapd_loop_shared);
+        env->shared->maps = imapd__maps_create();
+    }
     return env->shared;
+}
+
+struct imapd_maps *imapd__shared_maps(struct imapd_loop_shared *shared)
+{
+    return shared->maps;
 }
 
 void imapd__shared_destroy(struct imapd_loop_shared **shared)
@@ -41,6 +49,7 @@ void imapd__shared_destroy(struct imapd_loop_shared **shared)
         map_fini(&f->mailboxes);
         ms_free(f);
     }
+    imapd__maps_destroy(&(*shared)->maps);
     ms_free(*shared);
     *shared = NULL;
 }

@@ -26,7 +26,10 @@
 #define IMAPD_READ_BYTES        ((size_t)64 << 10) /* of a message at a time */
 #define IMAPD_HEADER_BYTES_MAX                                                                               \
     ((uint64_t)4 << 20)             /* of one header that has to be opened for some of its fields */
-#define IMAPD_UNSEEN_ROWS_MAX 65536 /* rows looked at for [UNSEEN] of SELECT; behind them it is left out */
+#define IMAPD_UNSEEN_ROWS_MAX 4096 /* rows one SELECT looks at for [UNSEEN]; the next one goes on behind them */
+#define IMAPD_MAPS_BYTES_MAX  ((size_t)4 << 20) /* maps of mailboxes that one loop keeps */
+#define IMAPD_MAPS_ROWS_MIN   256  /* smaller mailboxes are read as quickly */
+#define IMAPD_MAPS_CHANGES_MAX 2000 /* older maps are made anew */
 #define IMAPD_RECENT_SLOTS    65536
 #define IMAPD_OPS_MAX         16 /* of STORE and EXPUNGE in one record: 16,000 messages, one flush */
 
@@ -454,6 +457,21 @@ struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env);
 void imapd__shared_destroy(struct imapd_loop_shared **shared);
 void imapd__feed_watch(struct imapd_session *s);
 void imapd__feed_unwatch(struct imapd_session *s); /* no effect when it does not watch */
+
+/* -- maps of mailboxes selected lately, of one loop (imapd_maps.c) */
+struct imapd_maps;
+struct imapd_map_state {
+    uint64_t modseq;     /* the map shows the mailbox as it was here */
+    uint32_t seen_below; /* all messages below had \Seen */
+};
+struct imapd_maps *imapd__maps_create(void);
+void imapd__maps_destroy(struct imapd_maps **maps);
+/* Fills box->seq (empty before) and box->uidnext. false: not there. */
+bool imapd__maps_get(struct imapd_maps *maps, const struct partition *p, struct imapd_box *box,
+                     struct imapd_map_state *state);
+void imapd__maps_put(struct imapd_maps *maps, const struct partition *p, const struct imapd_box *box,
+                     const struct imapd_map_state *state);
+struct imapd_maps *imapd__shared_maps(struct imapd_loop_shared *shared);
 
 /* -- recent: UIDs below the mark have been told to some session of this process. Any thread. */
 struct imapd_recent *imapd__recent_create(void);

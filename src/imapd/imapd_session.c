@@ -175,22 +175,38 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
     }
 }
 
+/* A session that sends commands one behind the other has its turn until it has had slice_rows, as one long command; a
+ * command counts as 1/TURN_COMMANDS of that and the rows it has looked at. Then the others have theirs. */
+#define TURN_COMMANDS 16
+
+static int64_t turn_share(const struct imapd_session *s)
+{
+    return MS_MAX(s->w->conf->slice_rows / TURN_COMMANDS, 1) + s->w->step_rows;
+}
+
 static size_t on_data(void *owner, struct slice in)
 {
     struct imapd_session *s = owner;
+    int64_t left = s->w->conf->slice_rows;
     size_t used = 0, n;
 
     s->in_data = true;
-    while (used < in.len && phase_reads(s->phase) && !s->tls_starting) {
+    while (used < in.len && left > 0 && phase_reads(s->phase) && !s->tls_starting) {
         enum imap_feed_event ev = imap_feed(&s->feed, slice_sub(in, used, SIZE_MAX), &n);
 
         used += n;
         session_event(s, ev);
+        if (ev != IMAP_FEED_DATA)
+            left -= turn_share(s);
     }
     s->in_data = false;
     imapd__flush(s);
-    if (s->phase != IMAPD_PH_CLOSE && !phase_reads(s->phase))
+    if (s->phase == IMAPD_PH_CLOSE)
+        return used;
+    if (left <= 0 || !phase_reads(s->phase))
         net_read_stop(s->stream);
+    if (left <= 0 && phase_reads(s->phase))
+        imapd__session_soon(s); /* on_hook reads on */
     return used;
 }
 
@@ -205,6 +221,8 @@ static void on_hook(struct loop_hook *hook)
     }
     if (s->phase == IMAPD_PH_RUN)
         imapd_command_run(s);
+    else if (phase_reads(s->phase))
+        net_read_start(s->stream); /* it had had its turn */
     imapd__flush(s);
 }
 

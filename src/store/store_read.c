@@ -241,3 +241,34 @@ enum ms_err store_cursor_next(struct store_cursor *c, struct store_message *out)
     MS_TRY(db_cur_next(c->cur, &key, &row));
     return cursor_give(c, key, row, out);
 }
+
+enum ms_err store_cursor_uids(struct store_cursor *c, uint32_t from, uint32_t below, size_t rows,
+                              struct store_run *out, size_t out_max, size_t *count_out, uint32_t *next_out)
+{
+    uint8_t from_bytes[12], prefix[8];
+    struct slice key, row;
+    size_t n = 0;
+    enum ms_err err = db_cur_seek(c->cur, store__key_message(from_bytes, c->mailbox, from), &key, &row);
+
+    (void)store__key_u64(prefix, c->mailbox);
+    *next_out = below;
+    for (; !err; err = db_cur_next(c->cur, &key, &row)) {
+        uint32_t uid;
+
+        if (key.len != 12)
+            return MS_EDAMAGED;
+        uid = ms_get_be32(key.ptr + 8);
+        if (memcmp(key.ptr, prefix, 8) != 0 || uid >= below)
+            break;
+        if (rows-- == 0 || (n == out_max && out[n - 1].last + 1 != uid)) {
+            *next_out = uid;
+            break;
+        }
+        if (n && out[n - 1].last + 1 == uid)
+            out[n - 1].last = uid;
+        else
+            out[n++] = (struct store_run){uid, uid};
+    }
+    *count_out = n;
+    return err == MS_ENOTFOUND ? MS_OK : err;
+}
