@@ -8,6 +8,7 @@
 
 enum offer {
     OFFER_ALWAYS,
+    OFFER_NOT_YET,  /* ENABLE knows it; not in the list before the whole of it works */
     OFFER_STARTTLS, /* before login, in the clear, when there is a certificate */
     OFFER_PASSWORD, /* before login, when a password may be sent now */
     OFFER_NO_LOGIN, /* before login, when not: RFC 3501 6.2.3 */
@@ -32,6 +33,7 @@ static void emit_append_limit(const struct imapd_session *s, struct str *out)
 /* clang-format off */
 static const struct capability capabilities[] = {
     {"IMAP4rev1", OFFER_ALWAYS, 0},
+    {"IMAP4rev2", OFFER_NOT_YET, IMAPD_EN_REV2},
     {"LITERAL+", OFFER_ALWAYS, 0},
     {"SASL-IR", OFFER_ALWAYS, 0},
     {"ID", OFFER_ALWAYS, 0},
@@ -64,6 +66,8 @@ static bool is_offered(const struct imapd_session *s, enum offer offer)
     bool password = private || s->w->env->allow_plaintext_auth;
 
     switch (offer) {
+    case OFFER_NOT_YET:
+        return false;
     case OFFER_ALWAYS:
         return true;
     case OFFER_STARTTLS:

@@ -18,9 +18,9 @@ struct select {
     enum select_stage stage;
     struct imapd_box *box; /* NULL when it has become the session's */
     struct imapd_resync resync;
-    struct slice name; /* canonical */
-    uint32_t uidnext;      /* of the first snapshot */
-    uint64_t modseq;       /* the same */
+    struct slice name;          /* canonical */
+    uint32_t uidnext;           /* of the first snapshot */
+    uint64_t modseq;            /* the same */
     struct imapd_map_state map; /* LOG: read up to here; then how far \Seen goes */
     uint32_t looked;
     uint32_t unseen; /* sequence number, 0 = none found */
@@ -141,7 +141,8 @@ static enum imapd_step select_failed(struct imapd_session *s, enum ms_err err)
     return imapd__fail(s, err);
 }
 
-/* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX that no SELECT has seen to have it. */
+/* The first message without \Seen, among the first IMAPD_UNSEEN_ROWS_MAX that no SELECT has seen to have
+ * it. */
 static enum ms_err find_unseen(struct imapd_view *v, struct select *sel, enum imapd_step *step)
 {
     struct imapd_box *box = v->s->box;

@@ -1,9 +1,11 @@
 /*
- * imapd_maps.c - what the last SELECT of a mailbox has found out, so that the next one looks at the changes alone.
+ * imapd_maps.c - what the last SELECT of a mailbox has found out, so that the next one looks at the
+ * changes alone.
  *
- * A loop keeps the maps of the mailboxes selected lately, at most IMAPD_MAPS_BYTES_MAX of them, the least recently
- * selected one goes first. An entry says: these are the messages below uidnext as they were at modseq, and all below
- * seen_below have \Seen. It is never wrong, only old: the change log behind modseq makes it new (imapd_cmd_select.c).
+ * A loop keeps the maps of the mailboxes selected lately, at most IMAPD_MAPS_BYTES_MAX of them, the least
+ * recently selected one goes first. An entry says: these are the messages below uidnext as they were at
+ * modseq, and all below seen_below have \Seen. It is never wrong, only old: the change log behind modseq
+ * makes it new (imapd_cmd_select.c).
  */
 #include "ms/base/map.h"
 
@@ -99,8 +101,11 @@ void imapd__maps_put(struct imapd_maps *maps, const struct partition *p, const s
     }
     if (e)
         entry_drop(maps, e);
+    if ((size_t)box->seq.run_count * sizeof(*e->runs) > IMAPD_MAPS_BYTES_MAX / 2)
+        return; /* not at the price of all others */
     e = ms_new(struct imapd_map);
-    *e = (struct imapd_map){.modseq = state->modseq, .seen_below = state->seen_below, .uidnext = box->uidnext};
+    *e =
+        (struct imapd_map){.modseq = state->modseq, .seen_below = state->seen_below, .uidnext = box->uidnext};
     memcpy(e->key, bytes, sizeof(bytes));
     e->run_count = box->seq.run_count;
     if (e->run_count)

@@ -175,8 +175,9 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
     }
 }
 
-/* A session that sends commands one behind the other has its turn until it has had slice_rows, as one long command; a
- * command counts as 1/TURN_COMMANDS of that and the rows it has looked at. Then the others have theirs. */
+/* A session that sends commands one behind the other has its turn until it has had slice_rows, as one long
+ * command; a command counts as 1/TURN_COMMANDS of that and the rows it has looked at. Then the others have
+ * theirs. */
 #define TURN_COMMANDS 16
 
 static int64_t turn_share(const struct imapd_session *s)

@@ -137,20 +137,33 @@ enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct s
     return MS_OK;
 }
 
-enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid, uint64_t modseq,
-                               uint64_t *bytes_out)
+enum ms_err store__cur_to(struct db_cur *cur, uint64_t mailbox, uint32_t uid, bool near,
+                          struct slice *key_out, struct slice *row_out)
+{
+    uint8_t key_bytes[12];
+    struct slice key = store__key_message(key_bytes, mailbox, uid);
+
+    if (near && db_cur_next(cur, key_out, row_out) == MS_OK && slice_eq(*key_out, key))
+        return MS_OK;
+    MS_TRY(db_cur_seek(cur, key, key_out, row_out));
+    return slice_eq(*key_out, key) ? MS_OK : MS_EDAMAGED;
+}
+
+enum ms_err store__mbox_remove_at(struct part_tx *tx, struct store__mbox *mb, struct db_cur *cur, bool near,
+                                  uint32_t uid, uint64_t modseq, uint64_t *bytes_out)
 {
     uint8_t key_bytes[12], copy[STORE__MESSAGE_ROW_MAX];
-    struct slice key = store__key_message(key_bytes, mb->m.id, uid), row;
+    struct slice key, row;
     struct store_message m;
 
-    MS_TRY(db_get(part_tx_db(tx), PART_DB_MESSAGE, key, &row));
+    MS_TRY(store__cur_to(cur, mb->m.id, uid, near, &key, &row));
     MS_TRY(store_message_parse(key, row, &m));
     memcpy(copy, row.ptr, row.len);
     m.modseq = modseq;
     store__message_emit_fixed(&m, copy);
-    MS_TRY(db_put(part_tx_db(tx), PART_DB_EXPUNGED, key, slice_make(copy, row.len)));
-    MS_TRY(db_del(part_tx_db(tx), PART_DB_MESSAGE, key));
+    MS_TRY(db_cur_del(cur));
+    MS_TRY(db_put(part_tx_db(tx), PART_DB_EXPUNGED, store__key_message(key_bytes, mb->m.id, uid),
+                  slice_make(copy, row.len)));
     mb->m.highestmodseq = modseq;
     mb->m.exists--;
     mb->m.unseen -= !(m.flags & STORE_SEEN);
@@ -158,6 +171,18 @@ enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint3
     mb->m.bytes -= m.size;
     *bytes_out = m.size;
     return MS_OK;
+}
+
+enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid, uint64_t modseq,
+                               uint64_t *bytes_out)
+{
+    struct db_cur *cur;
+    enum ms_err err;
+
+    MS_TRY(db_cur_open(part_tx_db(tx), PART_DB_MESSAGE, &cur));
+    err = store__mbox_remove_at(tx, mb, cur, false, uid, modseq, bytes_out);
+    db_cur_close(&cur);
+    return err;
 }
 
 size_t store__runs_of(const uint32_t *uids, size_t count, uint8_t *out)

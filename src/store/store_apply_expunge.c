@@ -11,15 +11,27 @@ static bool take_deleted(void *owner, const struct store_message *m)
     return any || (m->flags & STORE_DELETED);
 }
 
+static enum ms_err remove_rows(struct part_tx *tx, struct store__mbox *mb, struct store__acct *acct,
+                               const struct store__uids *uids)
+{
+    uint64_t modseq = mb->m.highestmodseq + 1, bytes;
+    struct db_cur *cur;
+    enum ms_err err = MS_OK;
+
+    MS_TRY(db_cur_open(part_tx_db(tx), PART_DB_MESSAGE, &cur));
+    for (size_t i = 0; !err && i < uids->count; i++) {
+        err = store__mbox_remove_at(tx, mb, cur, i > 0, uids->uid[i], modseq, &bytes);
+        if (!err)
+            store__acct_give_back(acct, 1, bytes);
+    }
+    db_cur_close(&cur);
+    return err;
+}
+
 static enum ms_err expunge_write(struct part_tx *tx, struct store__mbox *mb, struct store__acct *acct,
                                  const struct store__uids *uids)
 {
-    uint64_t modseq = mb->m.highestmodseq + 1, bytes;
-
-    for (size_t i = 0; i < uids->count; i++) {
-        MS_TRY(store__mbox_remove(tx, mb, uids->uid[i], modseq, &bytes));
-        store__acct_give_back(acct, 1, bytes);
-    }
+    MS_TRY(remove_rows(tx, mb, acct, uids));
     MS_TRY(store__mbox_save(tx, mb));
     MS_TRY(store__acct_save(tx, acct));
     return store__change_add(tx, mb, STORE_CHANGE_VANISHED, uids->uid, uids->count);

@@ -52,14 +52,14 @@ static bool take_changing(void *owner, const struct store_message *m)
 }
 
 static enum ms_err change_row(struct db_cur *cur, const struct change *ch, struct store__mbox *mb,
-                              uint32_t uid)
+                              uint32_t uid, bool is_first)
 {
-    uint8_t key_bytes[12], copy[STORE__MESSAGE_ROW_MAX];
+    uint8_t copy[STORE__MESSAGE_ROW_MAX];
     struct slice key, row;
     struct store_message m;
     uint16_t old;
 
-    MS_TRY(db_cur_seek(cur, store__key_message(key_bytes, mb->m.id, uid), &key, &row));
+    MS_TRY(store__cur_to(cur, mb->m.id, uid, !is_first, &key, &row));
     MS_TRY(store_message_parse(key, row, &m));
     old = m.flags;
     new_bits(ch, &m, &m.flags, &m.keywords);
@@ -82,7 +82,7 @@ static enum ms_err change_rows(struct part_tx *tx, const struct change *ch, stru
 
     MS_TRY(db_cur_open(part_tx_db(tx), PART_DB_MESSAGE, &cur));
     for (size_t i = 0; !err && i < uids->count; i++)
-        err = change_row(cur, ch, mb, uids->uid[i]);
+        err = change_row(cur, ch, mb, uids->uid[i], i == 0);
     db_cur_close(&cur);
     return err;
 }

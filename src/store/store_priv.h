@@ -212,7 +212,13 @@ MS_MUST_USE enum ms_err store__place_find(struct part_tx *tx, const struct store
 /* Adds m to mb under the next UID with this modseq, saved now unless m says when (counters in memory, message row written). */
 MS_MUST_USE enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct store_message *m,
                                         uint64_t modseq);
-/* Message row -> expunged row; counters of mb in memory. uid is there. */
+/* The row of a message that is there. near: the cursor stands on a lower one, likely the one before. */
+MS_MUST_USE enum ms_err store__cur_to(struct db_cur *cur, uint64_t mailbox, uint32_t uid, bool near,
+                                      struct slice *key_out, struct slice *row_out);
+/* Message row -> expunged row; counters of mb in memory. uid is there. cur: of PART_DB_MESSAGE, near as above. */
+MS_MUST_USE enum ms_err store__mbox_remove_at(struct part_tx *tx, struct store__mbox *mb, struct db_cur *cur,
+                                              bool near, uint32_t uid, uint64_t modseq, uint64_t *bytes_out);
+/* The same of one message alone. */
 MS_MUST_USE enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid,
                                            uint64_t modseq, uint64_t *bytes_out);
 /* Writes the change row of mb at its highest modseq. uids ascend. */

@@ -48,7 +48,8 @@ static bool take_subscribed(const struct store_list_entry *e)
     return e->subscribed;
 }
 
-static enum ms_err list_entry(struct slice key, struct slice row, uint64_t account, struct store_list_entry *out)
+static enum ms_err list_entry(struct slice key, struct slice row, uint64_t account,
+                              struct store_list_entry *out)
 {
     struct store__list_row list;
 
