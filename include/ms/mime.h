@@ -422,6 +422,11 @@ void mime_envelope_get(const struct mime_message *m, const struct mime_part *par
 /* The same from raw header bytes, when is_incomplete. */
 void mime_envelope_parse(struct slice header, struct arena *a, struct mime_envelope *out);
 
+/* How the body of a part is encoded. A container is never encoded (RFC 2045 6.4).
+ * errors   MS_EUNSUPPORTED: in a way that is not known */
+MS_MUST_USE enum ms_err mime_part_encoding(const struct mime_message *m, const struct mime_part *part,
+                                           enum mime_encoding *out);
+
 #define MIME_LANGUAGES_MAX 16
 
 /* What BODYSTRUCTURE says of one part. type and subtype always agree with part->kind, so that the answer

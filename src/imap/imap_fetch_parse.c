@@ -11,7 +11,10 @@ static const struct imap__word fetch_words[] = {
     {"ENVELOPE", IMAP_FETCH_ENVELOPE},
     {"BODY", IMAP_FETCH_BODY},
     {"BODYSTRUCTURE", IMAP_FETCH_BODYSTRUCTURE},
-    {"MODSEQ", IMAP_FETCH_MODSEQ}, /* RFC 7162 3.1.5 */
+    {"MODSEQ", IMAP_FETCH_MODSEQ},     /* RFC 7162 3.1.5 */
+    {"EMAILID", IMAP_FETCH_EMAILID},   /* RFC 8474 5.1 */
+    {"THREADID", IMAP_FETCH_THREADID}, /* RFC 8474 5.2 */
+    {"SAVEDATE", IMAP_FETCH_SAVEDATE}, /* RFC 8514 4.2 */
     {NULL, 0},
 };
 

@@ -1,6 +1,7 @@
 /*
  * imapd_cmd_fetch.c - FETCH and UID FETCH: which messages, in slices. RFC 3501 6.4.5
  *
+ *   VANISHED --told--> NEXT
  *   NEXT --snapshot, row--> LOAD --> HEADER --> ITEMS --> SECTIONS --> NEXT ...
  *   NEXT --enough messages wait for \Seen, or the end--> SEEN --visible--> NEXT
  *
@@ -17,6 +18,8 @@ void imapd__fetch_cleanup(struct imapd_session *s)
     struct fetch *f = s->cmd.priv;
 
     imapd__msg_fini(&f->msg);
+    imapd__fetch_binary_fini(&f->binary);
+    imapd__vanished_fini(&f->vanished);
     str_fini(&f->flag_text);
     str_fini(&f->section.text);
     str_fini(&f->section.header);
@@ -28,6 +31,8 @@ void imapd__fetch_cleanup(struct imapd_session *s)
 static void find_needs(struct imapd_session *s, struct fetch *f)
 {
     f->items = f->args->items | (s->cmd.cmd.uid ? IMAP_FETCH_UID : 0); /* RFC 3501 6.4.8 */
+    if (f->args->has_changedsince)
+        f->items |= IMAP_FETCH_MODSEQ; /* RFC 7162 3.1.4.1 */
     if (f->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))
         f->needs |= IMAPD_NEED_MIME;
     for (uint32_t i = 0; i < f->args->section_count; i++) {
@@ -36,32 +41,70 @@ static void find_needs(struct imapd_session *s, struct fetch *f)
     }
 }
 
-static bool is_offered(const struct imap_fetch *args)
+static void make_labels(struct imapd_session *s, struct fetch *f)
 {
-    if ((args->items & IMAP_FETCH_MODSEQ) || args->has_changedsince)
-        return false;
-    for (uint32_t i = 0; i < args->section_count; i++)
-        if (args->sections[i].name == IMAP_NAME_BINARY || args->sections[i].name == IMAP_NAME_BINARY_SIZE)
-            return false;
-    return true;
+    struct str text;
+
+    str_init(&text, 0);
+    f->labels = arena_new_array(&s->arena, struct slice, f->args->section_count);
+    for (uint32_t i = 0; i < f->args->section_count; i++) {
+        str_reset(&text);
+        imap_emit_section(&text, &f->args->sections[i]);
+        str_add_byte(&text, ' ');
+        f->labels[i] = arena_dup(&s->arena, str_slice(&text));
+    }
+    str_fini(&text);
 }
 
-static enum imapd_step fetch_begin(struct imapd_session *s)
+/* RFC 7162 3.2.6. "*" means the last UID there ever was: the messages behind the last one that is left have
+ * gone, too. */
+static void vanished_begin(struct imapd_session *s, struct fetch *f)
 {
-    struct fetch *f;
+    const struct imap_seqset *set = &f->args->set;
+    struct imap_seqset asked = *set;
 
-    if (!is_offered(&s->cmd.args->fetch))
-        return imapd__bad(s, "Unknown FETCH item");
-    if (!imapd__set_resolve(s, &s->cmd.args->fetch.set, s->cmd.cmd.uid))
-        return imapd__bad(s, "No such message");
-    s->cmd.priv = f = arena_new(&s->arena, struct fetch);
+    if (asked.count) {
+        asked.ranges = arena_new_array(&s->arena, struct imap_range, set->count);
+        memcpy(asked.ranges, set->ranges, set->count * sizeof(*asked.ranges));
+    }
+    imap_seqset_resolve(&asked, s->box->uidnext - 1);
+    for (uint32_t i = 0; i < asked.count; i++)
+        imapd__runs_add(&f->vanished.asked, asked.ranges[i].lo, asked.ranges[i].hi);
+    f->vanished.since = f->args->changedsince;
+    f->stage = FETCH_VANISHED;
+}
+
+static struct fetch *fetch_create(struct imapd_session *s)
+{
+    struct fetch *f = arena_new(&s->arena, struct fetch);
+
     f->args = &s->cmd.args->fetch;
+    f->stage = FETCH_NEXT;
     imapd__msg_init(&f->msg);
+    imapd__fetch_binary_init(&f->binary);
     str_init(&f->flag_text, 0);
     str_init(&f->section.text, 0);
     str_init(&f->section.header, IMAPD_HEADER_BYTES_MAX);
     arena_init(&f->scratch, FETCH_SCRATCH_MAX);
+    return f;
+}
+
+static enum imapd_step fetch_begin(struct imapd_session *s)
+{
+    struct imap_fetch *args = &s->cmd.args->fetch;
+    struct fetch *f;
+
+    if (args->vanished && (!s->cmd.cmd.uid || !imapd__has(s, IMAPD_EN_QRESYNC))) /* RFC 7162 3.2.6 */
+        return imapd__bad(s, "VANISHED needs UID FETCH and ENABLE QRESYNC");
+    s->cmd.priv = f = fetch_create(s);
+    if (args->vanished)
+        vanished_begin(s, f);
+    if (!imapd__set_resolve(s, &args->set, s->cmd.cmd.uid))
+        return imapd__bad(s, "No such message");
     find_needs(s, f);
+    make_labels(s, f);
+    if (f->items & IMAP_FETCH_MODSEQ) /* RFC 7162 3.1: MODSEQ and CHANGEDSINCE enable it */
+        imapd__enable(s, IMAPD_EN_CONDSTORE);
     return IMAPD_GO;
 }
 
@@ -94,6 +137,12 @@ static bool next_message(const struct imapd_session *s, struct fetch *f, uint32_
 }
 
 /* -- one message */
+/* RFC 7162 3.1.4.1 */
+static bool is_passed_over(const struct fetch *f, const struct store_message *row)
+{
+    return f->args->has_changedsince && row->modseq <= f->args->changedsince;
+}
+
 static void note_seen(struct imapd_session *s, struct fetch *f)
 {
     f->marks_seen = f->sets_seen && !(f->msg.row.flags & STORE_SEEN);
@@ -110,32 +159,34 @@ static void take_flags(struct imapd_view *v, struct fetch *f)
     struct str *out = imapd__out(v->s);
     size_t from = out->len;
 
+    /* RFC 3501 6.4.5: a \Seen that is set should be told. A client of CONDSTORE must hear its modseq with it
+     * (RFC 7162 3.2.4), which nobody knows yet: imapd_sync tells both at the end. */
+    bool tells_seen = f->marks_seen && !imapd__has(v->s, IMAPD_EN_CONDSTORE);
+
     str_reset(&f->flag_text);
-    if (!(f->items & IMAP_FETCH_FLAGS) && !f->marks_seen)
+    if (!(f->items & IMAP_FETCH_FLAGS) && !tells_seen)
         return;
-    imapd__view_emit_flags(v, &f->msg.row, f->marks_seen ? STORE_SEEN : 0);
+    imapd__view_emit_flags(v, &f->msg.row, tells_seen ? STORE_SEEN : 0);
     str_add(&f->flag_text, out->ptr + from, out->len - from);
     str_cut(out, from);
 }
 
-/* MS_OK: the message is in work; MS_ENOTFOUND: it has gone for good. */
-static enum ms_err fetch_open(struct imapd_view *v, struct fetch *f, uint32_t uid)
+/* MS_OK: the message is in work. One whose bytes are gone is as hollow as its row: what that says is told. */
+static enum ms_err fetch_open(struct imapd_view *v, struct fetch *f, const struct store_message *row)
 {
-    struct store_message row;
-    enum ms_err err = imapd__view_message(v, uid, &row);
+    enum ms_err err = imapd__msg_open(v, row, f->needs, &f->msg);
 
-    if (!err)
-        err = imapd__msg_open(v, &row, f->needs, &f->msg);
-    if (err == MS_EDAMAGED && f->needs) { /* what the row itself says can still be told */
-        f->some_damaged = true;
-        return err;
-    }
+    f->is_hollow = err == MS_EDAMAGED && f->needs;
+    f->some_damaged = f->some_damaged || f->is_hollow;
+    if (f->is_hollow)
+        err = imapd__msg_open(v, row, 0, &f->msg);
     if (err)
         return err;
     arena_reset(&f->scratch);
     f->in_response = false;
     f->section.index = 0;
     imapd__fetch_section_reset(&f->section);
+    imapd__fetch_binary_reset(&f->binary);
     note_seen(v->s, f);
     take_flags(v, f);
     f->stage = FETCH_LOAD;
@@ -202,28 +253,36 @@ static bool seen_is_full(const struct fetch *f)
     return f->seen.count == STORE_RUNS_MAX || f->seen_count == STORE_UIDS_MAX;
 }
 
+static enum ms_err fetch_uid(struct imapd_view *v, struct fetch *f, uint32_t uid, enum imapd_step *step)
+{
+    struct store_message row;
+    enum ms_err err = imapd__view_message(v, uid, &row);
+
+    if (err == MS_ENOTFOUND)
+        f->some_missing = true;
+    if (err)
+        return err == MS_ENOTFOUND ? MS_OK : err;
+    if (is_passed_over(f, &row))
+        return MS_OK;
+    MS_TRY(fetch_open(v, f, &row));
+    *step = fetch_message(v->s, f);
+    return MS_OK;
+}
+
 static enum ms_err fetch_slice(struct imapd_view *v, struct fetch *f, enum imapd_step *step)
 {
-    struct imapd_session *s = v->s;
     uint32_t uid;
-    enum ms_err err;
 
     *step = IMAPD_GO;
     imapd__view_announce(v, false);
     while (*step == IMAPD_GO && !seen_is_full(f)) {
-        if (!next_message(s, f, &uid)) {
+        if (!next_message(v->s, f, &uid)) {
             f->at_end = true;
             return MS_OK;
         }
-        err = fetch_open(v, f, uid);
-        if (err == MS_ENOTFOUND)
-            f->some_missing = true;
-        else if (err && err != MS_EDAMAGED)
-            return err;
-        if (!err)
-            *step = fetch_message(s, f);
+        MS_TRY(fetch_uid(v, f, uid, step));
         if (*step == IMAPD_GO)
-            *step = imapd__pace(s);
+            *step = imapd__pace(v->s);
     }
     return MS_OK;
 }
@@ -243,7 +302,8 @@ static enum imapd_step seen_posted(struct imapd_session *s, struct fetch *f)
 
     if (err)
         return imapd__fail(s, err);
-    imapd__sync_own(s, res.modseq);
+    if (!imapd__has(s, IMAPD_EN_CONDSTORE))
+        imapd__sync_own(s, res.modseq); /* it was told with the messages */
     f->seen.count = 0;
     f->seen_count = 0;
     f->stage = FETCH_NEXT;
@@ -256,6 +316,8 @@ static enum imapd_step fetch_end(struct imapd_session *s, const struct fetch *f)
         return imapd__no(s, "CORRUPTION", "Some of the messages are damaged"); /* RFC 5530 3 */
     if (f->some_missing)
         return imapd__no(s, "EXPUNGEISSUED", "Some of the messages no longer exist");
+    if (f->some_unknown)
+        return imapd__no(s, "UNKNOWN-CTE", "Some of the parts have an unknown encoding"); /* RFC 3516 4.3 */
     return imapd__ok(s, NULL, "FETCH completed");
 }
 
@@ -277,12 +339,26 @@ static enum imapd_step fetch_next(struct imapd_session *s, struct fetch *f)
     return err ? imapd__fail(s, err) : step;
 }
 
+static enum imapd_step fetch_vanished(struct imapd_session *s, struct fetch *f)
+{
+    enum ms_err err = MS_OK;
+    enum imapd_step step = imapd__vanished_step(s, &f->vanished, &err);
+
+    if (err)
+        return imapd__fail(s, err);
+    if (step == IMAPD_GO)
+        f->stage = FETCH_NEXT;
+    return step;
+}
+
 enum imapd_step imapd_fetch_run(struct imapd_session *s)
 {
     struct fetch *f = s->cmd.priv;
 
     if (!f)
         return fetch_begin(s);
+    if (f->stage == FETCH_VANISHED)
+        return fetch_vanished(s, f);
     if (f->stage == FETCH_NEXT)
         return fetch_next(s, f);
     if (f->stage == FETCH_SEEN)

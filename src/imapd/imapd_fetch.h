@@ -1,13 +1,17 @@
 /*
- * imapd_fetch.h - FETCH in three files: which messages (imapd_cmd_fetch.c), what of a message stands in the
- * index (imapd_fetch_items.c), and sections with bytes (imapd_fetch_section.c).
+ * imapd_fetch.h - FETCH in its files: which messages (imapd_cmd_fetch.c), what of a message stands in the
+ * index (imapd_fetch_items.c), sections with bytes (imapd_fetch_section.c), and decoded ones
+ * (imapd_fetch_binary.c).
  */
 #ifndef IMAPD_FETCH_H
 #define IMAPD_FETCH_H
 
 #include "imapd_cmds.h"
 
+#define FETCH_BINARY_KEPT_MAX ((size_t)256 << 10) /* decoded bytes up to which a part is decoded only once */
+
 enum fetch_stage {
+    FETCH_VANISHED, /* what has gone is told: RFC 7162 3.2.6 */
     FETCH_NEXT,     /* look for the next message */
     FETCH_LOAD,     /* its structure is being read */
     FETCH_HEADER,   /* its header is being read, for an ENVELOPE that the record does not hold completely */
@@ -25,38 +29,68 @@ struct fetch_section { /* the section that is being written */
     struct str header;
 };
 
+enum fetch_binary_stage { FETCH_BINARY_FIND, FETCH_BINARY_COUNT, FETCH_BINARY_SEND };
+struct fetch_binary { /* the decoded section that is being written */
+    enum fetch_binary_stage stage;
+    enum mime_encoding encoding;
+    uint64_t off, end;    /* encoded bytes of the message */
+    uint64_t at;          /* of them, read so far in this pass */
+    uint64_t done;        /* decoded so far in this pass */
+    uint64_t from, until; /* decoded bytes that are asked for; cut to what there is behind COUNT */
+    bool has_nul;         /* among those */
+    bool is_kept;         /* text holds all that is decoded */
+    struct str text;
+    struct mime_decoder decoder;
+};
+
 struct fetch {
     enum fetch_stage stage;
     const struct imap_fetch *args;
     unsigned items;
     unsigned needs; /* IMAPD_NEED_* */
     bool sets_seen;
-    uint32_t range;   /* of the set: where it stands */
-    uint32_t at;      /* next number of that range; 0: its first */
-    uint32_t seq;     /* of the message in work */
-    bool marks_seen;  /* it gets \Seen */
+    struct slice *labels; /* name of each section as it stands in the answer, with the blank behind it */
+    uint32_t range;       /* of the set: where it stands */
+    uint32_t at;          /* next number of that range; 0: its first */
+    uint32_t seq;         /* of the message in work */
+    bool marks_seen;      /* it gets \Seen */
+    bool is_hollow;   /* its bytes cannot be found: sections are NIL, what needs its structure is left out */
     bool in_response; /* "* n FETCH (" is written */
-    bool some_missing, some_damaged;
+    bool some_missing, some_damaged, some_unknown;
     struct slice flags; /* FLAGS of the message as text, taken while the snapshot was open; in flag_text */
     struct str flag_text;
     struct imapd_msg msg;
     struct fetch_section section;
+    struct fetch_binary binary;
     struct mime_envelope env;
     struct arena scratch;   /* of one message */
     struct imapd_runs seen; /* waiting for \Seen */
     uint32_t seen_count;
+    struct imapd_vanished vanished;
     bool at_end; /* no more messages */
 };
 
 /* Everything but sections. */
 void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f);
 /* The first item of a response has no blank in front of it. */
-void imapd__fetch_emit_name(struct imapd_session *s, struct fetch *f, const char *name);
+void imapd__fetch_emit_name(struct imapd_session *s, struct fetch *f, struct slice name);
 /* Sections from f->section.index on. IMAPD_GO: all are written. */
 enum imapd_step imapd__fetch_sections(struct imapd_session *s, struct fetch *f);
 void imapd__fetch_section_reset(struct fetch_section *sec);
 /* A section is bytes of the message: needs its structure, needs a reader. */
 unsigned imapd__fetch_section_needs(const struct imap_section *sec);
 bool imapd__fetch_needs_header(struct fetch *f); /* for ENVELOPE */
+/* The name of the section that is being written, and a blank. */
+void imapd__fetch_emit_label(struct imapd_session *s, struct fetch *f);
+/* RFC 3501 6.4.5 partial: what lies behind the end is cut off. */
+void imapd__fetch_cut(const struct imap_section *sec, uint64_t *off, uint64_t *end);
+/* Bytes of a section that cannot be read: NIL, or the end of the connection when its literal has begun. */
+void imapd__fetch_damaged(struct imapd_session *s, struct fetch *f);
+
+/* imapd_fetch_binary.c */
+enum imapd_step imapd__fetch_binary(struct imapd_session *s, struct fetch *f, const struct imap_section *sec);
+void imapd__fetch_binary_init(struct fetch_binary *b);
+void imapd__fetch_binary_reset(struct fetch_binary *b);
+void imapd__fetch_binary_fini(struct fetch_binary *b);
 
 #endif

@@ -7,8 +7,24 @@
  *
  * Header fields come from the index when it has them, else from the header, which is read then (bounded by
  * IMAPD_HEADER_BYTES_MAX: fields behind that are not found).
+ *
+ * RFC 3501 4.3.1: no literal holds NUL. A NUL of the message is sent as FETCH_NUL_SHOWN, so that sizes and
+ * offsets stay what they are; BINARY gives the byte itself.
  */
 #include "imapd_fetch.h"
+
+#define FETCH_NUL_SHOWN 0x80
+
+static bool is_binary(const struct imap_section *sec)
+{
+    return sec->name == IMAP_NAME_BINARY || sec->name == IMAP_NAME_BINARY_SIZE;
+}
+
+static void hide_nuls(uint8_t *bytes, size_t len)
+{
+    for (uint8_t *at = bytes; (at = memchr(at, 0, len - (size_t)(at - bytes))); at++)
+        *at = FETCH_NUL_SHOWN;
+}
 
 static bool is_fields(const struct imap_section *sec)
 {
@@ -17,6 +33,8 @@ static bool is_fields(const struct imap_section *sec)
 
 unsigned imapd__fetch_section_needs(const struct imap_section *sec)
 {
+    if (is_binary(sec))
+        return IMAPD_NEED_MIME | IMAPD_NEED_BYTES;
     if (sec->text == IMAP_TEXT_HEADER_FIELDS && sec->part_count == 0)
         return IMAPD_NEED_MIME; /* mostly in the record */
     if (sec->text != IMAP_TEXT_ALL || sec->part_count > 0)
@@ -32,21 +50,18 @@ void imapd__fetch_section_reset(struct fetch_section *sec)
     sec->off = sec->end = 0;
 }
 
-static void emit_section_name(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+void imapd__fetch_emit_label(struct imapd_session *s, struct fetch *f)
 {
-    imapd__fetch_emit_name(s, f, "");
-    imap_emit_section(imapd__out(s), sec);
-    str_add_byte(imapd__out(s), ' ');
+    imapd__fetch_emit_name(s, f, f->labels[f->section.index]);
 }
 
-static void emit_nil(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+static void emit_nil(struct imapd_session *s, struct fetch *f)
 {
-    emit_section_name(s, f, sec);
+    imapd__fetch_emit_label(s, f);
     str_add_cstr(imapd__out(s), "NIL");
 }
 
-/* RFC 3501 6.4.5 partial: what lies behind the end is cut off; nothing left is an empty string. */
-static void cut_partial(const struct imap_section *sec, uint64_t *off, uint64_t *end)
+void imapd__fetch_cut(const struct imap_section *sec, uint64_t *off, uint64_t *end)
 {
     uint64_t size = *end - *off;
 
@@ -109,11 +124,13 @@ static enum imapd_step send_fields(struct imapd_session *s, struct fetch *f, con
         return IMAPD_WAIT;
     if (err) {
         f->some_damaged = f->some_damaged || err != MS_ENOTFOUND;
-        emit_nil(s, f, sec);
+        emit_nil(s, f);
         return IMAPD_GO;
     }
-    cut_partial(sec, &off, &end);
-    emit_section_name(s, f, sec);
+    imapd__fetch_cut(sec, &off, &end);
+    imapd__fetch_emit_label(s, f);
+    if (f->msg.mime.flags & MIME_MSG_NUL)
+        hide_nuls(f->section.text.ptr, f->section.text.len);
     imap_emit_literal_head(imapd__out(s), end - off);
     str_add_slice(imapd__out(s), slice_sub(text, (size_t)off, (size_t)(end - off)));
     return IMAPD_GO;
@@ -126,16 +143,16 @@ static void open_range(struct imapd_session *s, struct fetch *f, const struct im
     struct mime_range range;
 
     if (imapd__msg_section(&f->msg, sec, &range)) { /* there is no such part */
-        emit_nil(s, f, sec);
+        emit_nil(s, f);
         return;
     }
     fs->is_open = true;
     fs->off = range.off;
     fs->end = range.off + range.bytes;
-    cut_partial(sec, &fs->off, &fs->end);
+    imapd__fetch_cut(sec, &fs->off, &fs->end);
 }
 
-static void range_damaged(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+void imapd__fetch_damaged(struct imapd_session *s, struct fetch *f)
 {
     OBS_EVENT(OBS_IMAPD_MESSAGE_DAMAGED, s->id, OBS_C("user", s->user->login), OBS_U("mailbox", s->box->id),
               OBS_U("uid", f->msg.row.uid));
@@ -144,21 +161,22 @@ static void range_damaged(struct imapd_session *s, struct fetch *f, const struct
         s->is_broken = true;
         return;
     }
-    emit_nil(s, f, sec);
+    if (f->args->sections[f->section.index].name != IMAP_NAME_BINARY_SIZE) /* a number has no NIL */
+        emit_nil(s, f);
     f->section.is_open = false;
 }
 
-static void send_piece(struct imapd_session *s, struct fetch *f, const struct imap_section *sec,
-                       struct mbuf *buf)
+static void send_piece(struct imapd_session *s, struct fetch *f, struct mbuf *buf)
 {
     struct fetch_section *fs = &f->section;
 
     if (!fs->has_head) {
-        emit_section_name(s, f, sec);
+        imapd__fetch_emit_label(s, f);
         imap_emit_literal_head(imapd__out(s), fs->end - fs->off);
         fs->has_head = true;
     }
     fs->off += buf->len;
+    hide_nuls(mbuf_data(buf), buf->len); /* it has just been read: nobody else holds it */
     if (buf->len < 1024) {
         str_add_slice(imapd__out(s), mbuf_slice(buf));
         return;
@@ -168,13 +186,13 @@ static void send_piece(struct imapd_session *s, struct fetch *f, const struct im
     net_write_mbuf(s->stream, buf, buf->off, buf->len);
 }
 
-static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
+static enum imapd_step send_range(struct imapd_session *s, struct fetch *f)
 {
     struct fetch_section *fs = &f->section;
     enum imapd_step step = IMAPD_GO;
 
     if (fs->off == fs->end && !fs->has_head) {
-        emit_section_name(s, f, sec);
+        imapd__fetch_emit_label(s, f);
         str_add_cstr(imapd__out(s), "\"\"");
         return IMAPD_GO;
     }
@@ -192,10 +210,10 @@ static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, cons
             err = MS_EDAMAGED;
         if (err) {
             mbuf_unref(&buf);
-            range_damaged(s, f, sec);
+            imapd__fetch_damaged(s, f);
             return s->is_broken ? IMAPD_DONE : IMAPD_GO;
         }
-        send_piece(s, f, sec, buf);
+        send_piece(s, f, buf);
         mbuf_unref(&buf);
         step = imapd__pace(s);
     }
@@ -204,6 +222,13 @@ static enum imapd_step send_range(struct imapd_session *s, struct fetch *f, cons
 
 static enum imapd_step send_section(struct imapd_session *s, struct fetch *f, const struct imap_section *sec)
 {
+    if (f->is_hollow) {
+        if (sec->name != IMAP_NAME_BINARY_SIZE)
+            emit_nil(s, f);
+        return IMAPD_GO;
+    }
+    if (is_binary(sec))
+        return imapd__fetch_binary(s, f, sec);
     if (is_fields(sec))
         return send_fields(s, f, sec);
     if (!f->section.is_open) {
@@ -211,7 +236,7 @@ static enum imapd_step send_section(struct imapd_session *s, struct fetch *f, co
         if (!f->section.is_open)
             return IMAPD_GO;
     }
-    return send_range(s, f, sec);
+    return send_range(s, f);
 }
 
 enum imapd_step imapd__fetch_sections(struct imapd_session *s, struct fetch *f)
@@ -222,6 +247,7 @@ enum imapd_step imapd__fetch_sections(struct imapd_session *s, struct fetch *f)
         if (step != IMAPD_GO)
             return step;
         imapd__fetch_section_reset(&f->section);
+        imapd__fetch_binary_reset(&f->binary);
     }
     return IMAPD_GO;
 }

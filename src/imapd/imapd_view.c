@@ -84,7 +84,7 @@ void imapd__view_emit_flags(struct imapd_view *v, const struct store_message *m,
             if ((m->keywords.bits[i / 64] >> (i % 64) & 1) && v->names[i].len)
                 names[count++] = v->names[i];
     }
-    if (imapd__seqmap_seq(&v->s->box->recent, m->uid))
+    if (!imapd__has(v->s, IMAPD_EN_REV2) && imapd__seqmap_seq(&v->s->box->recent, m->uid)) /* RFC 9051 E 12 */
         flags |= IMAP_FLAG_RECENT;
     imap_emit_flags(imapd__out(v->s), flags, names, count);
 }

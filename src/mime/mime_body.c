@@ -60,6 +60,19 @@ static struct slice read_encoding(const struct mime_message *m, const struct mim
     return slice_sub(value, 0, n);
 }
 
+enum ms_err mime_part_encoding(const struct mime_message *m, const struct mime_part *part,
+                               enum mime_encoding *out)
+{
+    const struct mime_field *field = mime_part_field(m, part, MIME_FIELD_CONTENT_TRANSFER_ENCODING, NULL);
+
+    *out = MIME_ENCODING_IDENTITY;
+    if (part->kind != MIME_PART_LEAF || !field)
+        return MS_OK;
+    if (field->form == MIME_FORM_OUT)
+        return MS_EUNSUPPORTED; /* no known name is that long */
+    return mime_encoding_find(mime_field_value(field), out);
+}
+
 enum mime_part_kind mime__kind_of(const struct mime_message *m, const struct mime_part *part, struct arena *a,
                                   struct slice *boundary_out, bool *is_digest_out)
 {
