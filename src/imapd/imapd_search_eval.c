@@ -7,6 +7,8 @@
  */
 #include "imapd_search.h"
 
+#include "ms/mime/text.h"
+
 #define DAY_S 86400
 
 static enum search_is yes_if(bool cond)
