@@ -93,7 +93,7 @@ static void answer_one(struct imapd_view *v, const struct store_cmd *st, const s
         return;
     }
     str_addf(imapd__out(s), "* %u FETCH (", seq);
-    if (uid || (s->enabled & (IMAPD_EN_QRESYNC | IMAPD_EN_REV2)))
+    if (uid || imapd__tells_uid(s))
         str_addf(imapd__out(s), "UID %u ", m->uid);
     str_addf(imapd__out(s), "MODSEQ (%llu))\r\n", (unsigned long long)m->modseq);
 }

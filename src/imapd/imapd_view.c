@@ -94,7 +94,7 @@ void imapd__view_emit_fetch_flags(struct imapd_view *v, uint32_t seq, const stru
     struct str *out = imapd__out(v->s);
 
     str_addf(out, "* %u FETCH (", seq);
-    if (uid || (v->s->enabled & (IMAPD_EN_QRESYNC | IMAPD_EN_REV2))) /* RFC 7162 3.2.4, RFC 9051 7.5.2 */
+    if (uid || imapd__tells_uid(v->s))
         str_addf(out, "UID %u ", m->uid);
     str_add_cstr(out, "FLAGS ");
     imapd__view_emit_flags(v, m, 0);
