@@ -19,8 +19,9 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from imap_stress_client import FIXED, NAME_ITEM, VOLATILE, Client  # noqa: E402
-from imap_stress_oracle import Difference, Op, Oracle  # noqa: E402
+from imap_stress_oracle import BOTH, NO, YES, Difference, Op, Oracle, Rec  # noqa: E402
 from imap_stress_session import Lost, Session, View  # noqa: E402
+from imap_stress_wire import Malformed, parse  # noqa: E402
 from msite import Site  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -100,7 +101,10 @@ class Run:
         if how == "kill":
             await asyncio.to_thread(self.site.kill)
         else:
-            await asyncio.to_thread(self.site.stop)
+            status = await asyncio.to_thread(self.site.stop)
+            if status != 0:
+                self.fail(None, Difference(f"exit status {status} after SIGTERM: {self.site.tail()}"))
+                return
         await asyncio.to_thread(self.site.start)
         self.down = False
         self.count(how)
@@ -364,7 +368,7 @@ class Manager:
             if await self.read_validity(other) != self.validity:
                 raise Difference(f"RENAME to {other} changed UIDVALIDITY {self.validity}")
         else:
-            box = self.run.oracle.mailboxes[self.validity]
+            box = self.run.oracle.mailbox(self.validity, self.user)
             box.deleted = op = Op()
             await s.command("DELETE", self.name, [op])
             self.name = self.validity = None
@@ -412,8 +416,9 @@ def stress(binary, args):
             site.start()
             run = Run(site, args)
             asyncio.run(work(run, args.seconds))
-            if not run.failed:
-                site.stop()
+            if not run.failed and site.stop() != 0:
+                raise RuntimeError("exit status after SIGTERM: " + site.tail())
+            check_log(site)
         finally:
             site.kill()
     if run.failed:
@@ -421,6 +426,13 @@ def stress(binary, args):
             print("\n".join("# " + line for line in text.splitlines()))
         raise RuntimeError(f"seed {args.seed}: " + run.failed[0].splitlines()[0])
     return report(run)
+
+
+def check_log(site):
+    """Nothing that a sanitizer or an assertion says gets lost."""
+    for line in site.log.read_text(errors="replace").splitlines():
+        if any(word in line for word in ("runtime error", "Sanitizer", "level=critical", "event=imapd.sync_failed")):
+            raise RuntimeError("log: " + line)
 
 
 def report(run):
@@ -438,6 +450,45 @@ def report(run):
     return f"seed {run.seed}, {len(run.clients)} clients, {run.quiet_points} quiet points, {o.counts['kill']} kills"
 
 
+GOOD = (b"* 3 FETCH (UID 4 FLAGS (\\Seen $X) MODSEQ (5))\r\n", b"a OK [COPYUID 4 1:3,9 5:8] done\r\n", b"* SEARCH\r\n",
+        b"* SEARCH 2 3 (MODSEQ 9)\r\n", b'* ESEARCH (TAG "a") UID COUNT 0\r\n', b"* VANISHED (EARLIER) 1:4,7\r\n", b"+ \r\n",
+        b"* 1 FETCH (BODY[1.TEXT]<0> {3}\r\na)\n UID 3)\r\n", b'* LIST (\\Noselect) NIL ""\r\n', b"* STATUS a (MESSAGES 0 SIZE 9)\r\n",
+        b'* 1 FETCH (BODY ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 3 1))\r\n', b"* OK [PERMANENTFLAGS (\\*)] text\r\n")
+BAD = (b"* 0 EXPUNGE\r\n", b"* 03 EXISTS\r\n", b"* 3 EXISTS \r\n", b"* 3 exists\n", b"* 1 FETCH ()\r\n", b"* 1 FETCH (UID 0)\r\n",
+       b"* 1 FETCH (UID 1 UID 1)\r\n", b"* 1 FETCH (FLAGS (\\Seen \\seen))\r\n", b"* 1 FETCH (FLAGS (\\Seen  $X))\r\n",
+       b"* 1 FETCH (MODSEQ 5)\r\n", b"* 1 FETCH (BODY[] {5}\r\nabc)\r\n", b"* 1 FETCH (BODY[] {3}\r\na\0b)\r\n", b"* SEARCH 1 \r\n",
+       b"* SEARCH 0\r\n", b"* SEARCH 4294967296\r\n", b"* ESEARCH UID ALL\r\n", b"* VANISHED \r\n", b"* VANISHED 1:*\r\n",
+       b"a OK\r\n", b"a OK \r\n", b"a OK [COPYUID 4 1:3] done\r\n", b"a OK [UIDNEXT 0] x\r\n", b"a OK [NOSUCHCODE] x\r\n", b"a YES x\r\n",
+       b"* STATUS a (MESSAGES)\r\n", b'* LIST () "/" \r\n', b'* 1 FETCH (BODY ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 3))\r\n',
+       b'* 1 FETCH (INTERNALDATE "1-Jan-2026 00:00:00 +0000")\r\n', b"* FLAGS (\\*)\r\n", b"* 1 FETCH (UID 1) \r\n")
+
+
+def check_parser():
+    for raw in GOOD:
+        parse(raw)
+    for raw in BAD:
+        try:
+            parse(raw)
+        except Malformed:
+            continue
+        raise RuntimeError(f"taken for well-formed: {raw!r}")
+    return f"{len(BAD)} bad responses refused"
+
+
+def check_bounds():
+    """What a reader may see, of operations that overlap and that do not."""
+    rec = Rec(1, "m", NO)
+    first, second, doubt = Op(1, 2, True), Op(3, 5, True), Op(6)
+    rec.add("k1", first, YES)
+    rec.add("k1", second, NO)
+    rec.add("k1", doubt, YES)
+    for start, end, want in ((0, 0.5, NO), (1.5, 1.6, BOTH), (2.5, 2.6, YES), (2.5, 4, BOTH), (4, 4, BOTH), (5.5, 5.6, NO), (7, 9, BOTH)):
+        if rec.possible("k1", start, end) != want:
+            raise RuntimeError(f"at {start}-{end}: {rec.possible('k1', start, end)}, not {want}")
+    if rec.possible("k1", 4, 4, {second}) != NO:
+        raise RuntimeError("an operation of one's own is not seen")
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("binary", type=pathlib.Path)
@@ -451,6 +502,8 @@ def main():
     args = p.parse_args()
     print(f"# seed {args.seed}")
     tap = Tap()
+    tap.run("the parser is strict", check_parser)
+    tap.run("what may be seen when", check_bounds)
     tap.run(f"{args.clients} sessions for {args.seconds:.0f} s, with a model each", stress, args.binary, args)
     return tap.end()
 

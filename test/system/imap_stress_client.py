@@ -45,6 +45,8 @@ class Client:
 
     # -- session
     def has(self, capability):
+        if self.mode == "rev1" and capability in ("CONDSTORE", "ESEARCH", "SEARCHRES"):
+            return False  # such a client knows nothing of it
         return capability in self.session.capabilities
 
     async def connect(self):
@@ -73,7 +75,9 @@ class Client:
         s = self.session
         v = s.view if s else None
         if v and v.box and v.highest and "QRESYNC" in s.enabled and self.name in FIXED:
-            self.cache = (self.name, v.box.validity, v.highest, {u: (v.flags[u], v.modseqs.get(u, 0)) for u in v.flags})
+            end = v.uids.index(None) if None in v.uids else len(v.uids)  # below it nothing is unknown
+            kept = {u: (v.flags[u], v.modseqs.get(u, 0)) for u in v.uids[:end] if u in v.flags}
+            self.cache = (self.name, v.box.validity, v.highest, kept)
 
     # -- the way of a client
     async def live(self):
@@ -178,7 +182,7 @@ class Client:
 
     async def select_name(self, name, readonly):
         s = self.session
-        cached, option = None, ""
+        cached, known, option = None, "", ""
         if self.cache and self.cache[0] == name and "QRESYNC" in s.enabled:
             cached, self.cache = self.cache, None
             known = f" {set_text(cached[3])}" if cached[3] and self.rnd.random() < 0.6 else ""
@@ -204,12 +208,12 @@ class Client:
             raise Difference("SELECT without HIGHESTMODSEQ")
         self.name = name
         if cached and cached[1] == v.box.validity:
-            await self.resync(cmd, cached)
+            await self.resync(cmd, cached, bool(known))
         await self.learn()
         v.box.check_view(set(v.uids), cmd.start, cmd.name)
         return True
 
-    async def resync(self, cmd, cached):
+    async def resync(self, cmd, cached, with_known):
         """RFC 7162 3.2.5: what was kept, and what SELECT told, are the whole mailbox; a full FETCH must say the same."""
         v = self.view()
         vanished = [r for o in cmd.others if o.kind == "vanished" for r in o.ranges]
@@ -219,10 +223,12 @@ class Client:
                 raise Difference(f"QRESYNC: FETCH of UID {uid} with {sorted(items)} only")
         left = {u: f for u, f in cached[3].items() if not any(a <= u <= b for a, b in vanished)}
         uids = sorted(set(left) | set(told))
-        if len(uids) != len(v.uids):
+        if with_known and not set(told) <= set(cached[3]):
+            raise Difference(f"QRESYNC: told of UIDs {sorted(set(told) - set(cached[3]))}, which were not named as known")
+        if len(uids) > len(v.uids) or (not with_known and len(uids) < len(v.uids)):
             raise Difference(f"QRESYNC from {cached[2]}: EXISTS {len(v.uids)}, resynchronised are {len(uids)}: {uids}; "
                              f"vanished {vanished}, told {sorted(told)}, kept {sorted(cached[3])}")
-        for i, uid in enumerate(v.uids):
+        for i, uid in enumerate(v.uids[:len(uids)]):
             if uid is not None and uid != uids[i]:
                 raise Difference(f"QRESYNC: number {i + 1} is UID {uid}, resynchronised {uids[i]}")
         for i, uid in enumerate(uids):
@@ -231,12 +237,14 @@ class Client:
                 v.at[uid] = True
             if uid not in v.flags:
                 v.flags[uid], v.modseqs[uid] = left[uid]
-        before = dict(v.modseqs)
+        modseqs, flags = dict(v.modseqs), dict(v.flags)
         full = await self.session.command("UID FETCH", "1:* (FLAGS MODSEQ)")
         for uid, items, _ in full.fetches:
-            if "FLAGS" in items and before.get(uid, 0) < items["MODSEQ"] <= v.selected_highest:
-                raise Difference(f"QRESYNC from {cached[2]}: UID {uid} has MODSEQ {items['MODSEQ']}, HIGHESTMODSEQ of SELECT was "
-                                 f"{v.selected_highest}, and SELECT did not tell")
+            if uid not in flags or "FLAGS" not in items or items["MODSEQ"] > v.selected_highest:
+                continue  # told of as new, or changed since
+            if items["FLAGS"] - {"\\recent"} != flags[uid] or max(modseqs.get(uid, 0), cached[2]) < items["MODSEQ"]:
+                raise Difference(f"QRESYNC from {cached[2]} to {v.selected_highest}: UID {uid} has {items}, resynchronised "
+                                 f"{sorted(flags[uid])} at {modseqs.get(uid)}")
         self.run.count("resync")
 
     async def do_logout(self):
@@ -329,7 +337,10 @@ class Client:
         name = self.rnd.choice(FIXED)
         box = self.oracle.mailboxes[self.oracle.fixed[self.user, name]]
         floor, since = box.floor_uid(), time.monotonic()
-        items = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN" + (" HIGHESTMODSEQ" if self.has("CONDSTORE") else "")
+        items = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN"
+        if self.has("CONDSTORE"):
+            items += " HIGHESTMODSEQ"
+            self.session.enabled.add("CONDSTORE")
         cmd = await self.session.command("STATUS", f"{name} ({items})")
         values = [o for o in cmd.others if o.kind == "statusbox"][0].values
         least = sum(box.is_there(rec, since) for rec in box.recs.values())
@@ -490,8 +501,17 @@ class Client:
         text = f"{numbers} " + (f"(UNCHANGEDSINCE {since}) " if since else "") + f"{how}FLAGS{'.SILENT' if silent else ''} {spelled(flags)}"
         if since:
             s.enabled.add("CONDSTORE")
-        cmd = await s.command(prefix + "STORE", text, list(ops.values()), own=() if since else set(ops.values()), ok=False)
+        cmd = await s.command(prefix + "STORE", text, list(ops.values()), own=() if since else set(ops.values()), ok=False,
+                              left_out=lambda cmd: [ops[u] for u in self.modified(cmd, chosen)])
         self.stored(cmd, v, chosen, ops, flags, how, silent, since)
+
+    @staticmethod
+    def modified(cmd, chosen):
+        """UIDs that a conditional STORE has left as they were."""
+        if cmd.answer.code != "MODIFIED":
+            return set()
+        uid = cmd.name.startswith("UID")
+        return {u for n, u, _ in chosen if (u if uid else n) in cmd.answer.argument}
 
     def stored(self, cmd, v, chosen, ops, flags, how, silent, since):
         if cmd.answer.status == "NO":
@@ -501,17 +521,14 @@ class Client:
                 v.flags.pop(u, None)
             return
         told = {u for u, items, _ in cmd.fetches if "FLAGS" in items}
-        modified = set()
-        if cmd.answer.code == "MODIFIED":
-            if not since:
-                raise Difference(f"{cmd.tag} STORE: MODIFIED without UNCHANGEDSINCE")
-            listed = cmd.answer.argument
-            modified = {u for n, u, _ in chosen if (u if cmd.name.startswith("UID") else n) in listed}
-            self.run.count("modified", len(modified))
+        modified = self.modified(cmd, chosen)
+        if modified and not since:
+            raise Difference(f"{cmd.tag} STORE: MODIFIED without UNCHANGEDSINCE")
+        self.run.count("modified", len(modified))
         for _, u, rec in chosen:
             if u in modified:
-                ops[u].refused(cmd.end)
-                v.flags.pop(u, None) if u not in told else None
+                if u not in told:
+                    v.flags.pop(u, None)
             elif not silent and u not in told and not v.box.may_be_gone(rec):
                 raise Difference(f"{cmd.tag} STORE says nothing of UID {u}")
             elif silent and u not in told and u in v.flags:
@@ -661,7 +678,9 @@ class Client:
                 rec.moves.append(op)
         if box:
             self.oracle.transfers.append(Transfer(ops, box, names, v.box if move else None, [rec for _, _, rec in chosen]))
-        cmd = await self.session.command(prefix + ("MOVE" if move else "COPY"), f"{numbers} {name}", ops, ok=False)
+        cmd = await self.session.command(
+            prefix + ("MOVE" if move else "COPY"), f"{numbers} {name}", ops, ok=False, left_out=lambda cmd: [
+                op for op, (_, u, _) in zip(ops, chosen) if not cmd.copyuid or u not in cmd.copyuid[1]])
         if cmd.answer.status == "NO":
             if name in FIXED and not any(v.box.may_be_gone(rec) for _, _, rec in chosen):
                 raise Difference(f"{cmd.tag} {cmd.name}: NO {cmd.answer.text}")
@@ -674,10 +693,8 @@ class Client:
             raise Difference(f"{cmd.tag} {cmd.name}: COPYUID {sources} {uids}, asked for {[u for _, u, _ in chosen]}")
         to = dict(zip(sources, uids))
         for op, (_, u, rec) in zip(ops, chosen):
-            if u not in to:
-                op.refused(cmd.end)
-                if not v.box.may_be_gone(rec):
-                    raise Difference(f"{cmd.tag} {cmd.name}: UID {u} ({rec.name}) was left out")
+            if u not in to and not v.box.may_be_gone(rec):
+                raise Difference(f"{cmd.tag} {cmd.name}: UID {u} ({rec.name}) was left out")
         done = [(op, u, rec) for op, (_, u, rec) in zip(ops, chosen) if u in to]
         if not done:
             return

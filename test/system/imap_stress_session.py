@@ -27,11 +27,12 @@ class Literal:
 
 
 class Command:
-    def __init__(self, tag, name, ops, own):
+    def __init__(self, tag, name, ops, own, left_out):
         self.tag = tag
         self.name = name
         self.ops = ops
         self.own = own  # Ops that have happened before its untagged answers (STORE)
+        self.left_out = left_out  # of an OK: the Ops that did not happen
         self.copyuid = None
         self.start = ops[0].start if ops else time.monotonic()
         self.end = None
@@ -53,7 +54,7 @@ class View:
         self.box = None
         self.readonly = readonly
         self.since = since  # when SELECT was sent
-        self.uids = []  # by sequence number; None: not known yet, only at the end
+        self.uids = []  # by sequence number; None: not known yet
         self.at = {}  # UID -> known
         self.flags = {}
         self.modseqs = {}
@@ -85,6 +86,11 @@ class View:
             raise Difference(f"UID {uid} was gone {self.since - rec.gone:.3f} s before the mailbox was selected")
         self.uids[index] = uid
         self.at[uid] = True
+
+    def gap(self, uid):
+        """Index of an unknown UID that this one may be; None: there is none."""
+        first = max((i + 1 for i, u in enumerate(self.uids) if u is not None and u < uid), default=0)
+        return first if first < len(self.uids) and self.uids[first] is None else None
 
     def drop(self, uid):
         self.at.pop(uid, None)
@@ -198,10 +204,10 @@ class Session:
         self.note("C:", data)
         self.writer.write(data)
 
-    async def begin(self, name, parts="", ops=(), own=()):
+    async def begin(self, name, parts="", ops=(), own=(), left_out=None):
         """Sends a command; parts: text, or a list of texts and Literals. ops: what it changes."""
         self.tags += 1
-        cmd = Command(f"{self.label}.{self.tags}", name, ops, own)
+        cmd = Command(f"{self.label}.{self.tags}", name, ops, own, left_out)
         self.inflight.append(cmd)
         parts = [parts] if isinstance(parts, str) else parts
         pending = f"{cmd.tag} {name}" + (" " if parts and parts[0] else "")
@@ -235,8 +241,8 @@ class Session:
             raise Difference(f"{cmd.tag} {cmd.name}: {answer.status} {answer.text}")
         return cmd
 
-    async def command(self, name, parts="", ops=(), own=(), ok=True):
-        return await self.finish(await self.begin(name, parts, ops, own), ok)
+    async def command(self, name, parts="", ops=(), own=(), ok=True, left_out=None):
+        return await self.finish(await self.begin(name, parts, ops, own, left_out), ok)
 
     # -- what comes
     def handle(self, r):
@@ -282,8 +288,11 @@ class Session:
         self.last_end = now
         if r.code == "COPYUID":
             cmd.copyuid = r.argument
+        left_out = cmd.left_out(cmd) if cmd.left_out and r.status == "OK" else ()
         for op in cmd.ops:
-            if r.status == "OK":
+            if op in left_out:
+                op.refused(now)
+            elif r.status == "OK":
                 op.done(now)
             elif cmd.name.endswith("STORE"):
                 op.end = now  # some of it may have happened
@@ -318,7 +327,7 @@ class Session:
             v.uidnext = r.argument
         elif r.code == "HIGHESTMODSEQ":
             v.selected_highest = r.argument
-            self.see_highest(r.argument, now, cmd.start if cmd else None)
+            self.see_highest(r.argument, now, cmd.start if cmd and cmd.name in ("SELECT", "EXAMINE") else None)
         elif r.code == "NOMODSEQ":
             v.nomodseq = True
         elif r.code == "COPYUID":
@@ -336,9 +345,6 @@ class Session:
             at = bisect.bisect_left(floors, (since,)) - 1
             if at >= 0 and floors[at][1] > value:
                 raise Difference(f"HIGHESTMODSEQ {value}, but MODSEQ {floors[at][1]} was seen before")
-        highest = max(v.modseqs.values(), default=0)
-        if since is None and highest > value:
-            raise Difference(f"HIGHESTMODSEQ {value}, but this session has seen MODSEQ {highest}")
         v.box.see_modseq(now, value)
         if since is None and v.complete():
             v.highest = value
@@ -392,8 +398,8 @@ class Session:
             for uid in range(low, high + 1):
                 if uid in v.at:
                     v.uids.remove(uid)
-                elif v.uids and v.uids[-1] is None:
-                    v.uids.pop()
+                elif v.gap(uid) is not None:
+                    v.uids.pop(v.gap(uid))
                 else:
                     raise Difference(f"VANISHED {uid}, which this session never had")
                 v.box.see_gone(uid, now)
