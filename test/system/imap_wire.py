@@ -2,7 +2,6 @@
 bytes too, parentheses are lists. For tests that compare what two servers say, or that count every response."""
 import re
 import socket
-import ssl
 
 
 class No(Exception):
