@@ -208,6 +208,9 @@ static void select_tell(struct imapd_view *v, const struct select *sel)
         str_addf(out, "* OK [UNSEEN %u] First unseen message\r\n", sel->unseen);
     str_addf(out, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",
              box->uidvalidity, box->uidnext);
+    str_add_cstr(out, "* OK [MAILBOXID (");
+    imapd__emit_mailboxid(out, box->id);
+    str_add_cstr(out, ")] This mailbox\r\n"); /* RFC 8474 4.2 */
     str_addf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)box->modseq);
     if (rev2)
         tell_name(s, sel);

@@ -19,6 +19,8 @@
  * mailbox count                 alice's session 1 appends so many small messages
  *   U: mailbox                       from now on %u in what a client sends is the UIDVALIDITY of alice's mailbox
  *
+ *   N: prefix count                  so many mailboxes of alice: prefix0000 and so on
+ *
  * A digit behind the letter (C2:) names another session; the default is 1.
  */
 #include "imap_site.h"
@@ -194,6 +196,28 @@ static void fill(struct play *p, struct isession *s, const char *text)
     expect_line(p, s, pattern, true);
 }
 
+static void make_mailboxes(struct play *p, const char *text)
+{
+    uint64_t account = isite_account(&p->site, "alice@example.org");
+    char prefix[64];
+    unsigned count;
+
+    assert_int_equal(sscanf(text, "%63s %u", prefix, &count), 2);
+    for (unsigned i = 0; i < count;) {
+        struct part_rec rec;
+
+        part_rec_init(&rec);
+        for (unsigned end = MS_MIN(i + 500, count); i < end; i++) {
+            char name[96];
+
+            snprintf(name, sizeof name, "%s%04u", prefix, i);
+            store_op_mailbox_create(&rec, account, slice_cstr(name), 0);
+        }
+        isite_post(&p->site, &rec);
+        part_rec_fini(&rec);
+    }
+}
+
 static void purge(struct play *p, const char *mailbox)
 {
     uint64_t id = isite_mailbox(&p->site, "alice@example.org", mailbox);
@@ -300,6 +324,9 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
         break;
     case 'F':
         fill(p, s, rest);
+        break;
+    case 'N':
+        make_mailboxes(p, rest);
         break;
     case 'G':
         purge(p, rest);
