@@ -15,6 +15,7 @@
  *           A worker's number of live sessions is an atomic that its loop writes and the control thread reads.
  * Limits:   DISPATCH_SERVICES_MAX, DISPATCH_WORKERS_MAX per service; when nobody can take a connection the listener pauses and the kernel's backlog
  *           queues; it goes on when a session ends.
+ *           A service has DISPATCH_SLOTS_MAX slots: workers that end keep theirs until they have ended.
  */
 #ifndef MS_DISPATCH_H
 #define MS_DISPATCH_H
@@ -27,13 +28,16 @@
 
 #define DISPATCH_SERVICES_MAX 64
 #define DISPATCH_WORKERS_MAX  64
+#define DISPATCH_SLOTS_MAX    192
+#define DISPATCH_HISTORY_MAX  64 /* ended workers remembered per service */
 #define DISPATCH_LISTEN_MAX   16
 
 #define DISPATCH_MSG_WORKER  BUS_KIND(7, 1, 1) /* a[0] = worker: open it */
 #define DISPATCH_MSG_HANDOFF BUS_KIND(7, 1, 2) /* a[0] = worker, a[1] = fd, a[2] = session; body = struct net_addr */
 #define DISPATCH_MSG_DRAIN   BUS_KIND(7, 1, 3) /* a[0] = worker: no more connections, say goodbye */
+#define DISPATCH_MSG_RETIRE  BUS_KIND(7, 1, 6) /* a[0] = worker: no more connections; it ends with its last one */
 #define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker, a[1] = kind answered */
-#define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker: one session fewer */
+#define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker: one session fewer, or the worker has ended */
 
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
 
@@ -42,6 +46,12 @@ struct dispatch_service_conf { /* "dispatcher.services.*", defaults from "dispat
     int protocol; /* index into dispatch_protocol_names */
     int tls;      /* enum dispatch_tls */
     uint64_t min_procs, max_procs, min_conns, max_conns;
+    uint64_t max_life_conns;   /* connections in a worker's life; 0 = no limit, also of the next two */
+    uint64_t max_life_time_ms; /* a worker's age */
+    uint64_t max_idle_time_ms; /* without a connection, while there are more than min_procs */
+    uint64_t max_shutdown;     /* workers that end at a time */
+    uint64_t max_handoffs;     /* connections on their way to workers */
+    uint64_t historical_time_ms; /* how long ended workers stay in the status */
     uint64_t backlog; /* 0 = max_procs * max_conns, at least 5; the kernel has its own limit */
 };
 extern const char *const dispatch_protocol_names[]; /* NULL-terminated: what is built */
@@ -84,11 +94,18 @@ void dispatch_session_closed(struct dispatch_worker *handle);
 /* -- the pure part (semantics 2.4), tested with D1-D10 */
 enum dispatch_wstate { DISPATCH_W_STARTING, DISPATCH_W_RUNNING, DISPATCH_W_TERMINATING };
 struct dispatch_wview {
-    uint32_t id;
+    uint64_t id;
     enum dispatch_wstate state;
-    uint64_t active, pending;
+    uint64_t active, pending; /* connections there, and on their way */
+    uint64_t life;            /* connections taken so far, pending ones included */
+    uint64_t age_ms;
+    uint64_t idle_ms;         /* since it had none; 0 while it has */
 };
-struct dispatch_limits { uint64_t min_procs, max_procs, min_conns, max_conns; };
+struct dispatch_limits {
+    uint64_t min_procs, max_procs, min_conns, max_conns;
+    uint64_t max_life_conns, max_life_ms, max_idle_ms; /* 0 = no limit */
+    uint64_t max_shutdown, max_handoffs;
+};
 enum dispatch_pick { DISPATCH_PICK_WORKER, DISPATCH_PICK_SPAWN, DISPATCH_PICK_WAIT };
 /* index_out: into workers, for DISPATCH_PICK_WORKER. */
 enum dispatch_pick dispatch_pick(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n,
@@ -96,7 +113,10 @@ enum dispatch_pick dispatch_pick(const struct dispatch_limits *lim, const struct
 /* After a hand-off: start another worker in expectation of more? */
 bool dispatch_wants_spare(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n);
 
-/* For `dispatcher status` and tests: one line per worker. */
+/* semantics 2.5: is workers[index] to end, and is a slot free for that? Asked again whenever something changed. */
+bool dispatch_may_end(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n, size_t index);
+
+/* For `dispatcher status` and tests: one line per worker, ended ones of the last historical_time too. */
 void dispatch_emit_status(struct dispatch *d, struct str *out);
 /* Address a service really listens on (port 0 in tests). NULL when out of range. */
 const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i);

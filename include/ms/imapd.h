@@ -37,6 +37,7 @@ struct imapd_conf { /* section "imap" */
     int64_t slice_rows;
     int64_t errors_max;
     int64_t login_failures_max;
+    int64_t search_threads;
 };
 extern const struct conf_table imapd_table;
 
@@ -62,6 +63,7 @@ struct imapd_env {
     struct part_client *(*partition_of)(void *owner, struct loop *loop, const char *name);
     void *partition_owner;
     struct imapd_recent *recent; /* private: imapd_env_init */
+    struct loop_pool *searches;  /* private, likewise: threads that look through messages */
 };
 
 extern const struct service_proto imapd_proto; /* name "imap", env: struct imapd_env */
@@ -69,7 +71,8 @@ extern const struct service_proto imapd_proto; /* name "imap", env: struct imapd
  * are served (SO_PEERCRED), and they may become any user by AUTHENTICATE EXTERNAL. No configuration can name it. */
 extern const struct service_proto imapd_local_proto;
 
-/* Before the first worker, and after the last loop has ended. */
+/* Before the first worker (conf is set), and after the last loop has ended but before loops and partitions are
+ * destroyed. */
 void imapd_env_init(struct imapd_env *env);
 void imapd_env_fini(struct imapd_env *env);
 

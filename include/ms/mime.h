@@ -229,9 +229,6 @@ MS_MUST_USE enum ms_err mime_disposition_parse(struct slice value, struct arena 
  * (empty: none named). false: no such parameter. Plain values are not copied. */
 bool mime_param_find(const struct mime_content *content, const char *name, struct arena *a,
                      struct slice *value_out, struct slice *charset_out);
-/* RFC 2047: encoded words in UTF-8, US-ASCII and ISO-8859-1 become UTF-8; all else is copied as it
- * stands. */
-void mime_words_decode(struct slice in, struct str *out);
 
 /* ---- Transfer decoding (RFC 2045 6) ---- */
 

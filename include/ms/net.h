@@ -104,6 +104,9 @@ void net_write(struct net_stream *s, struct slice bytes);       /* copied */
 void net_write_cstr(struct net_stream *s, const char *text);    /* copied */
 /* Bytes [off, off+len) of buf without a copy; takes a reference. */
 void net_write_mbuf(struct net_stream *s, struct mbuf *buf, size_t off, size_t len);
+/* While nothing is read: the peer has closed, and nothing that it sent before is left to be read (a peer of TLS: has
+ * closed). One system call. */
+bool net_peer_is_gone(const struct net_stream *s);
 size_t net_out_bytes(const struct net_stream *s); /* not yet given to the kernel */
 const struct net_addr *net_peer(const struct net_stream *s);
 struct loop *net_loop(const struct net_stream *s);

@@ -387,7 +387,9 @@ static void add_local_imap(struct server *s)
 {
     const struct dispatch_service_conf conf = {.max_procs = MS_MIN(s->loop_count, DISPATCH_WORKERS_MAX),
                                                .min_conns = 1,
-                                               .max_conns = APP_LOCAL_IMAP_MAX};
+                                               .max_conns = APP_LOCAL_IMAP_MAX,
+                                               .max_shutdown = 1,
+                                               .max_handoffs = APP_LOCAL_IMAP_MAX};
     char where[sizeof s->imap_path + 8];
     snprintf(s->imap_path, sizeof s->imap_path, "%s/" APP_IMAP_SOCKET, s->sc->run_dir);
     snprintf(where, sizeof where, "unix:%s", s->imap_path);

@@ -13,119 +13,18 @@
 #include <stdio.h>
 #include <unistd.h>
 
-struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t id)
+struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t slot)
 {
-    uint64_t service = id / DISPATCH_WORKERS_MAX, slot = id % DISPATCH_WORKERS_MAX;
-    MS_ASSERT(service < d->service_count && slot < d->services[service].conf.max_procs);
-    return &d->services[service].workers[slot];
-}
-
-static size_t service_views(const struct dispatch_service *s,
-                            struct dispatch_wview views[DISPATCH_WORKERS_MAX])
-{
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        const struct dispatch_worker *w = &s->workers[i];
-        views[i] = (struct dispatch_wview){.id = w->id,
-                                           .state = w->state,
-                                           .active = atomic_load_explicit(&w->active, memory_order_relaxed),
-                                           .pending = w->pending};
-    }
-    return s->worker_count;
-}
-
-static struct dispatch_limits service_limits(const struct dispatch_service *s)
-{
-    return (struct dispatch_limits){.min_procs = s->conf.min_procs,
-                                    .max_procs = s->conf.max_procs,
-                                    .min_conns = s->conf.min_conns,
-                                    .max_conns = s->conf.max_conns};
-}
-
-/* The loop with the fewest workers of this service, then the fewest at all. */
-static struct dispatch_lane *choose_lane(struct dispatch_service *s)
-{
-    struct dispatch *d = s->dispatch;
-    unsigned here[LOOP_WORKERS_MAX] = {0};
-    for (unsigned i = 0; i < s->worker_count; i++)
-        here[s->workers[i].lane - d->lanes]++;
-    struct dispatch_lane *best = &d->lanes[0];
-    for (unsigned i = 1; i < d->lane_count; i++) {
-        unsigned best_at = (unsigned)(best - d->lanes);
-        if (here[i] < here[best_at] || (here[i] == here[best_at] && d->lanes[i].workers < best->workers))
-            best = &d->lanes[i];
-    }
-    return best;
-}
-
-static struct dispatch_worker *service_spawn(struct dispatch_service *s)
-{
-    struct dispatch *d = s->dispatch;
-    struct dispatch_lane *lane = choose_lane(s);
-    if (s->worker_count >= s->conf.max_procs || bus_call_room(d->ep, lane->ep) < 2)
-        return NULL;
-    struct dispatch_worker *w = &s->workers[s->worker_count];
-    w->id = (uint32_t)((s - d->services) * DISPATCH_WORKERS_MAX + s->worker_count);
-    w->dispatch = d;
-    w->service = s;
-    w->lane = lane;
-    w->state = DISPATCH_W_RUNNING;
-    struct bus_msg msg = {.kind = DISPATCH_MSG_WORKER, .a = {w->id}};
-    enum ms_err err = bus_call(d->ep, lane->ep, &msg);
-    MS_ASSERT(err == MS_OK); /* room was there */
-    s->worker_count++;
-    lane->workers++;
-    OBS_EVENT(OBS_DISPATCH_WORKER_STARTED, 0, OBS_C("service", s->name), OBS_U("worker", w->id),
-              OBS_C("loop", loop_name(lane->loop)));
-    return w;
-}
-
-/* Where would a connection go now? NULL: nowhere, wait. */
-static struct dispatch_worker *service_pick(struct dispatch_service *s)
-{
-    struct dispatch_wview views[DISPATCH_WORKERS_MAX];
-    struct dispatch_limits lim = service_limits(s);
-    size_t index;
-    switch (dispatch_pick(&lim, views, service_views(s, views), &index)) {
-    case DISPATCH_PICK_WORKER:
-        return &s->workers[index];
-    case DISPATCH_PICK_SPAWN:
-        return service_spawn(s);
-    case DISPATCH_PICK_WAIT:
-        break;
-    }
-    return NULL;
-}
-
-static void service_spares(struct dispatch_service *s)
-{
-    struct dispatch_wview views[DISPATCH_WORKERS_MAX];
-    struct dispatch_limits lim = service_limits(s);
-    while (dispatch_wants_spare(&lim, views, service_views(s, views)))
-        if (!service_spawn(s))
-            return;
-}
-
-static bool service_has_room(struct dispatch_service *s)
-{
-    struct dispatch_wview views[DISPATCH_WORKERS_MAX];
-    struct dispatch_limits lim = service_limits(s);
-    size_t index;
-    switch (dispatch_pick(&lim, views, service_views(s, views), &index)) {
-    case DISPATCH_PICK_WORKER:
-        return bus_call_room(s->dispatch->ep, s->workers[index].lane->ep) > 0;
-    case DISPATCH_PICK_SPAWN:
-        return bus_call_room(s->dispatch->ep, choose_lane(s)->ep) >= 2;
-    case DISPATCH_PICK_WAIT:
-        break;
-    }
-    return false;
+    uint64_t service = slot / DISPATCH_SLOTS_MAX, index = slot % DISPATCH_SLOTS_MAX;
+    MS_ASSERT(service < d->service_count && index < d->services[service].slot_count);
+    return &d->services[service].workers[index];
 }
 
 /* Listeners are paused while nobody could take a connection, so that none is accepted that has to wait here.
  */
 static void service_gate(struct dispatch_service *s)
 {
-    bool pause = s->dispatch->draining || !service_has_room(s);
+    bool pause = s->dispatch->draining || !dispatch__has_room(s);
     if (pause == s->paused)
         return;
     s->paused = pause;
@@ -137,7 +36,7 @@ static void service_gate(struct dispatch_service *s)
         else
             net_listener_resume(s->listeners[i]);
     }
-    if (pause && !s->dispatch->draining)
+    if (pause && !s->dispatch->draining && !dispatch__hands_over(s))
         OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
 }
 
@@ -145,9 +44,9 @@ static void on_accept(void *owner, int fd, const struct net_addr *peer)
 {
     struct dispatch_service *s = owner;
     struct dispatch *d = s->dispatch;
-    struct dispatch_worker *w = service_pick(s);
+    struct dispatch_worker *w = dispatch__pick(s);
     struct bus_msg msg = {.kind = DISPATCH_MSG_HANDOFF,
-                          .a = {w ? w->id : 0, (uint64_t)fd, ++d->next_session}};
+                          .a = {w ? w->slot : 0, (uint64_t)fd, ++d->next_session}};
     if (w)
         msg.body = mbuf_from(slice_make(peer, sizeof *peer));
     if (!w || bus_call(d->ep, w->lane->ep, &msg) != MS_OK) {
@@ -157,8 +56,10 @@ static void on_accept(void *owner, int fd, const struct net_addr *peer)
         obs_count(MET_DISPATCH_REFUSED, 1);
     } else {
         w->pending++;
+        w->life++;
         obs_count(MET_DISPATCH_ACCEPTED, 1);
-        service_spares(s);
+        dispatch__spares(s);
+        dispatch__expire(s);
     }
     service_gate(s);
 }
@@ -178,7 +79,7 @@ static uint64_t sessions_left(const struct dispatch *d)
 {
     uint64_t left = 0;
     for (unsigned i = 0; i < d->service_count; i++)
-        for (unsigned k = 0; k < d->services[i].worker_count; k++) {
+        for (unsigned k = 0; k < d->services[i].slot_count; k++) {
             const struct dispatch_worker *w = &d->services[i].workers[k];
             left += w->pending + atomic_load_explicit(&w->active, memory_order_relaxed);
         }
@@ -196,9 +97,11 @@ static void report_idle(struct loop_hook *hook)
 
 void dispatch__on_closed(struct dispatch *d)
 {
-    for (unsigned i = 0; i < d->service_count; i++)
+    for (unsigned i = 0; i < d->service_count; i++) {
+        dispatch__reap(&d->services[i]);
         if (d->services[i].paused && !d->draining)
             service_gate(&d->services[i]);
+    }
     if (d->draining && d->on_idle && sessions_left(d) == 0)
         loop_hook_arm(d->control, &d->idle_hook, report_idle);
 }
@@ -211,6 +114,21 @@ static void on_closed_note(void *owner, const struct bus_msg *msg)
 static void on_notes_overflow(void *owner)
 {
     dispatch__on_closed(owner);
+}
+
+/* Ages are looked at here; all else happens when something changes. */
+static void on_tick(struct loop_timer *timer)
+{
+    struct dispatch *d = MS_CONTAINER_OF(timer, struct dispatch, tick);
+    for (unsigned i = 0; i < d->service_count && !d->draining; i++) {
+        struct dispatch_service *s = &d->services[i];
+        dispatch__reap(s);
+        dispatch__expire(s);
+        dispatch__spares(s);
+        service_gate(s);
+    }
+    if (!d->draining)
+        loop_timer_start(d->control, timer, DISPATCH_TICK_MS, on_tick);
 }
 
 struct dispatch *dispatch_create(struct loop *control, struct bus *bus)
@@ -301,7 +219,7 @@ static enum ms_err service_init(struct dispatch *d, struct dispatch_service *s,
     if (!s->proto)
         return ms_fail(why_out, MS_EUNSUPPORTED, "service %s: protocol %s is not built", name,
                        dispatch_protocol_names[conf->protocol]);
-    s->workers = ms_alloc_array(conf->max_procs, sizeof *s->workers);
+    dispatch__slots_init(s);
     return MS_OK;
 }
 
@@ -315,7 +233,7 @@ static void services_add_extras(struct dispatch *d)
         s->conf = x->conf;
         s->proto = x->proto;
         s->env = x->env;
-        s->workers = ms_alloc_array(x->conf.max_procs, sizeof *s->workers);
+        dispatch__slots_init(s);
     }
 }
 
@@ -335,29 +253,31 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
     for (unsigned i = 0; i < d->service_count; i++)
         MS_TRY(service_listen(&d->services[i], why_out));
     for (unsigned i = 0; i < d->service_count; i++) {
-        while (d->services[i].worker_count < d->services[i].conf.min_procs)
-            if (!service_spawn(&d->services[i]))
-                break;
+        dispatch__spares(&d->services[i]);
         service_gate(&d->services[i]);
         for (unsigned k = 0; k < d->services[i].listener_count; k++)
             OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", d->services[i].name),
                       OBS_C("address", net_listener_addr(d->services[i].listeners[k])->text));
     }
+    loop_timer_start(d->control, &d->tick, DISPATCH_TICK_MS, on_tick);
     return MS_OK;
 }
 
 void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owner)
 {
     d->draining = true;
+    loop_timer_stop(d->control, &d->tick);
     d->on_idle = on_idle;
     d->idle_owner = owner;
     for (unsigned i = 0; i < d->service_count; i++) {
         struct dispatch_service *s = &d->services[i];
         for (unsigned k = 0; k < s->listener_count; k++)
             net_listener_close(&s->listeners[k]);
-        for (unsigned k = 0; k < s->worker_count; k++) {
+        for (unsigned k = 0; k < s->slot_count; k++) {
             struct dispatch_worker *w = &s->workers[k];
-            struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->id}};
+            struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->slot}};
+            if (!w->is_used)
+                continue;
             w->state = DISPATCH_W_TERMINATING;
             if (bus_call(d->ep, w->lane->ep, &msg) != MS_OK) /* cut off at the deadline then */
                 OBS_EVENT(OBS_DISPATCH_NO_DRAIN, 0, OBS_C("service", s->name));
@@ -372,12 +292,13 @@ void dispatch_destroy(struct dispatch **dp)
     if (!d)
         return;
     loop_hook_disarm(d->control, &d->idle_hook);
+    loop_timer_stop(d->control, &d->tick);
     for (unsigned i = 0; i < d->service_count; i++) {
         struct dispatch_service *s = &d->services[i];
         for (unsigned k = 0; k < s->listener_count; k++)
             net_listener_close(&s->listeners[k]);
         /* Loops are stopped: what a deadline cut off is released here. */
-        for (unsigned k = 0; k < s->worker_count; k++)
+        for (unsigned k = 0; k < s->slot_count; k++)
             if (s->workers[k].impl)
                 s->proto->worker_close(s->workers[k].impl);
         ms_free(s->workers);

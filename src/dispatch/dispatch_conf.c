@@ -35,6 +35,48 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .min = "1",                                                                                         \
          .max = "1000000",                                                                                   \
          .help = "Most connections of one worker."},                                                         \
+        {.key = "max_life_conns",                                                                            \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_life_conns),                                              \
+         .dflt = "1000000",                                                                                  \
+         .min = "0",                                                                                         \
+         .max = "1000000000000",                                                                             \
+         .help = "Connections a worker takes in its life; then another replaces it. 0: no limit."},          \
+        {.key = "max_life_time",                                                                             \
+         .type = CONF_DURATION,                                                                              \
+         CONF_AT(struct dispatch_service_conf, max_life_time_ms),                                            \
+         .dflt = "1d",                                                                                       \
+         .min = "0s",                                                                                        \
+         .max = "365d",                                                                                      \
+         .help = "Age at which a worker is replaced; it ends with its last connection. 0s: no limit."},      \
+        {.key = "max_idle_time",                                                                             \
+         .type = CONF_DURATION,                                                                              \
+         CONF_AT(struct dispatch_service_conf, max_idle_time_ms),                                            \
+         .dflt = "10m",                                                                                      \
+         .min = "0s",                                                                                        \
+         .max = "365d",                                                                                      \
+         .help = "A worker without connections for so long ends while there are more than min_procs. 0s: no limit."}, \
+        {.key = "max_shutdown",                                                                              \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_shutdown),                                                \
+         .dflt = "2",                                                                                        \
+         .min = "1",                                                                                         \
+         .max = "64",                                                                                        \
+         .help = "Workers of a service that may be ending at a time; the others go on meanwhile."},          \
+        {.key = "max_handoffs",                                                                              \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, max_handoffs),                                                \
+         .dflt = "64",                                                                                       \
+         .min = "1",                                                                                         \
+         .max = "4096",                                                                                      \
+         .help = "Connections of a service on their way to workers; past it the listener waits."},           \
+        {.key = "historical_time",                                                                           \
+         .type = CONF_DURATION,                                                                              \
+         CONF_AT(struct dispatch_service_conf, historical_time_ms),                                          \
+         .dflt = "0s",                                                                                       \
+         .min = "0s",                                                                                        \
+         .max = "30d",                                                                                       \
+         .help = "How long ended workers stay in `dispatcher status`."},                                     \
     {                                                                                                        \
         .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
         .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \

@@ -48,6 +48,7 @@ static void worker_close_if_empty(struct dispatch_worker *w)
     if (w->draining && w->impl && atomic_load_explicit(&w->active, memory_order_relaxed) == 0) {
         w->service->proto->worker_close(w->impl);
         w->impl = NULL;
+        atomic_store_explicit(&w->has_ended, true, memory_order_release); /* the slot is the control thread's again */
     }
 }
 
@@ -56,7 +57,18 @@ static void on_drain(void *owner, const struct bus_msg *msg)
     struct dispatch_lane *lane = owner;
     struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
     w->draining = true;
-    w->service->proto->worker_drain(w->impl);
+    if (w->impl) /* else it has retired meanwhile */
+        w->service->proto->worker_drain(w->impl);
+    worker_close_if_empty(w);
+    lane_reply(lane, msg);
+}
+
+/* It came behind all hand-offs to this worker. Sessions go on as long as they like. */
+static void on_retire(void *owner, const struct bus_msg *msg)
+{
+    struct dispatch_lane *lane = owner;
+    struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
+    w->draining = true;
     worker_close_if_empty(w);
     lane_reply(lane, msg);
 }
@@ -64,11 +76,12 @@ static void on_drain(void *owner, const struct bus_msg *msg)
 void dispatch_session_closed(struct dispatch_worker *w)
 {
     MS_ASSERT(loop_is_home(w->lane->loop));
+    struct dispatch_lane *lane = w->lane;
+    struct bus_msg note = {.kind = DISPATCH_NOTE_CLOSED, .a = {w->slot}};
     uint64_t before = atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
     MS_ASSERT(before > 0);
-    worker_close_if_empty(w);
-    struct bus_msg note = {.kind = DISPATCH_NOTE_CLOSED, .a = {w->id}};
-    bus_note(w->lane->ep, control_ep(w->lane), &note);
+    worker_close_if_empty(w); /* the slot may be another worker's from here on */
+    bus_note(lane->ep, control_ep(lane), &note);
 }
 
 void dispatch__lane_init(struct dispatch_lane *lane)
@@ -76,4 +89,5 @@ void dispatch__lane_init(struct dispatch_lane *lane)
     bus_on(lane->ep, DISPATCH_MSG_WORKER, on_worker, lane);
     bus_on(lane->ep, DISPATCH_MSG_HANDOFF, on_handoff, lane);
     bus_on(lane->ep, DISPATCH_MSG_DRAIN, on_drain, lane);
+    bus_on(lane->ep, DISPATCH_MSG_RETIRE, on_retire, lane);
 }

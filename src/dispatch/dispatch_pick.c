@@ -19,16 +19,35 @@ static uint64_t count_alive(const struct dispatch_wview *workers, size_t n)
     return alive;
 }
 
+static uint64_t count_pending(const struct dispatch_wview *workers, size_t n)
+{
+    uint64_t pending = 0;
+    for (size_t i = 0; i < n; i++)
+        pending += workers[i].pending;
+    return pending;
+}
+
+/* The less loaded one, then the one with more connections left in its life, then the older one. */
+static bool is_better(const struct dispatch_wview *w, const struct dispatch_wview *best)
+{
+    if (load_of(w) != load_of(best))
+        return load_of(w) < load_of(best);
+    if (w->life != best->life)
+        return w->life < best->life;
+    return w->id < best->id;
+}
+
 enum dispatch_pick dispatch_pick(const struct dispatch_limits *lim, const struct dispatch_wview *workers,
                                  size_t n, size_t *index_out)
 {
     size_t best = n;
+    if (lim->max_handoffs && count_pending(workers, n) >= lim->max_handoffs)
+        return DISPATCH_PICK_WAIT;
     for (size_t i = 0; i < n; i++) {
         const struct dispatch_wview *w = &workers[i];
         if (w->state != DISPATCH_W_RUNNING || load_of(w) >= lim->max_conns)
             continue;
-        if (best == n || load_of(w) < load_of(&workers[best]) ||
-            (load_of(w) == load_of(&workers[best]) && w->id < workers[best].id))
+        if (best == n || is_better(w, &workers[best]))
             best = i;
     }
     if (best < n) {
@@ -51,4 +70,26 @@ bool dispatch_wants_spare(const struct dispatch_limits *lim, const struct dispat
             (workers[i].state == DISPATCH_W_RUNNING && load_of(&workers[i]) < busy_enough))
             return false;
     return alive > 0;
+}
+
+static bool has_expired(const struct dispatch_limits *lim, const struct dispatch_wview *w, uint64_t running)
+{
+    if (lim->max_life_conns && w->life >= lim->max_life_conns)
+        return true;
+    if (lim->max_life_ms && w->age_ms >= lim->max_life_ms)
+        return true;
+    return lim->max_idle_ms && load_of(w) == 0 && w->idle_ms >= lim->max_idle_ms &&
+           running > MS_MIN(lim->min_procs, lim->max_procs);
+}
+
+bool dispatch_may_end(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n,
+                      size_t index)
+{
+    const struct dispatch_wview *w = &workers[index];
+    uint64_t running = count_alive(workers, n), terminating = n - running;
+
+    if (w->state != DISPATCH_W_RUNNING || !has_expired(lim, w, running))
+        return false;
+    return terminating < lim->max_shutdown ||
+           (load_of(w) == 0 && running > MS_MAX(lim->min_procs, lim->max_shutdown));
 }

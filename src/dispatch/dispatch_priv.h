@@ -9,21 +9,37 @@
 
 #define DISPATCH_PROTOS_MAX 8
 #define DISPATCH_NOTES      4096
+#define DISPATCH_TICK_MS    1000 /* between looks at ages */
 
-/* A worker's slot. The control thread fills it and sends its number; from then on the loop owns impl, and
- * `active` is the only field both touch. */
+/* A worker's slot. The control thread fills it and sends its number; from then on the loop owns impl, and the
+ * atomic fields are all that both touch.
+ *
+ *   free --spawn--> RUNNING --retire or drain--> TERMINATING --the loop closed it: has_ended--> free
+ */
 struct dispatch_worker {
-    uint32_t id;
+    uint32_t slot; /* number of the slot in messages */
+    uint64_t id;   /* of the worker, never used again */
+    bool is_used;
     struct dispatch *dispatch;
     struct dispatch_service *service;
     struct dispatch_lane *lane;
     /* control thread */
     enum dispatch_wstate state;
     uint64_t pending;
+    uint64_t life;     /* connections so far */
+    uint64_t seen;     /* life at the last look: none came since when they are equal */
+    uint64_t born_ms;
+    uint64_t idle_at_ms; /* without connections since */
     /* loop */
     void *impl;
     bool draining;
     _Alignas(64) atomic_ullong active;
+    atomic_bool has_ended; /* set by the loop, last of all */
+};
+
+struct dispatch_past { /* a worker that has ended */
+    uint64_t id, life, born_ms, ended_ms;
+    struct dispatch_lane *lane;
 };
 
 struct dispatch_service {
@@ -34,8 +50,10 @@ struct dispatch_service {
     void *env;
     struct net_listener *listeners[DISPATCH_LISTEN_MAX];
     unsigned listener_count;
-    struct dispatch_worker *workers; /* max_procs slots */
-    unsigned worker_count;
+    struct dispatch_worker *workers; /* slots */
+    unsigned slot_count;
+    struct dispatch_past past[DISPATCH_HISTORY_MAX]; /* a ring, past_count % DISPATCH_HISTORY_MAX is the next */
+    uint64_t past_count;
     bool paused;
 };
 
@@ -71,15 +89,30 @@ struct dispatch {
     struct dispatch_service *services;
     unsigned service_count;
     struct conf *conf; /* the snapshot that the services' names and lists live in */
-    uint64_t next_session;
+    uint64_t next_session, next_worker;
+    struct loop_timer tick;
     bool draining;
     void (*on_idle)(void *owner);
     void *idle_owner;
     struct loop_hook idle_hook;
 };
 
-/* Worker slots are numbered service * DISPATCH_WORKERS_MAX + slot. */
-struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t id);
+/* Slots are numbered service * DISPATCH_SLOTS_MAX + index. */
+struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t slot);
+
+/* dispatch_worker.c: slots, on the control thread */
+void dispatch__slots_init(struct dispatch_service *s);
+/* What the rules see; by[i] is the worker of views[i]. */
+size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[DISPATCH_SLOTS_MAX],
+                       struct dispatch_worker *by[DISPATCH_SLOTS_MAX]);
+struct dispatch_limits dispatch__limits(const struct dispatch_service *s);
+/* Where would a connection go now? NULL: nowhere, wait. */
+struct dispatch_worker *dispatch__pick(struct dispatch_service *s);
+bool dispatch__has_room(struct dispatch_service *s);
+bool dispatch__hands_over(const struct dispatch_service *s); /* max_handoffs are on their way: room comes at once */
+void dispatch__spares(struct dispatch_service *s); /* min_procs, and one in expectation */
+void dispatch__expire(struct dispatch_service *s); /* begins the end of workers whose time has come */
+void dispatch__reap(struct dispatch_service *s);   /* gives back the slots of those that have ended */
 void dispatch__lane_init(struct dispatch_lane *lane); /* handlers on the loop */
 void dispatch__on_closed(struct dispatch *d);         /* control: a session ended somewhere */
 

@@ -16,16 +16,40 @@ static const char *state_name(enum dispatch_wstate state)
     MS_UNREACHABLE();
 }
 
+static void emit_line(const char *service, const struct dispatch_wview *v, const char *state,
+                      const struct dispatch_lane *lane, struct str *out)
+{
+    str_addf(out, "%s worker=%llu state=%s loop=%s active=%llu pending=%llu life=%llu age=%llu idle=%llu\n",
+             service, (unsigned long long)v->id, state, loop_name(lane->loop), (unsigned long long)v->active,
+             (unsigned long long)v->pending, (unsigned long long)v->life,
+             (unsigned long long)(v->age_ms / 1000), (unsigned long long)(v->idle_ms / 1000));
+}
+
+/* Ended workers, for historical_time: the ring's oldest first. */
+static void emit_past(const struct dispatch_service *s, struct str *out)
+{
+    uint64_t now_ms = loop_now_ms(s->dispatch->control);
+    uint64_t from = s->past_count - MS_MIN(s->past_count, DISPATCH_HISTORY_MAX);
+
+    for (uint64_t i = from; i < s->past_count; i++) {
+        const struct dispatch_past *p = &s->past[i % DISPATCH_HISTORY_MAX];
+        struct dispatch_wview v = {.id = p->id, .life = p->life, .age_ms = p->ended_ms - p->born_ms};
+
+        if (now_ms - p->ended_ms < s->conf.historical_time_ms)
+            emit_line(s->name, &v, "ended", p->lane, out);
+    }
+}
+
 void dispatch_emit_status(struct dispatch *d, struct str *out)
 {
     for (unsigned i = 0; i < d->service_count; i++) {
-        const struct dispatch_service *s = &d->services[i];
-        for (unsigned k = 0; k < s->worker_count; k++) {
-            const struct dispatch_worker *w = &s->workers[k];
-            str_addf(out, "%s worker=%u state=%s loop=%s active=%llu pending=%llu\n", s->name, w->id,
-                     state_name(w->state), loop_name(w->lane->loop),
-                     (unsigned long long)atomic_load_explicit(&w->active, memory_order_relaxed),
-                     (unsigned long long)w->pending);
-        }
+        struct dispatch_service *s = &d->services[i];
+        struct dispatch_wview views[DISPATCH_SLOTS_MAX];
+        struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
+        size_t n = dispatch__views(s, views, by);
+
+        for (size_t k = 0; k < n; k++)
+            emit_line(s->name, &views[k], state_name(views[k].state), by[k]->lane, out);
+        emit_past(s, out);
     }
 }

@@ -125,6 +125,7 @@ static enum imapd_step select_begin(struct imapd_session *s, bool readonly)
     err = select_open(s, sel, readonly);
     if (err)
         return imapd__fail(s, err);
+    imapd__saved_clear(s); /* RFC 5182 2.1 */
     s->box = sel->box;
     sel->box = NULL;
     imapd_enter(s, IMAPD_ST_SELECTED);

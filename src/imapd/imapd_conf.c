@@ -68,6 +68,13 @@ static const struct conf_opt imapd_opts[] = {
      .min = "1",
      .max = "100",
      .help = "Failed logins after which a session is closed."},
+    {.key = "search_threads",
+     .type = CONF_INT,
+     CONF_AT(struct imapd_conf, search_threads),
+     .dflt = "2",
+     .min = "1",
+     .max = "64",
+     .help = "Threads that look through messages for SEARCH. More searches at a time take turns."},
 };
 
 const struct conf_table imapd_table = {

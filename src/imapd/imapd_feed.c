@@ -6,7 +6,7 @@
  */
 #include "ms/base/map.h"
 
-#include "imapd_priv.h"
+#include "imapd_search.h"
 
 struct idlers { /* of one mailbox */
     struct list sessions;
@@ -21,6 +21,7 @@ struct feed { /* of one partition */
 struct imapd_loop_shared {
     struct feed *feeds;
     struct imapd_maps *maps;
+    struct list searches; /* struct search_job */
 };
 
 struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env)
@@ -28,6 +29,7 @@ struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env)
     if (!env->shared) {
         env->shared = ms_new(struct imapd_loop_shared);
         env->shared->maps = imapd__maps_create();
+        list_init(&env->shared->searches);
     }
     return env->shared;
 }
@@ -37,12 +39,18 @@ struct imapd_maps *imapd__shared_maps(struct imapd_loop_shared *shared)
     return shared->maps;
 }
 
+struct list *imapd__shared_searches(struct imapd_loop_shared *shared)
+{
+    return &shared->searches;
+}
+
 void imapd__shared_destroy(struct imapd_loop_shared **shared)
 {
     struct feed *f, *next;
 
     if (!*shared)
         return;
+    imapd__search_jobs_free(&(*shared)->searches);
     for (f = (*shared)->feeds; f; f = next) {
         next = f->next;
         MS_ASSERT(f->mailboxes.count == 0);

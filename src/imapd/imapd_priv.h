@@ -31,6 +31,7 @@
 #define IMAPD_MAPS_ROWS_MIN   256  /* smaller mailboxes are read as quickly */
 #define IMAPD_MAPS_CHANGES_MAX 2000 /* older maps are made anew */
 #define IMAPD_RECENT_SLOTS    65536
+#define IMAPD_SEARCHES_MAX    LOOP_WORK_QUEUE_MAX /* that wait for a thread */
 #define IMAPD_OPS_MAX         16 /* of STORE and EXPUNGE in one record: 16,000 messages, one flush */
 
 struct imapd_session;
@@ -461,6 +462,7 @@ static inline bool imapd__tells_uid(const struct imapd_session *s)
 /* -- feed: sessions of a loop that idle */
 struct imapd_loop_shared *imapd__shared_get(struct imapd_loop_env *env);
 void imapd__shared_destroy(struct imapd_loop_shared **shared);
+struct list *imapd__shared_searches(struct imapd_loop_shared *shared); /* jobs of the loop, imapd_search.h */
 void imapd__feed_watch(struct imapd_session *s);
 void imapd__feed_unwatch(struct imapd_session *s); /* no effect when it does not watch */
 

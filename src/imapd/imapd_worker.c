@@ -8,11 +8,15 @@
 
 void imapd_env_init(struct imapd_env *env)
 {
+    const struct imapd_conf *c = conf_section(env->conf, "imap");
+
     env->recent = imapd__recent_create();
+    env->searches = loop_pool_create("search", (unsigned)c->search_threads, IMAPD_SEARCHES_MAX);
 }
 
 void imapd_env_fini(struct imapd_env *env)
 {
+    loop_pool_destroy(&env->searches); /* from here on no thread has a job of a loop */
     for (size_t i = 0; i < MS_ARRAY_LEN(env->loops); i++)
         imapd__shared_destroy(&env->loops[i].shared);
     imapd__recent_destroy(&env->recent);

@@ -4,6 +4,7 @@
 #include "net_priv.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define NET_DISCARD_MAX NET_READ_TURN_BYTES
@@ -77,4 +78,23 @@ void net__raw_finish(struct net_stream *s)
             return;
         sum += (size_t)n;
     }
+}
+
+/* -- has the peer ended? */
+bool net_peer_is_gone(const struct net_stream *s)
+{
+    struct pollfd p = {.fd = s->fd, .events = POLLIN | POLLRDHUP};
+    char byte;
+
+    if (s->state != NET_ST_OPEN)
+        return true;
+    if (s->mem)
+        return s->mem->eof && (s->tls || s->in.len + (s->mem->in.len - s->mem->in_off) == 0);
+    if (poll(&p, 1, 0) <= 0)
+        return false;
+    if (p.revents & (POLLERR | POLLHUP))
+        return true;
+    if (!(p.revents & POLLRDHUP))
+        return false;
+    return s->tls || (s->in.len == 0 && recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0);
 }

@@ -17,6 +17,7 @@ static const struct part_op ops[] = {
     OP_2(STORE_OP_MAILBOX_CREATE, "mailbox_create", mailbox_create_2),
     OP(STORE_OP_MAILBOX_DELETE, "mailbox_delete", mailbox_delete),
     OP(STORE_OP_MAILBOX_RENAME, "mailbox_rename", mailbox_rename),
+    OP_2(STORE_OP_MAILBOX_RENAME, "mailbox_rename", mailbox_rename_2),
     OP(STORE_OP_MAILBOX_ATTR, "mailbox_attr", mailbox_attr),
     OP(STORE_OP_MAILBOX_PURGE, "mailbox_purge", mailbox_purge),
     OP(STORE_OP_DELIVER, "deliver", deliver),

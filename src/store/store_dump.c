@@ -152,6 +152,11 @@ void store__dump_mailbox_rename(struct slice op, struct str *out)
     dump_named(STORE_OP_MAILBOX_RENAME, "mailbox_rename", op, out);
 }
 
+void store__dump_mailbox_rename_2(struct slice op, struct str *out)
+{
+    store__dump_mailbox_rename(op, out); /* the payload is that of version 1 */
+}
+
 void store__dump_mailbox_attr(struct slice op, struct str *out)
 {
     dump_named(STORE_OP_MAILBOX_ATTR, "mailbox_attr", op, out);

@@ -12,7 +12,7 @@
  *                      text name. The first folder is INBOX. A folder that exists is left alone.
  * 17 mailbox_create 2  u64 account, u16 attributes, u32 UIDVALIDITY wanted (0: the next), text name
  * 18 mailbox_delete    u64 account, text name
- * 19 mailbox_rename    u64 account, text from, text to
+ * 19 mailbox_rename 2  u64 account, text from, text to
  * 20 mailbox_attr      u64 account, u8 mask (1 attributes, 2 subscribed), u16 attributes, u8 subscribed,
  *                      text name
  * 21 mailbox_purge     u64 mailbox
@@ -141,7 +141,7 @@ void store_op_mailbox_delete(struct part_rec *rec, uint64_t account, struct slic
 
 void store_op_mailbox_rename(struct part_rec *rec, uint64_t account, struct slice from, struct slice to)
 {
-    struct str *op = op_begin(rec, STORE_OP_MAILBOX_RENAME);
+    struct str *op = part_rec_op_begin(rec, STORE_OP_MAILBOX_RENAME, 2);
 
     str_add_le64(op, account);
     str_add_bytes16(op, from);

@@ -161,6 +161,7 @@ enum ms_err store__apply_mailbox_create(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_create_2(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_delete(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_rename(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_mailbox_rename_2(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_attr(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_mailbox_purge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_deliver(struct part_tx *tx, struct slice op);
@@ -245,6 +246,12 @@ MS_MUST_USE enum ms_err store__mailbox_make(struct part_tx *tx, struct store__ac
 /* A mailbox from now on deleted: told to sessions, off the account's usage (in memory). Its name is the caller's. */
 MS_MUST_USE enum ms_err store__mailbox_gone(struct part_tx *tx, struct store__acct *acct, uint64_t mailbox,
                                             struct store_result *res);
+/* MS_EEXIST: there is a mailbox. Else *there tells whether the name has a row (subscribed); without one it is zero. */
+MS_MUST_USE enum ms_err store__name_is_free(struct part_tx *tx, uint64_t account, struct slice name,
+                                            struct store__list_row *row, bool *there);
+/* A new mailbox under a name that is free; the account is saved. */
+MS_MUST_USE enum ms_err store__make_named(struct part_tx *tx, struct store__acct *acct, struct slice name,
+                                          uint16_t attrs, uint32_t uidvalidity, struct store_result *res);
 uint64_t store__new_id(const struct part_tx *tx, unsigned number);
 MS_MUST_USE enum ms_err store__list_get(struct part_tx *tx, uint64_t account, struct slice name,
                                         struct store__list_row *out);
@@ -271,7 +278,7 @@ enum ms_err store__verify(struct part_snap *snap, void (*ref)(void *, uint64_t),
                           void (*problem)(void *, const char *), void *owner);
 part_dump_fn store__dump_account_create, store__dump_mailbox_create, store__dump_mailbox_delete,
     store__dump_mailbox_rename, store__dump_mailbox_attr, store__dump_mailbox_purge, store__dump_deliver,
-    store__dump_append, store__dump_append_2, store__dump_mailbox_create_2, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
+    store__dump_append, store__dump_append_2, store__dump_mailbox_create_2, store__dump_mailbox_rename_2, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
     store__dump_quota_set, store__dump_forget, store__dump_account_delete;
 part_row_dump_fn store__dump_row_account, store__dump_row_list, store__dump_row_mailbox,
     store__dump_row_message, store__dump_row_change, store__dump_row_expunged, store__dump_row_delivered;

@@ -3,6 +3,7 @@
  * Needs: libms_mime, libms_base. Corpus: corpus/mime, dictionary: mime.dict.
  */
 #include "ms/mime.h"
+#include "ms/mime/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

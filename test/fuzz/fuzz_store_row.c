@@ -8,12 +8,24 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static part_dump_fn *const ops[] = {
-    store__dump_account_create,   store__dump_mailbox_create, store__dump_mailbox_delete,
-    store__dump_mailbox_rename,   store__dump_mailbox_attr,   store__dump_mailbox_purge,
-    store__dump_deliver,          store__dump_append,         store__dump_flags,
-    store__dump_expunge,          store__dump_copy,           store__dump_purge,
-    store__dump_quota_set,        store__dump_forget,         store__dump_account_delete,
-    store__dump_mailbox_create_2, store__dump_append_2,
+    store__dump_account_create,
+    store__dump_mailbox_create,
+    store__dump_mailbox_delete,
+    store__dump_mailbox_rename,
+    store__dump_mailbox_attr,
+    store__dump_mailbox_purge,
+    store__dump_deliver,
+    store__dump_append,
+    store__dump_flags,
+    store__dump_expunge,
+    store__dump_copy,
+    store__dump_purge,
+    store__dump_quota_set,
+    store__dump_forget,
+    store__dump_account_delete,
+    store__dump_mailbox_create_2,
+    store__dump_mailbox_rename_2,
+    store__dump_append_2,
 };
 static part_row_dump_fn *const rows[] = {
     store__dump_row_account, store__dump_row_list,     store__dump_row_mailbox,   store__dump_row_message,

@@ -324,7 +324,10 @@ class Replay:
             del self.state.name[account, name]
             row.names -= 1
 
-    def mailbox_rename(self, op):
+    def mailbox_rename_1(self, op):
+        self.mailbox_rename(op, True)
+
+    def mailbox_rename(self, op, takes_subscriptions=False):
         account, source, target = op.get("Q"), op.text(480, 1), op.text(480, 1)
         op.done()
         row = self.account(account)
@@ -343,10 +346,18 @@ class Replay:
         for _, new in moves:
             refuse_if(len(new) > 480 or new.count(b"/") > 31, LIMIT)
             refuse_if(self.has_mailbox(account, new), EXISTS)
+        grow = sum(self.state.name[account, old].subscribed and (account, new) not in self.state.name for old, new in moves)
+        refuse_if(not takes_subscriptions and row.names + grow > NAMES_MAX, LIMIT)
         for old, new in moves:
-            row.names -= (account, new) in self.state.name
+            before = self.state.name.get((account, new))
+            row.names -= before is not None
             listed = self.state.name.pop((account, old))
             self.state.name[account, new] = listed
+            if not takes_subscriptions:  # version 2: a subscription belongs to the name
+                if listed.subscribed:
+                    self.state.name[account, old] = Name(subscribed=1)
+                    row.names += 1
+                listed.subscribed = before.subscribed if before else 0
             self.state.mailbox[listed.mailbox].name = new
 
     def mailbox_attr(self, op):
@@ -650,10 +661,10 @@ class Replay:
 
     OPS = {(kind, 1): apply for kind, apply in {
         1: hole,
-        16: account_create, 17: mailbox_create_1, 18: mailbox_delete, 19: mailbox_rename, 20: mailbox_attr, 21: mailbox_purge,
+        16: account_create, 17: mailbox_create_1, 18: mailbox_delete, 19: mailbox_rename_1, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append_1, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
         30: account_delete,
-        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(17, 2): mailbox_create, (23, 2): append, (65, 2): result}
+        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(17, 2): mailbox_create, (19, 2): mailbox_rename, (23, 2): append, (65, 2): result}
 
 
 def read_log(folder, until=None):

@@ -13,10 +13,14 @@
  *   S: pattern                       the next line; {*} any text, {#} digits
  *   S- pattern                       lines are passed over up to one that matches
  *   B: count pattern                 so many of the next bytes begin with pattern and are taken (large
- * literals) W: ms                            time passes E:                               the session ends,
- * nothing more comes Q:                               nothing more came D:                               the
- * worker is told to drain P: prefix | message              delivered to alice's INBOX, escapes as above F:
- * mailbox count                 alice's session 1 appends so many small messages
+ *                                    literals)
+ *   W: ms                            time passes
+ *   H:                               the client closes
+ *   E:                               the session ends, nothing more comes
+ *   Q:                               nothing more came
+ *   D:                               the worker is told to drain
+ *   P: prefix | message              delivered to alice's INBOX, escapes as above
+ *   F: mailbox count                 alice's session 1 appends so many small messages
  *   U: mailbox                       from now on %u in what a client sends is the UIDVALIDITY of alice's mailbox
  *
  *   N: prefix count                  so many mailboxes of alice: prefix0000 and so on
@@ -315,6 +319,9 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
     case 'Q':
         isession_quiet(&p->site);
         expect_nothing(p, s);
+        break;
+    case 'H':
+        net_mem_eof(s->stream);
         break;
     case 'D':
         imapd_proto.worker_drain(s->worker);

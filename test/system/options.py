@@ -41,7 +41,8 @@ def deliver(site, user="anna", test_id="m"):
 
 
 def check_server(binary):
-    sets = ("server.hostname=mx7.example.net", "server.loops=3", "server.work_threads=5", "server.run_dir=other/place")
+    sets = ("server.hostname=mx7.example.net", "server.loops=3", "server.work_threads=5", "server.run_dir=other/place",
+            "imap.search_threads=3")
     with running(binary, sets, start=False) as site:
         (site.folder / "other").mkdir(exist_ok=True)
         site.start()
@@ -56,6 +57,8 @@ def check_server(binary):
         need("loops=3" in site.ready_line and threads_named(site, "loop") == 3, f"loops: {site.ready_line}")
         # effect: server.work_threads
         need(threads_named(site, "reader") == 5, "work threads")
+        # effect: imap.search_threads
+        need(threads_named(site, "search") == 3, "search threads")
         # effect: server.run_dir
         need(int((site.folder / "other/place/mailserverd.pid").read_text()) == site.process.pid, "pid file in run_dir")
         need((site.folder / "other/place/admin.sock").is_socket(), "admin socket in run_dir")

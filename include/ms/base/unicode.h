@@ -24,6 +24,11 @@ MS_MUST_USE enum ms_err unicode_nfc(struct slice in, struct str *out);
 /* NFC and full case folding (Unicode D145 with composition), so that two spellings of one name become the
  * same bytes. Appended to out. MS_EINVAL: not UTF-8. MS_ELIMIT. Folding again changes nothing. */
 MS_MUST_USE enum ms_err unicode_fold(struct slice in, struct str *out);
+/* For comparing texts (RFC 5051 i;unicode-casemap, with full case folding): case is folded and characters are
+ * decomposed, also compatible ones, each on its own: the map of two texts behind each other is their maps behind
+ * each other. Marks are not put in order. What is no UTF-8 becomes U+FFFD. Appended to out, of any length; the map
+ * of one byte has 12 at most. */
+void unicode_casemap(struct slice in, struct str *out);
 /* Lower-case A-labels (RFC 5891, UTS 46 non-transitional); NUL-terminated. Letters, digits, hyphens and dots
  * only; no empty label and no final dot, labels <= UNICODE_LABEL_MAX. MS_EINVAL, MS_ELIMIT. */
 MS_MUST_USE enum ms_err unicode_domain_to_ascii(struct slice in, char out[UNICODE_DOMAIN_MAX + 1]);

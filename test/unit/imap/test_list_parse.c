@@ -38,6 +38,10 @@ static void test_good(void **state)
         {"a LIST \"\" * RETURN (SUBSCRIBED children SPECIAL-USE)", "<> <*> opts=170 status=0"},
         {"a LIST \"\" * RETURN (STATUS (MESSAGES UNSEEN) CHILDREN)", "<> <*> opts=1a0 status=11"},
         {"a LSUB \"\" %", "<> <%> opts=0 status=0"},
+        /* RFC 9051 6.3.9: a pattern that cannot be is ignored */
+        {"a LIST \"\" &bad", "<> opts=0 status=0"},
+        {"a LIST \"\" (&bad x \"a\x01\")", "<> <x> opts=100 status=0"},
+        {"a LIST \"\" * RETURN (STATUS (MAILBOXID APPENDLIMIT))", "<> <*> opts=180 status=300"},
     };
     struct str out;
 
@@ -172,13 +176,93 @@ static void test_match_is_bounded(void **state)
     assert_false(imap_list_match(slice_make(name, IMAP_MAILBOX_MAX + 1), slice_make(name, 1), '/'));
 }
 
+/* The obvious match, to be compared with. */
+static bool plain_match(struct slice p, struct slice n, uint8_t sep)
+{
+    if (!p.len)
+        return !n.len;
+    if (p.ptr[0] == '*' || p.ptr[0] == '%')
+        return plain_match(slice_sub(p, 1, SIZE_MAX), n, sep) ||
+               (n.len && (p.ptr[0] == '*' || n.ptr[0] != sep) &&
+                plain_match(p, slice_sub(n, 1, SIZE_MAX), sep));
+    return n.len && n.ptr[0] == p.ptr[0] &&
+           plain_match(slice_sub(p, 1, SIZE_MAX), slice_sub(n, 1, SIZE_MAX), sep);
+}
+
+/* Every pattern of up to five characters against every name of up to five. */
+static void test_match_all(void **state)
+{
+    static const char pattern_chars[] = "ab/*%", name_chars[] = "ab/";
+    uint8_t pattern[5], name[6];
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    for (unsigned p = 0; p < 5 * 3125; p++) {
+        struct slice pat = slice_make(pattern, p / 3125 + 1);
+        struct imap_pattern *made;
+
+        for (unsigned i = 0, v = p % 3125; i < 5; i++, v /= 5)
+            pattern[i] = (uint8_t)pattern_chars[v % 5];
+        arena_reset(&arena);
+        assert_int_equal(imap_pattern_create(&arena, pat, '/', &made), MS_OK);
+        for (unsigned n = 0; n < 6 * 243; n++) {
+            struct slice nam = slice_make(name, n / 243);
+            bool want;
+
+            for (unsigned i = 0, v = n % 243; i < 5; i++, v /= 3)
+                name[i] = (uint8_t)name_chars[v % 3];
+            want = plain_match(pat, nam, '/');
+            if (imap_pattern_match(made, nam) != want)
+                fail_msg(SLICE_FMT " " SLICE_FMT ": not %d", SLICE_ARG(pat), SLICE_ARG(nam), want);
+            if (!want || !imap_pattern_ends_in_star(made))
+                continue;
+            name[nam.len] = '/'; /* all that is below it, too */
+            assert_true(imap_pattern_match(made, slice_make(name, nam.len + 1)));
+        }
+    }
+    arena_fini(&arena);
+}
+
+/* Patterns that need more than one word of bits, and the bounds. */
+static void test_match_long(void **state)
+{
+    struct str pattern, name;
+    struct imap_pattern *p;
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    str_init(&pattern, 0);
+    str_init(&name, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        str_add_cstr(&pattern, i % 2 ? "%b" : "a");
+        str_add_cstr(&name, i % 2 ? "xyb" : "a");
+        assert_true(imap_list_match(str_slice(&pattern), str_slice(&name), '/'));
+        assert_false(imap_list_match(str_slice(&pattern), slice_sub(str_slice(&name), 1, SIZE_MAX), '/'));
+        assert_false(imap_list_match(str_slice(&pattern), slice_sub(str_slice(&name), 0, name.len - 1), '/'));
+    }
+    str_reset(&pattern);
+    str_reset(&name);
+    for (unsigned i = 0; i < IMAP_MAILBOX_MAX; i++)
+        str_add_byte(&pattern, (uint8_t)(i % 2 ? '*' : i % 200 + 33 == '*' ? 'x' : i % 200 + 33));
+    assert_int_equal(imap_pattern_create(&arena, str_slice(&pattern), '/', &p), MS_OK);
+    assert_true(imap_pattern_ends_in_star(p));
+    for (unsigned i = 0; i < IMAP_MAILBOX_MAX; i += 2)
+        str_add_byte(&name, pattern.ptr[i]);
+    assert_true(imap_pattern_match(p, str_slice(&name)));
+    assert_false(imap_pattern_match(p, slice_sub(str_slice(&name), 0, name.len - 1)));
+    str_add_byte(&pattern, 'x');
+    assert_int_equal(imap_pattern_create(&arena, str_slice(&pattern), '/', &p), MS_ELIMIT);
+    str_fini(&pattern);
+    str_fini(&name);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_match),
-        cmocka_unit_test(test_match_is_bounded),
+        cmocka_unit_test(test_good),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_match),      cmocka_unit_test(test_match_all),
+        cmocka_unit_test(test_match_long), cmocka_unit_test(test_match_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,49 +106,11 @@ static void test_received(void **state)
     str_fini(&got);
 }
 
-static void test_words(void **state)
-{
-    static const struct {
-        const char *in, *want;
-    } rows[] = {
-        {"plain", "plain"},
-        {"=?utf-8?q?a_b=20c?=", "a b c"},
-        {"=?UTF-8?B?w6k=?=", "\xc3\xa9"},
-        {"=?iso-8859-1?Q?caf=E9?= x", "caf\xc3\xa9 x"},
-        {"=?us-ascii*en?Q?x?=", "x"},
-        {"x =?utf-8?q?y?= z", "x y z"},
-        {"=?utf-8?q?a?= \r\n =?utf-8?q?b?=", "ab"},
-        {"=?utf-8?q?a?= b =?utf-8?q?c?=", "a b c"},
-        {"=?utf-8?q?a?=  ", "a  "},
-        {"=?koi8-r?B?8NI=?=", "=?koi8-r?B?8NI=?="},
-        {"=?utf-8?q?a?= =?koi8-r?q?b?=", "a =?koi8-r?q?b?="},
-        {"=?utf-8?q?=ff?=", "=?utf-8?q?=ff?="}, /* not UTF-8 */
-        {"=?utf-8?x?a?=", "=?utf-8?x?a?="},
-        {"=?utf-8?q?a b?=", "=?utf-8?q?a b?="},
-        {"=?utf-8?q?open", "=?utf-8?q?open"},
-        {"=?utf-8?q?a?x", "=?utf-8?q?a?x"},
-        {"=?", "=?"},
-        {"=", "="},
-        {"", ""},
-        {"=?=?utf-8?q?a?=", "=?a"},
-    };
-    struct str got;
-
-    str_init(&got, 0);
-    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
-        str_reset(&got);
-        mime_words_decode(slice_cstr(rows[i].in), &got);
-        check_text(&got, rows[i].want, i);
-    }
-    str_fini(&got);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folding),     cmocka_unit_test(test_folding_is_one_field),
         cmocka_unit_test(test_return_path), cmocka_unit_test(test_received),
-        cmocka_unit_test(test_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,18 @@ static struct store_result rename_mailbox(const char *from, const char *to)
     return apply_one(&fx);
 }
 
+/* As logs of earlier versions have it. */
+static enum ms_err rename_version_1(const char *from, const char *to)
+{
+    struct str *op = part_rec_op_begin(&fx.rec, STORE_OP_MAILBOX_RENAME, 1);
+
+    str_add_le64(op, ACC);
+    str_add_bytes16(op, slice_cstr(from));
+    str_add_bytes16(op, slice_cstr(to));
+    part_rec_op_end(&fx.rec);
+    return apply_one(&fx).err;
+}
+
 static enum ms_err subscribe(const char *name, bool yes)
 {
     store_op_mailbox_attr(&fx.rec, ACC, slice_cstr(name), false, 0, true, yes);
@@ -364,7 +376,7 @@ static void test_subscribe(void **state)
     assert_int_equal(account_now(&fx, ACC).names, 8);
     OK(create("A"));
     subscribed_are("A Archive Drafts INBOX Junk -Nowhere Sent");
-    OK(rename_mailbox("A", "Nowhere").err);
+    OK(rename_version_1("A", "Nowhere"));
     subscribed_are("Archive Drafts INBOX Junk Nowhere Sent");
     assert_int_equal(account_now(&fx, ACC).names, 7);
     OK(remove_mailbox("Nowhere"));
@@ -375,6 +387,55 @@ static void test_subscribe(void **state)
     store_op_mailbox_attr(&fx.rec, ACC, SLICE_LIT("Sent"), true, STORE_ATTR_ARCHIVE, false, false);
     OK(apply_one(&fx).err);
     subscribed_are("Archive Drafts INBOX Junk Sent");
+}
+
+/* A subscription belongs to the name. */
+static void test_rename_subscribed(void **state)
+{
+    make_account(&fx, ACC);
+    OK(create("A"));
+    OK(create("A/B"));
+    OK(create("A/C"));
+    OK(subscribe("A", true));
+    OK(subscribe("A/B", true));
+    OK(subscribe("Z/C", true));
+    assert_int_equal(account_now(&fx, ACC).names, 10);
+    OK(rename_mailbox("A", "Z").err);
+    names_are("Archive Drafts INBOX Junk Sent Trash Z Z/B Z/C");
+    subscribed_are("-A -A/B Archive Drafts INBOX Junk Sent Trash Z/C");
+    assert_int_equal(account_now(&fx, ACC).names, 11);
+    /* and back: the names that are only subscribed are filled again */
+    OK(rename_mailbox("Z", "A").err);
+    names_are("A A/B A/C Archive Drafts INBOX Junk Sent Trash");
+    subscribed_are("A A/B Archive Drafts INBOX Junk Sent Trash -Z/C");
+    assert_int_equal(account_now(&fx, ACC).names, 10);
+    /* special uses go along */
+    OK(rename_mailbox("Sent", "Gesendet").err);
+    subscribed_are("A A/B Archive Drafts INBOX Junk -Sent Trash -Z/C");
+}
+
+/* The walk that shows every row, also from between two of them. */
+static void test_names_walk(void **state)
+{
+    struct store_list_entry e;
+    struct store_names *names;
+
+    make_account(&fx, ACC);
+    make_account(&fx, ACC + 1);
+    OK(subscribe("Nowhere", true));
+    OK(store_names_open(look(&fx), ACC, &names));
+    OK(store_names_seek(names, SLICE_LIT("K"), &e));
+    assert_true(slice_eq_cstr(e.name, "Nowhere") && e.mailbox == 0 && e.subscribed);
+    OK(store_names_next(names, &e));
+    assert_true(slice_eq_cstr(e.name, "Sent") && e.mailbox && e.attrs == STORE_ATTR_SENT);
+    OK(store_names_seek(names, SLICE_LIT("Trash"), &e));
+    IS(store_names_next(names, &e), MS_ENOTFOUND); /* the next account begins */
+    IS(store_names_seek(names, SLICE_LIT("Trash!"), &e), MS_ENOTFOUND);
+    OK(store_names_seek(names, SLICE_LIT(""), &e));
+    assert_true(slice_eq_cstr(e.name, "Archive"));
+    store_names_close(&names);
+    store_names_close(&names);
+    done(&fx);
 }
 
 static void test_names_limit(void **state)
@@ -395,6 +456,9 @@ static void test_names_limit(void **state)
     }
     IS(create("one more"), MS_ELIMIT);
     IS(subscribe("one more", true), MS_ELIMIT);
+    OK(subscribe("box7", true));
+    IS(rename_mailbox("box7", "box07").err, MS_ELIMIT); /* two names, for the old one stays subscribed */
+    OK(rename_mailbox("box8", "box08").err);
     OK(remove_mailbox("box6"));
     OK(create("one more"));
 }
@@ -431,6 +495,8 @@ int main(void)
         T(test_rename_limits),
         T(test_rename_inbox),
         T(test_subscribe),
+        T(test_rename_subscribed),
+        T(test_names_walk),
         T(test_names_limit),
         T(test_rename_rows),
     };

@@ -20,6 +20,24 @@ static void test_table(void **state)
         {"Work/inbox", "Work/inbox", MS_OK},
         {"Entw\xc3\xbcrfe", "Entw\xc3\xbcrfe", MS_OK},
         {"a b.c&d", "a b.c&d", MS_OK},
+        /* RFC 9051 5.1: one name, however it is composed */
+        {"Entwu\xcc\x88rfe", "Entw\xc3\xbcrfe", MS_OK},
+        {"\xe2\x84\xab", "\xc3\x85", MS_OK},                 /* ANGSTROM SIGN */
+        {"\xe1\x84\x80\xe1\x85\xa1", "\xea\xb0\x80", MS_OK}, /* Hangul jamo */
+        {"q\xcc\x87\xcc\xa3", "q\xcc\xa3\xcc\x87", MS_OK},   /* marks get their order */
+        {"\xef\xac\x81", "\xef\xac\x81", MS_OK},             /* a ligature is no spelling of two letters */
+        {"i\xcc\x87nbox", "i\xcc\x87nbox", MS_OK},           /* not INBOX */
+        {"\xd7\xa9\xe2\x80\x8f", "\xd7\xa9\xe2\x80\x8f", MS_OK}, /* a mark of direction may be needed */
+        {"\xf0\x9f\x93\xa7/x", "\xf0\x9f\x93\xa7/x", MS_OK},
+        /* RFC 5198 2 */
+        {"a\xc2\x85", NULL, MS_EINVAL},
+        {"\xc2\x9f", NULL, MS_EINVAL},
+        {"a\xe2\x80\xa8z", NULL, MS_EINVAL},
+        {"a\xe2\x80\xa9z", NULL, MS_EINVAL},
+        {"\xef\xbb\xbfz", NULL, MS_EINVAL},
+        {"\xef\xbf\xbe", NULL, MS_EINVAL},
+        {"\xef\xb7\x90", NULL, MS_EINVAL},
+        {"\xf4\x8f\xbf\xbf", NULL, MS_EINVAL},
         {"a/b/c", "a/b/c", MS_OK},
         {"", NULL, MS_EINVAL},
         {"/", NULL, MS_EINVAL},
@@ -63,6 +81,20 @@ static void test_limits(void **state)
     OK(store_name_check(str_slice(&name)));
     repeat(&name, "x", 1);
     IS(store_name_check(str_slice(&name)), MS_ELIMIT);
+    /* the bound is that of the name that is kept, not of the one that is given */
+    str_reset(&name);
+    repeat(&name, "u\xcc\x88", STORE_NAME_MAX / 2);
+    {
+        struct str out;
+
+        str_init(&out, 0);
+        OK(store_name_canonical(str_slice(&name), &out));
+        assert_int_equal(out.len, STORE_NAME_MAX);
+        repeat(&name, "x", 1);
+        IS(store_name_canonical(str_slice(&name), &out), MS_ELIMIT);
+        assert_int_equal(out.len, STORE_NAME_MAX);
+        str_fini(&out);
+    }
     str_reset(&name);
     repeat(&name, "a/", STORE_LEVELS_MAX - 1);
     repeat(&name, "a", 1);

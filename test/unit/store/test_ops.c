@@ -195,7 +195,7 @@ static const struct {
      "mailbox_create account=0000000000000007 name=\"A/B\" attrs=0 uidvalidity=4026531839"},
     {STORE_OP_MAILBOX_DELETE, 1, build_delete, store__dump_mailbox_delete,
      "mailbox_delete account=0000000000000007 name=\"A/B\""},
-    {STORE_OP_MAILBOX_RENAME, 1, build_rename, store__dump_mailbox_rename,
+    {STORE_OP_MAILBOX_RENAME, 2, build_rename, store__dump_mailbox_rename_2,
      "mailbox_rename account=0000000000000007 name=\"A\" to=\"B\""},
     {STORE_OP_MAILBOX_ATTR, 1, build_attr, store__dump_mailbox_attr,
      "mailbox_attr account=0000000000000007 name=\"A\" attrs=32 subscribed=1"},

@@ -1,0 +1,240 @@
+/*
+ * dispatch_worker.c - the life of workers on the control thread: which there are, which one takes a connection,
+ * when one ends and when another takes its place.
+ *
+ * A worker that ends takes no more connections and goes with its last one; meanwhile it keeps its slot and counts
+ * neither for min_procs nor for max_procs (semantics 2.5).
+ */
+#include "dispatch_priv.h"
+
+/* All that can run, as many that end one by one, and as many without connections, which are gone in a moment. */
+void dispatch__slots_init(struct dispatch_service *s)
+{
+    uint64_t wanted = 2 * s->conf.max_procs + s->conf.max_shutdown;
+
+    s->slot_count = (unsigned)MS_MIN(wanted, DISPATCH_SLOTS_MAX);
+    s->workers = ms_alloc_array(s->slot_count, sizeof *s->workers);
+    for (unsigned i = 0; i < s->slot_count; i++)
+        s->workers[i].slot = (uint32_t)((s - s->dispatch->services) * DISPATCH_SLOTS_MAX + i);
+}
+
+static uint64_t worker_active(const struct dispatch_worker *w)
+{
+    return atomic_load_explicit(&w->active, memory_order_relaxed);
+}
+
+static uint64_t worker_idle_ms(struct dispatch_worker *w, uint64_t now_ms)
+{
+    bool is_busy = worker_active(w) + w->pending > 0 || w->life != w->seen;
+
+    w->seen = w->life;
+    if (is_busy || w->idle_at_ms == 0)
+        w->idle_at_ms = now_ms;
+    return is_busy ? 0 : now_ms - w->idle_at_ms;
+}
+
+size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[DISPATCH_SLOTS_MAX],
+                       struct dispatch_worker *by[DISPATCH_SLOTS_MAX])
+{
+    uint64_t now_ms = loop_now_ms(s->dispatch->control);
+    size_t n = 0;
+
+    for (unsigned i = 0; i < s->slot_count; i++) {
+        struct dispatch_worker *w = &s->workers[i];
+
+        if (!w->is_used)
+            continue;
+        by[n] = w;
+        views[n++] = (struct dispatch_wview){.id = w->id,
+                                             .state = w->state,
+                                             .active = worker_active(w),
+                                             .pending = w->pending,
+                                             .life = w->life,
+                                             .age_ms = now_ms - w->born_ms,
+                                             .idle_ms = worker_idle_ms(w, now_ms)};
+    }
+    return n;
+}
+
+struct dispatch_limits dispatch__limits(const struct dispatch_service *s)
+{
+    return (struct dispatch_limits){.min_procs = s->conf.min_procs,
+                                    .max_procs = s->conf.max_procs,
+                                    .min_conns = s->conf.min_conns,
+                                    .max_conns = s->conf.max_conns,
+                                    .max_life_conns = s->conf.max_life_conns,
+                                    .max_life_ms = s->conf.max_life_time_ms,
+                                    .max_idle_ms = s->conf.max_idle_time_ms,
+                                    .max_shutdown = s->conf.max_shutdown,
+                                    .max_handoffs = s->conf.max_handoffs};
+}
+
+/* The loop with the fewest workers of this service, then the fewest at all. Those that end count: their
+ * connections are there. */
+static struct dispatch_lane *choose_lane(struct dispatch_service *s)
+{
+    struct dispatch *d = s->dispatch;
+    unsigned here[LOOP_WORKERS_MAX] = {0};
+    struct dispatch_lane *best = &d->lanes[0];
+
+    for (unsigned i = 0; i < s->slot_count; i++)
+        if (s->workers[i].is_used)
+            here[s->workers[i].lane - d->lanes]++;
+    for (unsigned i = 1; i < d->lane_count; i++) {
+        unsigned best_at = (unsigned)(best - d->lanes);
+
+        if (here[i] < here[best_at] || (here[i] == here[best_at] && d->lanes[i].workers < best->workers))
+            best = &d->lanes[i];
+    }
+    return best;
+}
+
+static struct dispatch_worker *free_slot(struct dispatch_service *s)
+{
+    for (unsigned i = 0; i < s->slot_count; i++)
+        if (!s->workers[i].is_used)
+            return &s->workers[i];
+    return NULL;
+}
+
+static struct dispatch_worker *service_spawn(struct dispatch_service *s)
+{
+    struct dispatch *d = s->dispatch;
+    struct dispatch_worker *w = free_slot(s);
+    struct dispatch_lane *lane = choose_lane(s);
+    struct bus_msg msg = {.kind = DISPATCH_MSG_WORKER, .a = {w ? w->slot : 0}};
+    enum ms_err err;
+
+    if (!w || bus_call_room(d->ep, lane->ep) < 2)
+        return NULL;
+    w->id = ++d->next_worker;
+    w->is_used = true;
+    w->dispatch = d;
+    w->service = s;
+    w->lane = lane;
+    w->state = DISPATCH_W_RUNNING;
+    w->pending = w->life = w->seen = 0;
+    w->born_ms = w->idle_at_ms = loop_now_ms(d->control);
+    atomic_store_explicit(&w->has_ended, false, memory_order_relaxed);
+    err = bus_call(d->ep, lane->ep, &msg);
+    MS_ASSERT(err == MS_OK); /* room was there */
+    lane->workers++;
+    OBS_EVENT(OBS_DISPATCH_WORKER_STARTED, 0, OBS_C("service", s->name), OBS_U("worker", w->id),
+              OBS_C("loop", loop_name(lane->loop)));
+    return w;
+}
+
+struct dispatch_worker *dispatch__pick(struct dispatch_service *s)
+{
+    struct dispatch_wview views[DISPATCH_SLOTS_MAX];
+    struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
+    struct dispatch_limits lim = dispatch__limits(s);
+    size_t index;
+
+    switch (dispatch_pick(&lim, views, dispatch__views(s, views, by), &index)) {
+    case DISPATCH_PICK_WORKER:
+        return by[index];
+    case DISPATCH_PICK_SPAWN:
+        return service_spawn(s);
+    case DISPATCH_PICK_WAIT:
+        break;
+    }
+    return NULL;
+}
+
+bool dispatch__has_room(struct dispatch_service *s)
+{
+    struct dispatch_wview views[DISPATCH_SLOTS_MAX];
+    struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
+    struct dispatch_limits lim = dispatch__limits(s);
+    size_t index;
+
+    switch (dispatch_pick(&lim, views, dispatch__views(s, views, by), &index)) {
+    case DISPATCH_PICK_WORKER:
+        return bus_call_room(s->dispatch->ep, by[index]->lane->ep) > 0;
+    case DISPATCH_PICK_SPAWN:
+        return free_slot(s) && bus_call_room(s->dispatch->ep, choose_lane(s)->ep) >= 2;
+    case DISPATCH_PICK_WAIT:
+        break;
+    }
+    return false;
+}
+
+bool dispatch__hands_over(const struct dispatch_service *s)
+{
+    uint64_t pending = 0;
+
+    for (unsigned i = 0; i < s->slot_count; i++)
+        pending += s->workers[i].is_used ? s->workers[i].pending : 0;
+    return pending >= s->conf.max_handoffs;
+}
+
+void dispatch__spares(struct dispatch_service *s)
+{
+    struct dispatch_wview views[DISPATCH_SLOTS_MAX];
+    struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
+    struct dispatch_limits lim = dispatch__limits(s);
+
+    while (dispatch_wants_spare(&lim, views, dispatch__views(s, views, by)))
+        if (!service_spawn(s))
+            return;
+}
+
+/* false: its ring is full; the next look asks again. */
+static bool worker_retire(struct dispatch_worker *w)
+{
+    struct bus_msg msg = {.kind = DISPATCH_MSG_RETIRE, .a = {w->slot}};
+
+    if (bus_call(w->dispatch->ep, w->lane->ep, &msg) != MS_OK)
+        return false;
+    w->state = DISPATCH_W_TERMINATING;
+    OBS_EVENT(OBS_DISPATCH_WORKER_ENDING, 0, OBS_C("service", w->service->name), OBS_U("worker", w->id),
+              OBS_U("connections", w->life), OBS_U("left", worker_active(w) + w->pending));
+    return true;
+}
+
+void dispatch__expire(struct dispatch_service *s)
+{
+    struct dispatch_wview views[DISPATCH_SLOTS_MAX];
+    struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
+    struct dispatch_limits lim = dispatch__limits(s);
+    size_t n = dispatch__views(s, views, by);
+
+    for (size_t i = 0; i < n; i++)
+        if (dispatch_may_end(&lim, views, n, i) && worker_retire(by[i]))
+            views[i].state = DISPATCH_W_TERMINATING;
+}
+
+static void worker_gone(struct dispatch_worker *w)
+{
+    struct dispatch_service *s = w->service;
+
+    s->past[s->past_count++ % DISPATCH_HISTORY_MAX] =
+        (struct dispatch_past){.id = w->id,
+                               .life = w->life,
+                               .born_ms = w->born_ms,
+                               .ended_ms = loop_now_ms(s->dispatch->control),
+                               .lane = w->lane};
+    OBS_EVENT(OBS_DISPATCH_WORKER_ENDED, 0, OBS_C("service", s->name), OBS_U("worker", w->id),
+              OBS_U("connections", w->life));
+    w->lane->workers--;
+    w->is_used = false;
+}
+
+void dispatch__reap(struct dispatch_service *s)
+{
+    bool some = false;
+
+    for (unsigned i = 0; i < s->slot_count; i++) {
+        struct dispatch_worker *w = &s->workers[i];
+
+        if (w->is_used && w->pending == 0 && atomic_load_explicit(&w->has_ended, memory_order_acquire)) {
+            worker_gone(w);
+            some = true;
+        }
+    }
+    if (some && !s->dispatch->draining) { /* semantics 2.7 D9, and a slot for the next that is to end */
+        dispatch__spares(s);
+        dispatch__expire(s);
+    }
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Workers of a service as semantics 2.7 has them (D1 to D9), by real connections, read from `dispatcher status`.
+
+usage: dispatcher.py BINARY
+"""
+import pathlib
+import re
+import socket
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from msite import running, wait_for  # noqa: E402
+from tap import Tap  # noqa: E402
+
+LMTP = "dispatcher.services.lmtp."
+
+
+def need(condition, text):
+    if not condition:
+        raise RuntimeError(text)
+
+
+def must(what, seconds=10):
+    """What becomes true in time."""
+    value = wait_for(what, seconds)
+    need(value, "it did not happen")
+    return value
+
+
+def sample(**over):
+    """The sample file of the reference: 0/5 procs, 5/20 conns, life 100."""
+    values = {"min_procs": 0, "max_procs": 5, "min_conns": 5, "max_conns": 20, "max_life_conns": 100}
+    values.update(over)
+    return [f"{LMTP}{key}={value}" for key, value in values.items()]
+
+
+def workers(site):
+    """{id: fields} of the lmtp service."""
+    found = {}
+    for line in site.command("dispatcher", "status").stdout.splitlines():
+        fields = dict(re.findall(r"(\w+)=(\S+)", line))
+        if line.split()[0] == "lmtp":
+            found[int(fields.pop("worker"))] = {k: int(v) if v.isdigit() else v for k, v in fields.items()}
+    return found
+
+
+def loads(site):
+    """Connections of each running worker in the order of ids; nothing is on its way."""
+    def settled():
+        rows = workers(site)
+        return sum(w["pending"] for w in rows.values()) == 0 and (rows or True)
+    rows = must(settled)
+    return [w["active"] for _, w in sorted(rows.items()) if w["state"] == "running"] if rows is not True else []
+
+
+def connect(site, greeted=True):
+    s = socket.create_connection(("127.0.0.1", site.base + 24), timeout=10)
+    if greeted:
+        need(s.recv(200).startswith(b"220"), "greeting")
+    return s
+
+
+def quit_all(sockets):
+    for s in sockets:
+        s.sendall(b"QUIT\r\n")
+        while s.recv(200):
+            pass
+        s.close()
+
+
+def spread(site):
+    """D1 to D6, and the slot that a session's end gives back."""
+    open_ones = []
+
+    def until(count):
+        while len(open_ones) < count:
+            open_ones.append(connect(site))
+
+    need(loads(site) == [], f"workers before any connection: {loads(site)}")
+    until(1)
+    need(loads(site) == [1], f"D1 {loads(site)}")
+    until(5)
+    need(loads(site) == [5, 0], f"D2 {loads(site)}")
+    until(6)
+    need(loads(site) == [5, 1], f"D3 {loads(site)}")
+    for count, want in ((10, [5, 5, 0]), (15, [5, 5, 5, 0]), (20, [5, 5, 5, 5, 0]), (25, [5] * 5)):
+        until(count)
+        need(loads(site) == want, f"D4 at {count}: {loads(site)}")
+    until(26)
+    need(loads(site) == [6, 5, 5, 5, 5], f"D5 {loads(site)}")
+    until(100)
+    need(loads(site) == [20] * 5, f"D5 {loads(site)}")
+    late = connect(site, greeted=False)
+    late.settimeout(0.5)
+    try:
+        raise RuntimeError(f"D6: connection 101 heard {late.recv(200)!r}")
+    except TimeoutError:
+        pass
+    quit_all([open_ones.pop()])
+    late.settimeout(10)
+    need(late.recv(200).startswith(b"220"), "D6: a slot was free")
+    quit_all(open_ones + [late])
+
+
+def check_spread(binary):
+    with running(binary, sets=sample()) as site:
+        spread(site)
+
+
+def check_life(binary):
+    """D7: with its last connection, and no earlier; others serve meanwhile."""
+    # effect: dispatcher.services.*.max_life_conns
+    with running(binary, sets=sample(max_life_conns=10, max_procs=2, max_shutdown=1)) as site:
+        stay = [connect(site) for _ in range(3)]
+        for _ in range(7):
+            quit_all([connect(site)])
+        rows = must(lambda: [w for w in workers(site).values() if w["state"] == "terminating"])
+        need(len(rows) == 1 and rows[0]["active"] == 3 and rows[0]["life"] == 10, f"D7: {workers(site)}")
+        # effect: dispatcher.services.*.max_shutdown: one ends at a time, so the second one goes on past its limit
+        more = [connect(site) for _ in range(3)]
+        for _ in range(25):
+            quit_all([connect(site)])
+        rows = workers(site)
+        need([w["state"] for w in rows.values()].count("terminating") == 1, f"{rows}")
+        need(max(w["life"] for w in rows.values()) > 10, f"none went on: {rows}")
+        for s in stay:
+            s.sendall(b"NOOP\r\n")
+            need(s.recv(200).startswith(b"250"), "a session of a worker that ends is served")
+        quit_all(stay)
+        must(lambda: min(workers(site)) > 1)  # the first one has ended, and the next may
+        must(lambda: [w for w in workers(site).values() if w["state"] == "terminating" and w["active"]])
+        quit_all(more)
+        must(lambda: not [w for w in workers(site).values() if w["state"] == "terminating"])
+
+
+def check_age(binary):
+    # effect: dispatcher.services.*.max_life_time
+    # effect: dispatcher.services.*.historical_time
+    with running(binary, sets=sample(min_procs=1, max_life_time="2s", historical_time="1m")) as site:
+        first = min(workers(site))
+        stay = connect(site)
+        must(lambda: workers(site)[first]["state"] == "terminating", 10)
+        need(any(w["state"] == "running" for w in workers(site).values()), "nobody took its place")
+        time.sleep(1.5)
+        stay.sendall(b"NOOP\r\n")
+        need(stay.recv(200).startswith(b"250"), "the session was cut off")
+        quit_all([stay])
+        row = must(lambda: (w := workers(site)[first])["state"] == "ended" and w)
+        need(row["life"] == 1 and row["age"] >= 2, f"{row}")
+
+
+def check_idle(binary):
+    """D8 and D9."""
+    # effect: dispatcher.services.*.max_idle_time
+    with running(binary, sets=sample(min_procs=2, min_conns=1, max_idle_time="2s")) as site:
+        quit_all([connect(site) for _ in range(5)])
+        need(len(workers(site)) == 5, f"{workers(site)}")
+        must(lambda: len(workers(site)) == 2, 15)
+        time.sleep(3)
+        need(len(workers(site)) == 2, f"fewer than min_procs: {workers(site)}")
+
+
+def check_handoffs(binary):
+    # effect: dispatcher.services.*.max_handoffs
+    with running(binary, sets=sample(max_handoffs=1, max_procs=1, max_conns=200, min_conns=200)) as site:
+        many = [connect(site, greeted=False) for _ in range(150)]
+        for s in many:
+            need(s.recv(200).startswith(b"220"), "greeting")
+        need("dispatch.full" not in site.tail(1000), "a hand-off under way is no full service")
+        quit_all(many)
+
+
+def check_churn(binary):
+    """Workers are replaced all the time; every connection is served."""
+    with running(binary, sets=sample(min_procs=1, max_life_conns=3, min_conns=2, max_conns=4)) as site:
+        for _ in range(60):
+            quit_all([connect(site) for _ in range(8)])
+        need(max(workers(site)) > 100, f"few workers were replaced: {workers(site)}")
+
+
+def main():
+    tap = Tap()
+    binary = sys.argv[1]
+    tap.run("D1 to D6: creation in expectation, even spread, the backlog", check_spread, binary)
+    tap.run("D7: connections of a life, workers that end at a time", check_life, binary)
+    tap.run("age, and the memory of ended workers", check_age, binary)
+    tap.run("D8: idle workers end down to min_procs", check_idle, binary)
+    tap.run("connections on their way", check_handoffs, binary)
+    tap.run("workers come and go under connections", check_churn, binary)
+    return tap.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
