@@ -117,7 +117,8 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     bool literal_next; /* it is complete, and the next one begins (RFC 3502): line is what stands between them */
     bool literal_sync;
     uint64_t literal_bytes;
-    void *sync;            /* struct imapd_sync of imapd_finish or IDLE */
+    void *sync;            /* struct imapd_sync of imapd_finish or IDLE; NULL: none is under way */
+    void *sync_room;       /* its memory, once a command: IDLE may last for days */
     uint64_t *own_modseqs; /* changes of this command's own that need no FETCH FLAGS */
     uint32_t own_count, own_cap;
 };

@@ -301,6 +301,14 @@ static void behind_set(struct imapd_session *s, bool behind)
     s->box->is_behind = behind;
 }
 
+static struct imapd_sync *sync_begin(struct imapd_command *c, struct arena *arena)
+{
+    if (!c->sync_room)
+        c->sync_room = arena_new(arena, struct imapd_sync);
+    *(struct imapd_sync *)c->sync_room = (struct imapd_sync){.stage = SYNC_LOG};
+    return c->sync = c->sync_room;
+}
+
 static enum ms_err sync_in_view(struct imapd_view *v, bool with_expunge, enum imapd_step *step)
 {
     struct imapd_session *s = v->s;
@@ -310,7 +318,7 @@ static enum ms_err sync_in_view(struct imapd_view *v, bool with_expunge, enum im
     *step = IMAPD_DONE;
     if (y || !is_up_to_date(v, with_expunge)) {
         if (!y)
-            s->cmd.sync = y = arena_new(&s->arena, struct imapd_sync);
+            y = sync_begin(&s->cmd, &s->arena);
         y->with_expunge = with_expunge;
         err = sync_slice(v, y, step);
     }
