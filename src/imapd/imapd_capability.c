@@ -49,6 +49,8 @@ static const struct capability capabilities[] = {
     {"ESEARCH", OFFER_USER, 0},
     {"SEARCHRES", OFFER_USER, 0},
     {"WITHIN", OFFER_USER, 0},
+    {"SAVEDATE", OFFER_USER, 0},
+    {"OBJECTID", OFFER_USER, 0},
     {"MULTIAPPEND", OFFER_USER, 0},
     {"APPENDLIMIT", OFFER_USER, 0, emit_append_limit},
     {"CHILDREN", OFFER_USER, 0},

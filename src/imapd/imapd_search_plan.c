@@ -193,7 +193,7 @@ enum ms_err imapd__search_plan_prepare(struct search_plan *plan)
     if (!err && plan->text_count == 0) /* RFC 9051 6.4.4: unknown is unknown, needed or not */
         err = add_key(plan, slice_make(NULL, 0), &all);
     for (size_t i = 0; i < plan->text_count && !err; i++) {
-        keys[i].ptr = all.ptr + at;
+        keys[i] = slice_sub(str_slice(&all), at, keys[i].len);
         at += keys[i].len;
     }
     if (!err)

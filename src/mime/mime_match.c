@@ -24,7 +24,7 @@ void mime_needles_init(struct mime_needles *n, const struct slice *keys, size_t 
         n->longest = MS_MAX(n->longest, n->items[i].len);
     }
     for (size_t i = 0; i < count; i++) { /* now that the bytes stay where they are */
-        n->items[i].ptr = n->bytes.ptr + at;
+        n->items[i] = slice_sub(str_slice(&n->bytes), at, n->items[i].len);
         at += n->items[i].len;
     }
 }
