@@ -39,6 +39,8 @@
 #define STORE_UIDS_MAX      1000 /* messages one op may touch: 4 rows each stay below PART_ROWS_MAX */
 #define STORE_NAMES_MAX     1000 /* names one op may take away: 3 rows each, the account's besides */
 #define STORE_RUNS_MAX      512  /* UID runs in one op */
+#define STORE_COPY_RUNS_MAX 1048576 /* UID runs of one copy of several steps: MS_ELIMIT */
+#define STORE_BEGIN_RUNS_MAX 8192   /* of one copy_begin op */
 #define STORE_MAILBOXES_MAX 10000 /* per account */
 #define STORE_APPEND_MAX    PART_BODIES_MAX /* messages of one append op: blob, message and digest row each */
 #define STORE_UIDVALIDITY_MAX 0xEFFFFFFFu /* that a caller may ask for: leaves room for those that follow */
@@ -61,6 +63,8 @@ enum store_op_kind {
     STORE_OP_QUOTA_SET = 28,
     STORE_OP_FORGET_DELIVERED = 29,
     STORE_OP_ACCOUNT_DELETE = 30, /* at most STORE_NAMES_MAX names a time, INBOX too; the last one takes the account row */
+    STORE_OP_COPY_BEGIN = 31,
+    STORE_OP_COPY_STEP = 32,
 };
 
 enum store_flag { /* bits of flags */
@@ -202,9 +206,12 @@ void store_op_flags(struct part_rec *rec, uint64_t mailbox, enum store_flags_how
 void store_op_expunge(struct part_rec *rec, uint64_t mailbox, bool any, const struct store_run *runs, size_t n);
 void store_op_copy(struct part_rec *rec, uint64_t from_mailbox, uint64_t to_mailbox, uint64_t to_account, bool move,
                    uint64_t bytes_max, uint64_t messages_max, const struct store_run *runs, size_t n);
-/* A COPY or MOVE of more than STORE_UIDS_MAX messages is a sequence (storage rule 2.4): the first part checks the limits for
- * the whole, each part but the last names what is left, and a row remembers that, so that the janitor of the next start can
- * finish it. A later part names the first one by the position of its reply; it is not refused for quota. */
+/* A COPY or MOVE of more than STORE_UIDS_MAX messages or STORE_RUNS_MAX runs (storage rule 2.4): its runs go into the index as a
+ * plan, by one copy_begin op or several, of at most STORE_BEGIN_RUNS_MAX runs each; the first one checks the limits for whole_*,
+ * the last one makes it complete. Then each copy_step copies the next messages, while store_result.more. plan: 0 in the record
+ * that holds the first op, then the position of its reply. A plan that is complete is carried out: the janitor finishes one that
+ * nobody works at any more; a step then says MS_EGONE. A step with 0 messages gives it up.
+ * store_op_copy_part, with `first` and `left`, is how that was done before: for tests and for rows of that time. */
 struct store_copy {
     uint64_t from_mailbox, to_mailbox, to_account;
     bool move;
@@ -216,6 +223,8 @@ struct store_copy {
     size_t run_count, left_count;
 };
 void store_op_copy_part(struct part_rec *rec, const struct store_copy *c);
+void store_op_copy_begin(struct part_rec *rec, uint64_t plan, const struct store_copy *c, bool first, bool last);
+void store_op_copy_step(struct part_rec *rec, uint64_t plan, size_t messages);
 void store_op_purge(struct part_rec *rec, uint64_t mailbox, uint64_t modseq);
 void store_op_quota_set(struct part_rec *rec, uint64_t account, uint64_t bytes_max, uint64_t messages_max);
 void store_op_forget(struct part_rec *rec, const uint8_t partition_id[16], const uint8_t entry[16], uint32_t recipient);
@@ -229,6 +238,7 @@ struct store_result {
                             * account_delete: names that are left */
     uint32_t count;        /* messages changed, appended, expunged, copied; rows purged; names taken away */
     uint64_t modseq;       /* of the mailbox written to; 0: nothing changed */
+    bool more;             /* copy_step: the plan has more to do */
     struct slice runs;     /* append: UIDs given; copy, expunge: source UIDs; flags: UIDs not changed (unchangedsince).
                             * store_run_at */
 };

@@ -51,6 +51,7 @@ static const struct capability capabilities[] = {
     {"WITHIN", OFFER_USER, 0},
     {"SAVEDATE", OFFER_USER, 0},
     {"OBJECTID", OFFER_USER, 0},
+    {"MOVE", OFFER_USER, 0},
     {"MULTIAPPEND", OFFER_USER, 0},
     {"APPENDLIMIT", OFFER_USER, 0, emit_append_limit},
     {"CHILDREN", OFFER_USER, 0},

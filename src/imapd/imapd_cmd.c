@@ -58,6 +58,8 @@ static const struct imapd_cmd imapd_cmds[] = {
      .uid = BOTH, .cleanup = imapd__search_cleanup},
     {ROW("COPY", IMAPD_IN_SELECTED, 0, imap_parse_copy, imapd_copy_run, MET_IMAPD_COPY), .uid = BOTH,
      .cleanup = imapd__copy_cleanup},
+    {ROW("MOVE", IMAPD_IN_SELECTED, IMAPD_C_WRITES, imap_parse_copy, imapd_move_run, MET_IMAPD_MOVE),
+     .uid = BOTH, .cleanup = imapd__copy_cleanup},
 };
 
 const struct imapd_cmd *imapd__cmd_find(struct slice name, bool uid)

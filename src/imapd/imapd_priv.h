@@ -342,17 +342,21 @@ struct imapd_ops {
 /* IMAPD_GO: all are visible; *err_out says how it went (the first failure ends it). Else: say it. */
 enum imapd_step imapd__ops_step(struct imapd_session *s, struct imapd_ops *ops, enum ms_err *err_out);
 
-/* COPY, or the move behind RENAME INBOX: parts that follow each other as one (store_copy). */
+/* COPY, MOVE, or the move behind RENAME INBOX. from, to, move and runs are the caller's; zero at the beginning: the rest. */
 struct imapd_transfer {
     uint64_t from, to;
     bool move;
-    struct imapd_runs runs;
-    uint64_t cursor, first; /* first: position of the first part */
-    uint64_t whole_bytes;
-    uint32_t whole_messages;
-    uint32_t uidvalidity; /* of the target; 0: nothing was copied */
-    bool is_posted, is_counted;
+    struct imapd_runs runs; /* UIDs */
+    bool is_counted;
     uint32_t counted; /* next UID to count */
+    uint32_t whole_messages;
+    uint64_t whole_bytes;
+    uint64_t plan;          /* in the index (store_op_copy_begin); 0: not answered yet */
+    size_t planned;         /* runs that are in it */
+    unsigned posted, steps; /* ops outstanding, and those of them that copy */
+    uint64_t taken;         /* messages copied */
+    bool is_done, is_taken_over;
+    uint32_t uidvalidity; /* of the target; 0: nothing was copied */
     struct imapd_runs from_uids, to_uids;
 };
 void imapd__transfer_fini(struct imapd_transfer *t);

@@ -243,13 +243,23 @@ static enum ms_err remove_row(struct part_tx *tx, const struct part_blob *blob)
     return del_row(tx->txn, PART_DB_BLOB, key, 8);
 }
 
-static enum ms_err change_refs(struct part_tx *tx, uint64_t id, int64_t delta)
+static enum ms_err find_row(struct part_tx *tx, struct db_cur **cur, const uint8_t key[8], struct slice *row)
+{
+    struct slice found;
+    if (!*cur)
+        MS_TRY(db_cur_open(tx->txn, PART_DB_BLOB, cur));
+    MS_TRY(db_cur_seek(*cur, slice_make(key, 8), &found, row));
+    return slice_eq(found, slice_make(key, 8)) ? MS_OK : MS_ENOTFOUND;
+}
+
+/* cur: opened when the first row is needed. Ids ascend, so the next row is near the one before. */
+static enum ms_err change_refs(struct part_tx *tx, struct db_cur **cur, uint64_t id, int64_t delta)
 {
     uint8_t key[8];
     struct slice row;
     struct part_blob blob;
     part__blob_key(id, key);
-    enum ms_err err = db_get(tx->txn, PART_DB_BLOB, slice_make(key, 8), &row);
+    enum ms_err err = find_row(tx, cur, key, &row);
     if (err == MS_ENOTFOUND && tx->salvage) {
         part_tx_lost(tx, "blob %016llx is not there", (unsigned long long)id);
         return MS_OK;
@@ -262,11 +272,12 @@ static enum ms_err change_refs(struct part_tx *tx, uint64_t id, int64_t delta)
         return MS_EDAMAGED;
     str_reset(&tx->scratch); /* the row's memory may go with the first write */
     str_add_slice(&tx->scratch, row);
-    MS_TRY(part_blob_parse(id, str_slice(&tx->scratch), &blob));
-    if (refs == 0)
+    if (refs == 0) {
+        MS_TRY(part_blob_parse(id, str_slice(&tx->scratch), &blob));
         return remove_row(tx, &blob);
+    }
     ms_put_le32(tx->scratch.ptr + 4, (uint32_t)refs);
-    return db_put(tx->txn, PART_DB_BLOB, slice_make(key, 8), str_slice(&tx->scratch));
+    return db_cur_update(*cur, str_slice(&tx->scratch));
 }
 
 static int by_id(const void *a, const void *b)
@@ -275,28 +286,39 @@ static int by_id(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static enum ms_err write_one(struct part_tx *tx, uint64_t id, int64_t delta)
+static enum ms_err write_one(struct part_tx *tx, struct db_cur **cur, uint64_t id, int64_t delta)
 {
     unsigned at;
     if (delta == 0)
         return MS_OK;
     if (!is_fresh(tx, id, &at))
-        return change_refs(tx, id, delta);
+        return change_refs(tx, cur, id, delta);
     if (delta < 0 || delta > UINT32_MAX)
         return MS_EDAMAGED;
     return write_new(tx, &tx->fresh[at], (uint32_t)delta);
 }
 
+static bool refs_ascend(const struct part_tx *tx)
+{
+    for (size_t i = 1; i < tx->ref_count; i++)
+        if (tx->refs[i].id < tx->refs[i - 1].id)
+            return false;
+    return true;
+}
+
 enum ms_err part__blob_end_op(struct part_tx *tx)
 {
-    if (tx->ref_count > 1)
+    struct db_cur *cur = NULL;
+    enum ms_err err = MS_OK;
+    if (!refs_ascend(tx))
         qsort(tx->refs, tx->ref_count, sizeof(tx->refs[0]), by_id);
-    for (size_t i = 0; i < tx->ref_count;) {
+    for (size_t i = 0; i < tx->ref_count && !err;) {
         uint64_t id = tx->refs[i].id;
         int64_t delta = 0;
         for (; i < tx->ref_count && tx->refs[i].id == id; i++)
             delta += tx->refs[i].delta;
-        MS_TRY(write_one(tx, id, delta));
+        err = write_one(tx, &cur, id, delta);
     }
-    return MS_OK;
+    db_cur_close(&cur);
+    return err;
 }

@@ -26,6 +26,8 @@ static const struct part_op ops[] = {
     OP(STORE_OP_FLAGS, "flags", flags),
     OP(STORE_OP_EXPUNGE, "expunge", expunge),
     OP(STORE_OP_COPY, "copy", copy),
+    OP(STORE_OP_COPY_BEGIN, "copy_begin", copy_begin),
+    OP(STORE_OP_COPY_STEP, "copy_step", copy_step),
     OP(STORE_OP_PURGE, "purge", purge),
     OP(STORE_OP_QUOTA_SET, "quota_set", quota_set),
     OP(STORE_OP_FORGET_DELIVERED, "forget_delivered", forget),

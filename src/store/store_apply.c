@@ -115,26 +115,21 @@ enum ms_err store__mbox_keywords(struct store__mbox *mb, struct slice names, uns
     return MS_OK;
 }
 
-enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct store_message *m,
-                            uint64_t modseq)
+enum ms_err store__rows_open(struct part_tx *tx, struct store__rows *out)
 {
-    uint8_t key[12], *room;
+    struct db_txn *txn = part_tx_db(tx);
 
-    m->mailbox = mb->m.id;
-    m->uid = mb->m.uidnext;
-    m->modseq = m->modseq_created = modseq;
-    if (m->savedate_us == 0)
-        m->savedate_us = part_tx_time_us(tx);
-    MS_TRY(db_reserve(part_tx_db(tx), PART_DB_MESSAGE, store__key_message(key, m->mailbox, m->uid),
-                      STORE__MESSAGE_ROW + m->prefix.len, &room));
-    store__message_emit(m, room);
-    mb->m.uidnext++;
-    mb->m.highestmodseq = modseq;
-    mb->m.exists++;
-    mb->m.unseen += !(m->flags & STORE_SEEN);
-    mb->m.deleted += (m->flags & STORE_DELETED) != 0;
-    mb->m.bytes += m->size;
-    return MS_OK;
+    *out = (struct store__rows){NULL};
+    MS_TRY(db_cur_open(txn, PART_DB_MESSAGE, &out->source));
+    MS_TRY(db_cur_open(txn, PART_DB_MESSAGE, &out->target));
+    return db_cur_open(txn, PART_DB_EXPUNGED, &out->expunged);
+}
+
+void store__rows_close(struct store__rows *rows)
+{
+    db_cur_close(&rows->source);
+    db_cur_close(&rows->target);
+    db_cur_close(&rows->expunged);
 }
 
 enum ms_err store__cur_to(struct db_cur *cur, uint64_t mailbox, uint32_t uid, bool near,
@@ -149,40 +144,84 @@ enum ms_err store__cur_to(struct db_cur *cur, uint64_t mailbox, uint32_t uid, bo
     return slice_eq(*key_out, key) ? MS_OK : MS_EDAMAGED;
 }
 
-enum ms_err store__mbox_remove_at(struct part_tx *tx, struct store__mbox *mb, struct db_cur *cur, bool near,
-                                  uint32_t uid, uint64_t modseq, uint64_t *bytes_out)
+enum ms_err store__rows_read(struct store__rows *rows, struct slice key, uint8_t copy[STORE__MESSAGE_ROW_MAX],
+                             struct slice *out)
 {
-    uint8_t key_bytes[12], copy[STORE__MESSAGE_ROW_MAX];
-    struct slice key, row;
-    struct store_message m;
+    struct slice found, row;
 
-    MS_TRY(store__cur_to(cur, mb->m.id, uid, near, &key, &row));
-    MS_TRY(store_message_parse(key, row, &m));
+    MS_TRY(store__cur_to(rows->source, ms_get_be64(key.ptr), ms_get_be32(key.ptr + 8), rows->near, &found,
+                         &row));
+    if (row.len > STORE__MESSAGE_ROW_MAX)
+        return MS_EDAMAGED;
+    rows->near = true;
     memcpy(copy, row.ptr, row.len);
-    m.modseq = modseq;
-    store__message_emit_fixed(&m, copy);
-    MS_TRY(db_cur_del(cur));
-    MS_TRY(db_put(part_tx_db(tx), PART_DB_EXPUNGED, store__key_message(key_bytes, mb->m.id, uid),
-                  slice_make(copy, row.len)));
-    mb->m.highestmodseq = modseq;
-    mb->m.exists--;
-    mb->m.unseen -= !(m.flags & STORE_SEEN);
-    mb->m.deleted -= (m.flags & STORE_DELETED) != 0;
-    mb->m.bytes -= m.size;
-    *bytes_out = m.size;
+    *out = slice_make(copy, row.len);
     return MS_OK;
 }
 
-enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid, uint64_t modseq,
-                               uint64_t *bytes_out)
+static void mbox_number(struct part_tx *tx, const struct store__mbox *mb, struct store_message *m,
+                        uint64_t modseq)
 {
-    struct db_cur *cur;
-    enum ms_err err;
+    m->mailbox = mb->m.id;
+    m->uid = mb->m.uidnext;
+    m->modseq = m->modseq_created = modseq;
+    if (m->savedate_us == 0)
+        m->savedate_us = part_tx_time_us(tx);
+}
 
-    MS_TRY(db_cur_open(part_tx_db(tx), PART_DB_MESSAGE, &cur));
-    err = store__mbox_remove_at(tx, mb, cur, false, uid, modseq, bytes_out);
-    db_cur_close(&cur);
-    return err;
+static void mbox_count(struct store__mbox *mb, const struct store_message *m, uint64_t modseq)
+{
+    mb->m.uidnext++;
+    mb->m.highestmodseq = modseq;
+    mb->m.exists++;
+    mb->m.unseen += !(m->flags & STORE_SEEN);
+    mb->m.deleted += (m->flags & STORE_DELETED) != 0;
+    mb->m.bytes += m->size;
+}
+
+enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *mb, struct store_message *m,
+                            uint64_t modseq)
+{
+    uint8_t key[12], *room;
+
+    mbox_number(tx, mb, m, modseq);
+    MS_TRY(db_reserve(part_tx_db(tx), PART_DB_MESSAGE, store__key_message(key, m->mailbox, m->uid),
+                      STORE__MESSAGE_ROW + m->prefix.len, &room));
+    store__message_emit(m, room);
+    mbox_count(mb, m, modseq);
+    return MS_OK;
+}
+
+enum ms_err store__mbox_put(struct part_tx *tx, struct db_cur *target, struct store__mbox *mb,
+                            struct store_message *m, uint64_t modseq)
+{
+    uint8_t key[12], *room;
+
+    mbox_number(tx, mb, m, modseq);
+    MS_TRY(db_cur_reserve(target, store__key_message(key, m->mailbox, m->uid),
+                          STORE__MESSAGE_ROW + m->prefix.len, &room));
+    store__message_emit(m, room);
+    mbox_count(mb, m, modseq);
+    return MS_OK;
+}
+
+enum ms_err store__mbox_remove(struct store__rows *rows, struct store__mbox *mb,
+                               const struct store_message *m, uint64_t modseq)
+{
+    struct store_message gone = *m;
+    uint8_t key[12], *room;
+
+    gone.modseq = modseq;
+    MS_TRY(db_cur_reserve(rows->expunged, store__key_message(key, mb->m.id, m->uid),
+                          STORE__MESSAGE_ROW + m->prefix.len, &room));
+    store__message_emit(&gone, room);
+    MS_TRY(db_cur_del(rows->source));
+    mb->m.highestmodseq = modseq;
+    mb->m.exists--;
+    mb->m.unseen -= !(m->flags & STORE_SEEN);
+    mb->m.deleted -= (m->flags & STORE_DELETED) != 0;
+    mb->m.bytes -= m->size;
+    return MS_OK;
 }
 
 size_t store__runs_of(const uint32_t *uids, size_t count, uint8_t *out)

@@ -11,27 +11,31 @@ static bool take_deleted(void *owner, const struct store_message *m)
     return any || (m->flags & STORE_DELETED);
 }
 
-static enum ms_err remove_rows(struct part_tx *tx, struct store__mbox *mb, struct store__acct *acct,
-                               const struct store__uids *uids)
+static enum ms_err expunge_one(struct store__rows *rows, struct store__mbox *mb, struct store__acct *acct,
+                               uint32_t uid, uint64_t modseq)
 {
-    uint64_t modseq = mb->m.highestmodseq + 1, bytes;
-    struct db_cur *cur;
-    enum ms_err err = MS_OK;
+    uint8_t key_bytes[12], copy[STORE__MESSAGE_ROW_MAX];
+    struct slice key = store__key_message(key_bytes, mb->m.id, uid), row;
+    struct store_message m;
 
-    MS_TRY(db_cur_open(part_tx_db(tx), PART_DB_MESSAGE, &cur));
-    for (size_t i = 0; !err && i < uids->count; i++) {
-        err = store__mbox_remove_at(tx, mb, cur, i > 0, uids->uid[i], modseq, &bytes);
-        if (!err)
-            store__acct_give_back(acct, 1, bytes);
-    }
-    db_cur_close(&cur);
-    return err;
+    MS_TRY(store__rows_read(rows, key, copy, &row));
+    MS_TRY(store_message_parse(key, row, &m));
+    MS_TRY(store__mbox_remove(rows, mb, &m, modseq));
+    store__acct_give_back(acct, 1, m.size);
+    return MS_OK;
 }
 
 static enum ms_err expunge_write(struct part_tx *tx, struct store__mbox *mb, struct store__acct *acct,
                                  const struct store__uids *uids)
 {
-    MS_TRY(remove_rows(tx, mb, acct, uids));
+    uint64_t modseq = mb->m.highestmodseq + 1;
+    struct store__rows rows;
+    enum ms_err err = store__rows_open(tx, &rows);
+
+    for (size_t i = 0; !err && i < uids->count; i++)
+        err = expunge_one(&rows, mb, acct, uids->uid[i], modseq);
+    store__rows_close(&rows);
+    MS_TRY(err);
     MS_TRY(store__mbox_save(tx, mb));
     MS_TRY(store__acct_save(tx, acct));
     return store__change_add(tx, mb, STORE_CHANGE_VANISHED, uids->uid, uids->count);

@@ -326,6 +326,39 @@ void store__dump_copy(struct slice op, struct str *out)
     runs(out, "left", o.left);
 }
 
+void store__dump_copy_begin(struct slice op, struct str *out)
+{
+    struct store__op_begin o;
+
+    if (store__op_begin_parse(op, &o)) {
+        damaged(out, op);
+        return;
+    }
+    str_addf(out, "copy_begin move=%d first=%d last=%d", o.c.move, o.is_first, o.is_last);
+    id(out, "plan", o.plan);
+    id(out, "from", o.c.from_mailbox);
+    id(out, "to", o.c.to_mailbox);
+    id(out, "account", o.c.to_account);
+    num(out, "bytes_max", o.c.bytes_max);
+    num(out, "messages_max", o.c.messages_max);
+    num(out, "whole_bytes", o.c.whole_bytes);
+    num(out, "whole_messages", o.c.whole_messages);
+    runs(out, "uids", o.runs);
+}
+
+void store__dump_copy_step(struct slice op, struct str *out)
+{
+    struct store__op_step o;
+
+    if (store__op_step_parse(op, &o)) {
+        damaged(out, op);
+        return;
+    }
+    str_add_cstr(out, "copy_step");
+    id(out, "plan", o.plan);
+    num(out, "messages", o.messages);
+}
+
 void store__dump_purge(struct slice op, struct str *out)
 {
     struct store__op_purge o;

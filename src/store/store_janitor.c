@@ -1,7 +1,9 @@
 /*
  * store_janitor.c - clearing up, one op at a time, from a timer of the control loop.
  *
- *   copies  what unfinished COPY sequences of the last run left (rows "copy ..." that were there at create)
+ *   copies  what unfinished copies of the last run left (plans, and rows "copy ..." of earlier versions, that were
+ *           there at create); and, before each sweep, plans that nobody has worked at for a while: whoever began
+ *           them has gone
  *   sweep   through the change log, mailbox by mailbox: rows older than the window are purged; a mailbox
  *           deleted longer ago
  *           than the window is purged whole
@@ -18,6 +20,8 @@
 
 #define JANITOR_LOOK     64
 #define JANITOR_PAUSE_MS 20
+#define JANITOR_STEPS    8  /* of a plan, in one record */
+#define JANITOR_STALE_S  60 /* a session goes on with its plan at once */
 
 struct store_janitor {
     struct part_client *client;
@@ -26,7 +30,10 @@ struct store_janitor {
     struct loop_timer timer;
     uint64_t request; /* outstanding; 0: none */
     bool waiting;
-    uint64_t *copies; /* first positions, still to be finished */
+    struct jan_copy {   /* still to be finished */
+        uint64_t first; /* position */
+        bool is_plan;
+    } * copies;
     size_t copy_count;
     uint64_t mailbox; /* the sweep is here */
     bool copying;     /* the outstanding op is a copy */
@@ -57,9 +64,19 @@ static bool hex_to_u64(struct slice digits, uint64_t *out)
     return digits.len == 16;
 }
 
-static enum ms_err copies_collect(struct store_janitor *j, struct part_snap *snap)
+static void copies_add(struct store_janitor *j, uint64_t first, bool is_plan)
 {
-    struct slice prefix = SLICE_LIT("copy "), key, value;
+    j->copies = ms_realloc_array(j->copies, j->copy_count + 1, sizeof(*j->copies));
+    j->copies[j->copy_count++] = (struct jan_copy){first, is_plan};
+}
+
+/* before_s: plans changed earlier than that. Rows that cannot be read are the verifier's to report. */
+static enum ms_err copies_collect(struct store_janitor *j, struct part_snap *snap, struct slice prefix,
+                                  uint64_t before_s)
+{
+    bool is_plan = slice_eq(prefix, SLICE_LIT("plan "));
+    struct store__plan_row plan;
+    struct slice key, value;
     struct db_cur *cur;
     uint64_t first;
     enum ms_err err;
@@ -68,9 +85,9 @@ static enum ms_err copies_collect(struct store_janitor *j, struct part_snap *sna
     err = db_cur_seek(cur, prefix, &key, &value);
     for (; !err && slice_has_prefix(key, prefix); err = db_cur_next(cur, &key, &value)) {
         if (!hex_to_u64(slice_sub(key, prefix.len, SIZE_MAX), &first))
-            continue;
-        j->copies = ms_realloc_array(j->copies, j->copy_count + 1, sizeof(*j->copies));
-        j->copies[j->copy_count++] = first;
+            continue; /* a chunk */
+        if (!is_plan || (store__plan_parse(value, &plan) == MS_OK && plan.time_s < before_s))
+            copies_add(j, first, is_plan);
     }
     db_cur_close(&cur);
     return err == MS_ENOTFOUND ? MS_OK : err;
@@ -113,18 +130,42 @@ static void copy_build(struct part_snap *snap, const struct store__copy_row *row
     store_op_copy_part(rec, &c); /* without runs it only removes the row */
 }
 
+static void copy_resumed(const struct store_janitor *j, uint64_t first, uint64_t from, uint64_t to)
+{
+    OBS_EVENT(OBS_STORE_COPY_RESUMED, 0, OBS_C("partition", partition_name(jan_partition(j))),
+              OBS_X("first", first), OBS_X("from", from), OBS_X("to", to));
+}
+
+static enum ms_err plan_next(struct store_janitor *j, struct part_snap *snap, uint64_t plan,
+                             struct part_rec *rec)
+{
+    uint8_t key[STORE__PLAN_KEY];
+    struct store__plan_row row;
+    struct slice value;
+
+    MS_TRY(db_get(snap->txn, PART_DB_META, store__key_plan(key, plan), &value));
+    MS_TRY(store__plan_parse(value, &row));
+    copy_resumed(j, plan, row.from_mailbox, row.to_mailbox);
+    if (!row.is_complete) /* nothing was copied, and nobody was told */
+        store_op_copy_step(rec, plan, 0);
+    for (unsigned i = 0; row.is_complete && i < JANITOR_STEPS; i++)
+        store_op_copy_step(rec, plan, STORE_UIDS_MAX);
+    return MS_OK;
+}
+
 /* MS_ENOTFOUND: this copy is finished. */
 static enum ms_err copy_next(struct store_janitor *j, struct part_snap *snap, struct part_rec *rec)
 {
-    uint64_t first = j->copies[j->copy_count - 1];
+    uint64_t first = j->copies[j->copy_count - 1].first;
     uint8_t key[STORE__COPY_KEY];
     struct store__copy_row row;
     struct slice value;
 
+    if (j->copies[j->copy_count - 1].is_plan)
+        return plan_next(j, snap, first, rec);
     MS_TRY(db_get(snap->txn, PART_DB_META, store__key_copy(key, first), &value));
     MS_TRY(store__copy_parse(value, &row));
-    OBS_EVENT(OBS_STORE_COPY_RESUMED, 0, OBS_C("partition", partition_name(jan_partition(j))),
-              OBS_X("first", first), OBS_X("from", row.from_mailbox), OBS_X("to", row.to_mailbox));
+    copy_resumed(j, first, row.from_mailbox, row.to_mailbox);
     copy_build(snap, &row, first, rec);
     return MS_OK;
 }
@@ -199,6 +240,12 @@ static enum ms_err sweep_next(struct store_janitor *j, struct part_snap *snap, s
     struct db_cur *cur;
     enum ms_err err;
 
+    if (j->mailbox == 0) { /* it begins */
+        MS_TRY(copies_collect(j, snap, SLICE_LIT("plan "), clock_wall_us() / 1000000 - JANITOR_STALE_S));
+        j->mailbox = 1;
+        if (j->copy_count)
+            return MS_OK;
+    }
     MS_TRY(db_cur_open(snap->txn, PART_DB_CHANGE, &cur));
     err = sweep_look(j, snap, cur, rec);
     db_cur_close(&cur);
@@ -300,7 +347,9 @@ struct store_janitor *store_janitor_create(struct part_client *c, struct loop *l
     j->interval_ms = MS_MAX(interval_ms, (uint64_t)JANITOR_PAUSE_MS);
     err = part_snap_begin(jan_partition(j), &snap);
     if (!err) {
-        err = copies_collect(j, &snap);
+        err = copies_collect(j, &snap, SLICE_LIT("copy "), 0);
+        if (!err)
+            err = copies_collect(j, &snap, SLICE_LIT("plan "), UINT64_MAX);
         part_snap_end(&snap);
     }
     if (err)

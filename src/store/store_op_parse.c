@@ -282,6 +282,44 @@ enum ms_err store__op_copy_parse(struct slice op, struct store__op_copy *out)
     return good ? end_of(&r) : MS_EINVAL;
 }
 
+#define BEGIN_MOVE  1
+#define BEGIN_FIRST 2
+#define BEGIN_LAST  4
+
+enum ms_err store__op_begin_parse(struct slice op, struct store__op_begin *out)
+{
+    struct rd r = rd_make(op);
+    uint8_t flags;
+    uint32_t count;
+
+    *out = (struct store__op_begin){.plan = rd_u64(&r)};
+    flags = rd_u8(&r);
+    out->c.move = flags & BEGIN_MOVE;
+    out->is_first = flags & BEGIN_FIRST;
+    out->is_last = flags & BEGIN_LAST;
+    out->c.from_mailbox = rd_u64(&r);
+    out->c.to_mailbox = rd_u64(&r);
+    out->c.to_account = rd_u64(&r);
+    out->c.bytes_max = rd_u64(&r);
+    out->c.messages_max = rd_u64(&r);
+    out->c.whole_bytes = rd_u64(&r);
+    out->c.whole_messages = rd_u32(&r);
+    count = rd_u32(&r);
+    if (r.bad || count > STORE_BEGIN_RUNS_MAX || (flags & ~(BEGIN_MOVE | BEGIN_FIRST | BEGIN_LAST)))
+        return MS_EINVAL;
+    out->runs = rd_bytes(&r, (size_t)count * 8);
+    return store__runs_are_good(out->runs) ? end_of(&r) : MS_EINVAL;
+}
+
+enum ms_err store__op_step_parse(struct slice op, struct store__op_step *out)
+{
+    struct rd r = rd_make(op);
+
+    out->plan = rd_u64(&r);
+    out->messages = rd_u16(&r);
+    return out->messages <= STORE_UIDS_MAX ? end_of(&r) : MS_EINVAL;
+}
+
 enum ms_err store__op_purge_parse(struct slice op, struct store__op_purge *out)
 {
     struct rd r = rd_make(op);

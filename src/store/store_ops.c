@@ -35,6 +35,11 @@
  * 28 quota_set         u64 account, u64 limit of bytes, u64 limit of messages
  * 29 forget_delivered  16 bytes partition id, 16 bytes queue entry, u32 recipient
  * 30 account_delete    u64 account
+ * 31 copy_begin        u64 plan (0: the one of this record), u8 flags (1 move, 2 first, 4 last), u64 from mailbox,
+ *                      u64 to mailbox, u64 to account, u64 limit of bytes, u64 limit of messages, u64 bytes of all,
+ *                      u32 messages of all, u32 count of runs (<= 8192), runs. Not the first: all between flags and
+ *                      count is passed by
+ * 32 copy_step         u64 plan (0: the one of this record), u16 messages at most (<= 1000; 0: give it up)
  *
  * A limit of 0 is none. Owner and mailbox name of deliver and append are hints: only a salvage reads them.
  */
@@ -306,6 +311,39 @@ void store_op_copy_part(struct part_rec *rec, const struct store_copy *c)
     str_add_le64(op, c->first);
     emit_runs(op, c->runs, c->run_count);
     emit_runs(op, c->left, c->left_count);
+    part_rec_op_end(rec);
+}
+
+void store_op_copy_begin(struct part_rec *rec, uint64_t plan, const struct store_copy *c, bool first,
+                         bool last)
+{
+    struct str *op = op_begin(rec, STORE_OP_COPY_BEGIN);
+
+    MS_ASSERT(c->run_count <= STORE_BEGIN_RUNS_MAX);
+    str_add_le64(op, plan);
+    str_add_byte(op, (uint8_t)((c->move ? 1 : 0) | (first ? 2 : 0) | (last ? 4 : 0)));
+    str_add_le64(op, c->from_mailbox);
+    str_add_le64(op, c->to_mailbox);
+    str_add_le64(op, c->to_account);
+    str_add_le64(op, c->bytes_max);
+    str_add_le64(op, c->messages_max);
+    str_add_le64(op, c->whole_bytes);
+    str_add_le32(op, c->whole_messages);
+    str_add_le32(op, (uint32_t)c->run_count);
+    for (size_t i = 0; i < c->run_count; i++) {
+        str_add_le32(op, c->runs[i].first);
+        str_add_le32(op, c->runs[i].last);
+    }
+    part_rec_op_end(rec);
+}
+
+void store_op_copy_step(struct part_rec *rec, uint64_t plan, size_t messages)
+{
+    struct str *op = op_begin(rec, STORE_OP_COPY_STEP);
+
+    MS_ASSERT(messages <= STORE_UIDS_MAX);
+    str_add_le64(op, plan);
+    str_add_le16(op, (uint16_t)messages);
     part_rec_op_end(rec);
 }
 

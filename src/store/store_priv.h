@@ -25,9 +25,18 @@
 #define STORE__LIST_KEY_MAX    (8 + STORE_NAME_MAX)
 #define STORE__DELIVERED_KEY   36
 #define STORE__COPY_KEY        21 /* "copy " and 16 hex digits, in PART_DB_META */
+#define STORE__PLAN_KEY        21 /* "plan " and 16 hex digits, in PART_DB_META */
+#define STORE__CHUNK_KEY       30 /* the same, a blank and 8 hex digits */
+#define STORE__PLAN_ROW        44
+#define STORE__CHUNK_ROW       4
+#define STORE__CHUNK_BYTES     ((size_t)8 * STORE_RUNS_MAX)
+#define STORE__CHUNK_ROW_MAX   (STORE__CHUNK_ROW + STORE__CHUNK_BYTES)
+#define STORE__CHUNKS_MAX      2048 /* of a plan: STORE_COPY_RUNS_MAX runs */
+#define STORE__CHUNKS_STEP     16   /* that one step may use up: what was expunged meanwhile costs a look too */
 #define STORE__FOLDERS_MAX     7  /* mailboxes one account_create op may make: ids of an op are 8 apart */
-#define STORE__RESULT_BYTES    34 /* without runs */
+#define STORE__RESULT_BYTES    35 /* without runs */
 
+_Static_assert(STORE__CHUNKS_MAX * STORE_RUNS_MAX == STORE_COPY_RUNS_MAX, "a plan");
 _Static_assert(STORE__LIST_KEY_MAX <= DB_KEY_MAX, "a mailbox name fits a key");
 
 /* -- rows */
@@ -52,6 +61,13 @@ struct store__copy_row { /* an unfinished COPY */
     struct slice left;
 };
 
+struct store__plan_row { /* a COPY of several steps */
+    uint64_t from_mailbox, to_mailbox, to_account;
+    uint32_t begin, end; /* chunks there are */
+    uint32_t time_s;     /* of the last op that changed it */
+    bool move, is_complete;
+};
+
 /* Keys: written into the buffer given, returned as a slice of it. */
 struct slice store__key_u64(uint8_t out[8], uint64_t id);
 struct slice store__key_message(uint8_t out[12], uint64_t mailbox, uint32_t uid);
@@ -60,6 +76,8 @@ struct slice store__key_list(uint8_t out[STORE__LIST_KEY_MAX], uint64_t account,
 struct slice store__key_delivered(uint8_t out[STORE__DELIVERED_KEY], const uint8_t partition_id[16],
                                   const uint8_t entry[16], uint32_t recipient);
 struct slice store__key_copy(uint8_t out[STORE__COPY_KEY], uint64_t first);
+struct slice store__key_plan(uint8_t out[STORE__PLAN_KEY], uint64_t plan);
+struct slice store__key_chunk(uint8_t out[STORE__CHUNK_KEY], uint64_t plan, uint32_t number);
 
 /* Emitters return the length; parsers give MS_EDAMAGED or MS_EVERSION, slices point into the row. */
 size_t store__account_emit(const struct store_account *a, uint8_t *out);
@@ -72,12 +90,16 @@ void store__message_emit_fixed(const struct store_message *m, uint8_t *out);
 size_t store__delivered_emit(const struct store__delivered *d, uint8_t *out);
 size_t store__change_emit(const struct store__change_row *c, uint8_t *out);
 size_t store__copy_emit(const struct store__copy_row *c, uint8_t *out);
+size_t store__plan_emit(const struct store__plan_row *row, uint8_t *out);
+size_t store__chunk_emit(struct slice runs, uint8_t *out);
 MS_MUST_USE enum ms_err store__account_parse(uint64_t id, struct slice row, struct store_account *out);
 MS_MUST_USE enum ms_err store__list_parse(struct slice row, struct store__list_row *out);
 MS_MUST_USE enum ms_err store__mailbox_parse(uint64_t id, struct slice row, struct store_mailbox *out);
 MS_MUST_USE enum ms_err store__delivered_parse(struct slice row, struct store__delivered *out);
 MS_MUST_USE enum ms_err store__change_parse(struct slice row, struct store__change_row *out);
 MS_MUST_USE enum ms_err store__copy_parse(struct slice row, struct store__copy_row *out);
+MS_MUST_USE enum ms_err store__plan_parse(struct slice row, struct store__plan_row *out);
+MS_MUST_USE enum ms_err store__chunk_parse(struct slice row, struct slice *runs_out);
 /* Are these runs (u32 first, u32 last)* ascending, disjoint and without UID 0? */
 bool store__runs_are_good(struct slice runs);
 
@@ -132,6 +154,16 @@ struct store__op_copy {
     struct store_copy c; /* pointers NULL: */
     struct slice runs, left;
 };
+struct store__op_begin {
+    uint64_t plan; /* 0: of this record */
+    bool is_first, is_last;
+    struct store_copy c; /* pointers NULL: */
+    struct slice runs;
+};
+struct store__op_step {
+    uint64_t plan;     /* 0: of this record */
+    uint16_t messages; /* 0: give it up */
+};
 struct store__op_purge {
     uint64_t mailbox;
     uint64_t modseq;
@@ -152,6 +184,8 @@ MS_MUST_USE enum ms_err store__op_append_2_parse(struct slice op, struct store__
 MS_MUST_USE enum ms_err store__op_flags_parse(struct slice op, struct store__op_flags *out);
 MS_MUST_USE enum ms_err store__op_expunge_parse(struct slice op, struct store__op_expunge *out);
 MS_MUST_USE enum ms_err store__op_copy_parse(struct slice op, struct store__op_copy *out);
+MS_MUST_USE enum ms_err store__op_begin_parse(struct slice op, struct store__op_begin *out);
+MS_MUST_USE enum ms_err store__op_step_parse(struct slice op, struct store__op_step *out);
 MS_MUST_USE enum ms_err store__op_purge_parse(struct slice op, struct store__op_purge *out);
 MS_MUST_USE enum ms_err store__op_quota_parse(struct slice op, struct store__op_quota *out);
 
@@ -170,6 +204,8 @@ enum ms_err store__apply_append_2(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_flags(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_expunge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_copy(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_copy_begin(struct part_tx *tx, struct slice op);
+enum ms_err store__apply_copy_step(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_purge(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_quota_set(struct part_tx *tx, struct slice op);
 enum ms_err store__apply_forget(struct part_tx *tx, struct slice op);
@@ -216,12 +252,23 @@ MS_MUST_USE enum ms_err store__mbox_add(struct part_tx *tx, struct store__mbox *
 /* The row of a message that is there. near: the cursor stands on a lower one, likely the one before. */
 MS_MUST_USE enum ms_err store__cur_to(struct db_cur *cur, uint64_t mailbox, uint32_t uid, bool near,
                                       struct slice *key_out, struct slice *row_out);
-/* Message row -> expunged row; counters of mb in memory. uid is there. cur: of PART_DB_MESSAGE, near as above. */
-MS_MUST_USE enum ms_err store__mbox_remove_at(struct part_tx *tx, struct store__mbox *mb, struct db_cur *cur,
-                                              bool near, uint32_t uid, uint64_t modseq, uint64_t *bytes_out);
-/* The same of one message alone. */
-MS_MUST_USE enum ms_err store__mbox_remove(struct part_tx *tx, struct store__mbox *mb, uint32_t uid,
-                                           uint64_t modseq, uint64_t *bytes_out);
+/* Cursors of an op that works on many messages: rows that follow each other are not looked for from the top. */
+struct store__rows {
+    struct db_cur *source, *target; /* of messages */
+    struct db_cur *expunged;
+    bool near; /* the source stands on a message, likely the one before the next that is asked for */
+};
+MS_MUST_USE enum ms_err store__rows_open(struct part_tx *tx, struct store__rows *out); /* close it in any case */
+void store__rows_close(struct store__rows *rows);
+/* The source stands on the message, which is there; *out is a copy of its row in copy. */
+MS_MUST_USE enum ms_err store__rows_read(struct store__rows *rows, struct slice key,
+                                         uint8_t copy[STORE__MESSAGE_ROW_MAX], struct slice *out);
+/* As store__mbox_add, through a cursor. */
+MS_MUST_USE enum ms_err store__mbox_put(struct part_tx *tx, struct db_cur *target, struct store__mbox *mb,
+                                        struct store_message *m, uint64_t modseq);
+/* Message row -> expunged row; counters of mb in memory. The source stands on m. */
+MS_MUST_USE enum ms_err store__mbox_remove(struct store__rows *rows, struct store__mbox *mb,
+                                           const struct store_message *m, uint64_t modseq);
 /* Writes the change row of mb at its highest modseq. uids ascend. */
 MS_MUST_USE enum ms_err store__change_add(struct part_tx *tx, const struct store__mbox *mb,
                                           enum store_change_what what, const uint32_t *uids, size_t count);
@@ -270,6 +317,28 @@ MS_MUST_USE enum ms_err store__pick(struct part_tx *tx, uint64_t mailbox, struct
 /* (u32 first, u32 last)* of ascending uids; returns the bytes, at most 8 * count. */
 size_t store__runs_of(const uint32_t *uids, size_t count, uint8_t *out);
 
+/* -- copying: load, check the room, put UIDs in, run */
+struct store__copying {
+    struct store_copy c; /* pointers NULL */
+    struct store__mbox from_row, to_row;
+    struct store__mbox *from, *to; /* within a mailbox both are the same */
+    struct store__acct from_acct_row, to_acct_row;
+    struct store__acct *from_acct, *to_acct;
+    struct store__uids uids;
+    uint64_t bytes;             /* of the messages taken */
+    struct store_keywords used; /* that any of them has */
+    bool same_bits;
+    int8_t bit[STORE_KEYWORDS_MAX]; /* keyword bit of the source -> of the target */
+    uint64_t from_modseq, to_modseq;
+};
+MS_MUST_USE enum ms_err store__copy_load(struct part_tx *tx, struct store__copying *cp);
+store__take_fn store__copy_take; /* owner: the copying */
+MS_MUST_USE enum ms_err store__copy_room(struct part_tx *tx, const struct store__copying *cp, uint64_t bytes,
+                                         uint64_t messages);
+MS_MUST_USE enum ms_err store__copy_run(struct part_tx *tx, struct store__copying *cp, struct store_result *res);
+enum ms_err store__copy_finish(struct part_tx *tx, const struct store__copying *cp, enum ms_err err,
+                               struct store_result *res);
+
 /* -- salvage, verify, dump */
 MS_MUST_USE enum ms_err store__salvage_parents(struct part_tx *tx, uint64_t account, struct slice owner,
                                                uint64_t mailbox, struct slice name);
@@ -278,7 +347,8 @@ enum ms_err store__verify(struct part_snap *snap, void (*ref)(void *, uint64_t),
                           void (*problem)(void *, const char *), void *owner);
 part_dump_fn store__dump_account_create, store__dump_mailbox_create, store__dump_mailbox_delete,
     store__dump_mailbox_rename, store__dump_mailbox_attr, store__dump_mailbox_purge, store__dump_deliver,
-    store__dump_append, store__dump_append_2, store__dump_mailbox_create_2, store__dump_mailbox_rename_2, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_purge,
+    store__dump_append, store__dump_append_2, store__dump_mailbox_create_2, store__dump_mailbox_rename_2, store__dump_flags, store__dump_expunge, store__dump_copy, store__dump_copy_begin,
+    store__dump_copy_step, store__dump_purge,
     store__dump_quota_set, store__dump_forget, store__dump_account_delete;
 part_row_dump_fn store__dump_row_account, store__dump_row_list, store__dump_row_mailbox,
     store__dump_row_message, store__dump_row_change, store__dump_row_expunged, store__dump_row_delivered;

@@ -1,6 +1,7 @@
 /*
  * store_result.c - what an op tells its submitter. Lives only between applier and session, never on disk:
- *   u16 error, u64 mailbox, u32 uidvalidity, u32 uid, u32 count, u64 modseq, u32 bytes of runs, runs
+ *   u16 error, u64 mailbox, u32 uidvalidity, u32 uid, u32 count, u64 modseq, u8 more,
+ *   u32 bytes of runs, runs
  */
 #include "store_priv.h"
 
@@ -14,7 +15,8 @@ void store__result_emit(struct part_tx *tx, const struct store_result *res)
     ms_put_le32(b + 14, res->uid);
     ms_put_le32(b + 18, res->count);
     ms_put_le64(b + 22, res->modseq);
-    ms_put_le32(b + 30, (uint32_t)res->runs.len);
+    b[30] = res->more;
+    ms_put_le32(b + 31, (uint32_t)res->runs.len);
     part_tx_result(tx, b, sizeof(b));
     if (res->runs.len)
         part_tx_result(tx, res->runs.ptr, res->runs.len);
@@ -30,6 +32,7 @@ enum ms_err store_result_next(struct rd *r, struct store_result *out)
     out->uid = rd_u32(r);
     out->count = rd_u32(r);
     out->modseq = rd_u64(r);
+    out->more = rd_u8(r) != 0;
     out->runs = rd_bytes32(r);
     if (r->bad || err >= MS_ERR_COUNT || out->runs.len % 8)
         return MS_EDAMAGED;

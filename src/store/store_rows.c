@@ -73,6 +73,17 @@
  *                   4 u64 from mailbox, 12 u64 to mailbox, 20 u64 to account
  *                  28 u64 zero
  *                  36 runs of UIDs that are still to be copied
+ * meta        key  "plan " and 16 hex digits: position of the record that began a copy of several steps
+ *             val   0 u8  version
+ *                   1 u8  flags: 1 move, 2 complete
+ *                   2 u16 zero
+ *                   4 u64 from mailbox, 12 u64 to mailbox, 20 u64 to account
+ *                  28 u32 first chunk that is there, 32 u32 behind the last one
+ *                  36 u32 time of the last change, seconds since 1970
+ *                  40 u32 zero
+ * meta        key  the same, a blank and 8 hex digits: number of a chunk
+ *             val   0 u8  version, 1 three zeros
+ *                   4 runs of UIDs that are still to be copied, 1 to 512
  */
 #include "store_priv.h"
 
@@ -117,14 +128,34 @@ struct slice store__key_delivered(uint8_t out[STORE__DELIVERED_KEY], const uint8
     return slice_make(out, STORE__DELIVERED_KEY);
 }
 
+static void put_hex(uint8_t *out, uint64_t v, unsigned digits)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (unsigned i = 0; i < digits; i++)
+        out[i] = (uint8_t)hex[(v >> (4 * (digits - 1 - i))) & 15];
+}
+
 struct slice store__key_copy(uint8_t out[STORE__COPY_KEY], uint64_t first)
 {
-    static const char digits[] = "0123456789abcdef";
-
     memcpy(out, "copy ", 5);
-    for (unsigned i = 0; i < 16; i++)
-        out[5 + i] = (uint8_t)digits[(first >> (60 - 4 * i)) & 15];
+    put_hex(out + 5, first, 16);
     return slice_make(out, STORE__COPY_KEY);
+}
+
+struct slice store__key_plan(uint8_t out[STORE__PLAN_KEY], uint64_t plan)
+{
+    memcpy(out, "plan ", 5);
+    put_hex(out + 5, plan, 16);
+    return slice_make(out, STORE__PLAN_KEY);
+}
+
+struct slice store__key_chunk(uint8_t out[STORE__CHUNK_KEY], uint64_t plan, uint32_t number)
+{
+    (void)store__key_plan(out, plan);
+    out[STORE__PLAN_KEY] = ' ';
+    put_hex(out + STORE__PLAN_KEY + 1, number, 8);
+    return slice_make(out, STORE__CHUNK_KEY);
 }
 
 /* Common start of every parser: at least `fixed` bytes, and our version. */
@@ -422,6 +453,63 @@ enum ms_err store__copy_parse(struct slice row, struct store__copy_row *out)
     };
     if (p[1] > 1 || ms_get_le16(p + 2) || ms_get_le64(p + 28) || out->left.len == 0 ||
         out->left.len > 8 * STORE_RUNS_MAX || !store__runs_are_good(out->left))
+        return MS_EDAMAGED;
+    return MS_OK;
+}
+
+#define PLAN_MOVE     1
+#define PLAN_COMPLETE 2
+
+size_t store__plan_emit(const struct store__plan_row *row, uint8_t *out)
+{
+    memset(out, 0, STORE__PLAN_ROW);
+    out[0] = STORE__VERSION;
+    out[1] = (uint8_t)((row->move ? PLAN_MOVE : 0) | (row->is_complete ? PLAN_COMPLETE : 0));
+    ms_put_le64(out + 4, row->from_mailbox);
+    ms_put_le64(out + 12, row->to_mailbox);
+    ms_put_le64(out + 20, row->to_account);
+    ms_put_le32(out + 28, row->begin);
+    ms_put_le32(out + 32, row->end);
+    ms_put_le32(out + 36, row->time_s);
+    return STORE__PLAN_ROW;
+}
+
+enum ms_err store__plan_parse(struct slice row, struct store__plan_row *out)
+{
+    const uint8_t *p = row.ptr;
+
+    MS_TRY(row_begin(row, STORE__PLAN_ROW));
+    *out = (struct store__plan_row){
+        .move = p[1] & PLAN_MOVE,
+        .is_complete = p[1] & PLAN_COMPLETE,
+        .from_mailbox = ms_get_le64(p + 4),
+        .to_mailbox = ms_get_le64(p + 12),
+        .to_account = ms_get_le64(p + 20),
+        .begin = ms_get_le32(p + 28),
+        .end = ms_get_le32(p + 32),
+        .time_s = ms_get_le32(p + 36),
+    };
+    if (row.len != STORE__PLAN_ROW || (p[1] & ~(PLAN_MOVE | PLAN_COMPLETE)) || ms_get_le16(p + 2) ||
+        ms_get_le32(p + 40) || out->begin > out->end || out->end > STORE__CHUNKS_MAX)
+        return MS_EDAMAGED;
+    return MS_OK;
+}
+
+size_t store__chunk_emit(struct slice runs, uint8_t *out)
+{
+    MS_ASSERT(runs.len > 0 && runs.len <= STORE__CHUNK_BYTES);
+    memset(out, 0, STORE__CHUNK_ROW);
+    out[0] = STORE__VERSION;
+    memcpy(out + STORE__CHUNK_ROW, runs.ptr, runs.len);
+    return STORE__CHUNK_ROW + runs.len;
+}
+
+enum ms_err store__chunk_parse(struct slice row, struct slice *runs_out)
+{
+    MS_TRY(row_begin(row, STORE__CHUNK_ROW));
+    *runs_out = slice_sub(row, STORE__CHUNK_ROW, SIZE_MAX);
+    if (row.ptr[1] || row.ptr[2] || row.ptr[3] || runs_out->len == 0 || runs_out->len > STORE__CHUNK_BYTES ||
+        !store__runs_are_good(*runs_out))
         return MS_EDAMAGED;
     return MS_OK;
 }

@@ -23,6 +23,8 @@ static part_dump_fn *const ops[] = {
     store__dump_quota_set,
     store__dump_forget,
     store__dump_account_delete,
+    store__dump_copy_begin,
+    store__dump_copy_step,
     store__dump_mailbox_create_2,
     store__dump_mailbox_rename_2,
     store__dump_append_2,
@@ -47,6 +49,8 @@ static void again(struct slice key, struct slice value)
     struct store__change_row change;
     struct store__delivered delivered;
     struct store__copy_row copy;
+    struct store__plan_row plan;
+    struct slice runs;
 
     if (!store__account_parse(1, value, &account))
         same(value, out, store__account_emit(&account, out));
@@ -68,6 +72,10 @@ static void again(struct slice key, struct slice value)
         same(value, out, store__delivered_emit(&delivered, out));
     if (!store__copy_parse(value, &copy))
         same(value, out, store__copy_emit(&copy, out));
+    if (!store__plan_parse(value, &plan))
+        same(value, out, store__plan_emit(&plan, out));
+    if (!store__chunk_parse(value, &runs))
+        same(value, out, store__chunk_emit(runs, out));
 }
 
 /* Keys are made of fields: those of the row's own bytes sort and read back. */
@@ -86,6 +94,8 @@ static void keys(struct slice key)
     if (key.len > 8)
         MS_ASSERT(slice_eq(key, store__key_list(out, ms_get_be64(key.ptr), slice_sub(key, 8, SIZE_MAX))));
     (void)store__key_copy(out, key.len);
+    (void)store__key_plan(out, key.len);
+    (void)store__key_chunk(out, key.len, (uint32_t)key.len);
 }
 
 static void results(struct slice in)

@@ -157,6 +157,27 @@ static void build_copy(struct part_rec *rec)
     store_op_copy_part(rec, &c);
 }
 
+static void build_copy_begin(struct part_rec *rec)
+{
+    const struct store_copy c = {.from_mailbox = 99,
+                                 .to_mailbox = 100,
+                                 .to_account = 8,
+                                 .move = true,
+                                 .bytes_max = 1000,
+                                 .messages_max = 10,
+                                 .whole_bytes = 500,
+                                 .whole_messages = 5,
+                                 .runs = some_runs,
+                                 .run_count = 2};
+
+    store_op_copy_begin(rec, 64, &c, true, false);
+}
+
+static void build_copy_step(struct part_rec *rec)
+{
+    store_op_copy_step(rec, 64, STORE_UIDS_MAX);
+}
+
 static void build_purge(struct part_rec *rec)
 {
     store_op_purge(rec, 99, 31);
@@ -231,6 +252,11 @@ static const struct {
      "copy move=1 from=0000000000000063 to=0000000000000064 account=0000000000000008 bytes_max=1000 "
      "messages_max=10 "
      "whole_bytes=500 whole_messages=5 first=0000000000000040 uids=1:3 left=7"},
+    {STORE_OP_COPY_BEGIN, 1, build_copy_begin, store__dump_copy_begin,
+     "copy_begin move=1 first=1 last=0 plan=0000000000000040 from=0000000000000063 to=0000000000000064 "
+     "account=0000000000000008 bytes_max=1000 messages_max=10 whole_bytes=500 whole_messages=5 uids=1:3,7"},
+    {STORE_OP_COPY_STEP, 1, build_copy_step, store__dump_copy_step,
+     "copy_step plan=0000000000000040 messages=1000"},
     {STORE_OP_PURGE, 1, build_purge, store__dump_purge, "purge mailbox=0000000000000063 modseq=31"},
     {STORE_OP_QUOTA_SET, 1, build_quota, store__dump_quota_set,
      "quota_set account=0000000000000007 bytes_max=1000 messages_max=10"},
@@ -348,6 +374,7 @@ static void test_results(void **state)
                                    2, 0, 0, 0, 3, 0, 0, 0, /* uidvalidity, uid */
                                    4, 0, 0, 0,             /* count */
                                    5, 0, 0, 0, 0, 0, 0, 0, /* modseq */
+                                   1,                      /* more */
                                    8, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0};
     struct store_result res;
     struct rd r = rd_make(slice_make(good, sizeof(good)));
@@ -359,6 +386,7 @@ static void test_results(void **state)
     assert_int_equal(res.uid, 3);
     assert_int_equal(res.count, 4);
     assert_int_equal(res.modseq, 5);
+    assert_true(res.more);
     assert_int_equal(store_run_at(res.runs, 0).last, 9);
     IS(store_result_next(&r, &res), MS_EDAMAGED);
     for (size_t cut = 0; cut < sizeof(good); cut++) {
