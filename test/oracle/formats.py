@@ -270,6 +270,18 @@ class Message:
 
 
 @dataclasses.dataclass
+class Plan:
+    move: int
+    source: int
+    target: int
+    account: int
+    complete: int = 0
+    begin: int = 0
+    end: int = 0
+    time: int = 0
+
+
+@dataclasses.dataclass
 class Blob:
     flags: int
     refs: int
@@ -308,7 +320,7 @@ class Recipient:
 
 class State:
     TABLES = ("blob", "blobext", "digest", "account", "name", "mailbox", "message", "expunged", "change", "delivered", "entry",
-              "recipient", "copy")
+              "recipient", "copy", "plan", "chunk")
 
     def __init__(self):
         for table in self.TABLES:
@@ -359,6 +371,13 @@ def put_meta(state, key, raw):
     elif key.startswith(b"copy "):
         move, _, source, target, account, _, runs = row("BHQQQQ", raw)
         state.copy[int(key[5:], 16)] = (move, source, target, account, runs_of(runs))
+    elif key.startswith(b"plan ") and len(key) == 21:
+        flags, zero, source, target, account, begin, end, seconds, none, rest = row("BHQQQIIII", raw)
+        need(not zero and not none and not rest, "plan row")
+        state.plan[int(key[5:], 16)] = Plan(flags & 1, source, target, account, flags >> 1, begin, end, seconds)
+    elif key.startswith(b"plan "):
+        need(raw[:4] == bytes((1, 0, 0, 0)), "chunk row")
+        state.chunk[int(key[5:21], 16), int(key[22:], 16)] = runs_of(raw[4:])
 
 
 def runs_of(raw):

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import struct
 
-from formats import (FILLER, OPS, PART, SKIP, Account, Blob, Broken, Entry, Log, Mailbox, Message, Name, Recipient, State)
+from formats import (FILLER, OPS, PART, SKIP, Account, Blob, Broken, Entry, Log, Mailbox, Message, Name, Plan, Recipient, State)
 
 SEEN, DELETED = 1, 8
 UIDS_MAX, NAMES_MAX, KEYWORDS_MAX, RENAME_MAX, DELETE_MAX = 1000, 10000, 128, 1364, 1000
@@ -521,16 +521,27 @@ class Replay:
             self.state.copy.pop(first, None)
 
     def copy_now(self, source, target, account, move, limits, whole, first, runs):
+        box, to, row = self.copy_ends(source, target, account)
+        picked = self.pick(source, runs)
+        refuse_if(len(picked) > 0xFFFFFFFF - to.uidnext, LIMIT)
+        if not first:
+            self.copy_room(box, row, account, move, (max(sum(m.size for _, m in picked), whole[0]),
+                                                     max(len(picked), whole[1])), limits)
+        self.copy_picked(source, target, box, to, move, picked)
+
+    def copy_ends(self, source, target, account):
         box = self.live(source)
         to = self.live(target)
         refuse_if(to.account != account, MISSING)
         self.account(box.account)
-        row = self.account(account)
-        picked = self.pick(source, runs)
+        return box, to, self.account(account)
+
+    def copy_room(self, box, row, account, move, whole, limits):
+        if whole[1] and not (move and box.account == account):
+            self.limits(row, *whole, *limits)
+
+    def copy_picked(self, source, target, box, to, move, picked):
         refuse_if(len(picked) > 0xFFFFFFFF - to.uidnext, LIMIT)
-        messages = max(len(picked), whole[1])
-        if messages and not first and not (move and box.account == account):
-            self.limits(row, max(sum(m.size for _, m in picked), whole[0]), messages, *limits)
         known, number_of = to.keywords, {}
         if source != target:
             used = 0
@@ -552,6 +563,73 @@ class Replay:
                 self.remove(source, box, uid, from_modseq)
         if move:
             self.enter(source, box, 2, [uid for uid, _ in picked])
+
+    def copy_begin(self, op):
+        number, flags = op.get("Q"), op.upto("B", 7)
+        source, target, account, bytes_max, messages_max, whole_bytes, whole_messages = op.get("QQQQQQI")
+        runs = [op.get("II") for _ in range(op.upto("I", 8192))]
+        refuse_if(any(a > b for a, b in runs) or any(x[1] >= y[0] for x, y in zip([(0, 0)] + runs, runs)), INVALID)
+        op.done()
+        plan = number or self.record.position
+        if flags & 2:
+            refuse_if(number, INVALID)
+            refuse_if(plan in self.state.plan, EXISTS)
+            box, _, row = self.copy_ends(source, target, account)
+            self.copy_room(box, row, account, flags & 1, (whole_bytes, whole_messages), (bytes_max, messages_max))
+            made = Plan(flags & 1, source, target, account)
+        else:
+            refuse_if(plan not in self.state.plan, GONE)
+            made = self.state.plan[plan]
+        chunks = [tuple(runs[at:at + 512]) for at in range(0, len(runs), 512)]
+        refuse_if(made.complete, INVALID)
+        refuse_if(made.end + len(chunks) > 2048, LIMIT)
+        made.complete = flags >> 2
+        self.state.plan[plan] = made
+        for chunk in chunks:
+            self.state.chunk[plan, made.end] = chunk
+            made.end += 1
+        made.time = self.now // 1000000
+
+    def copy_step(self, op):
+        number, limit = op.get("Q"), op.upto("H", UIDS_MAX)
+        op.done()
+        plan = number or self.record.position
+        refuse_if(plan not in self.state.plan, GONE)
+        made = self.state.plan[plan]
+        refuse_if(limit and not made.complete, INVALID)
+        if limit:
+            try:
+                box, to, _ = self.copy_ends(made.source, made.target, made.account)
+                begin, rest, picked = self.copy_next(plan, made, limit)
+                self.copy_picked(made.source, made.target, box, to, made.move, picked)
+            except Refused:
+                self.drop_plan(plan)
+                raise
+            for n in range(made.begin, begin):
+                del self.state.chunk[plan, n]
+            made.begin = begin
+            if rest:
+                self.state.chunk[plan, begin] = rest
+            made.time = self.now // 1000000
+        if not limit or made.begin == made.end:
+            self.drop_plan(plan)
+
+    def copy_next(self, plan, made, limit):
+        """First chunk that is not used up, what is left of it (if less than before), and the messages taken."""
+        there, picked = self.state.message.get(made.source, {}), []
+        for number in range(made.begin, min(made.end, made.begin + 16)):
+            runs = self.state.chunk[plan, number]
+            for at, (first, last) in enumerate(runs):
+                for uid in sorted(uid for uid in there if first <= uid <= last):
+                    if len(picked) == limit:
+                        return number, ((uid, last), *runs[at + 1:]), picked
+                    picked.append((uid, there[uid]))
+        return min(made.end, made.begin + 16), None, picked
+
+    def drop_plan(self, plan):
+        for key in [key for key in self.state.chunk if key[0] == plan]:
+            del self.state.chunk[key]
+        del self.state.plan[plan]
 
     def purge(self, op):
         number, modseq = op.get("QQ")
@@ -663,7 +741,7 @@ class Replay:
         1: hole,
         16: account_create, 17: mailbox_create_1, 18: mailbox_delete, 19: mailbox_rename_1, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append_1, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
-        30: account_delete,
+        30: account_delete, 31: copy_begin, 32: copy_step,
         64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(17, 2): mailbox_create, (19, 2): mailbox_rename, (23, 2): append, (65, 2): result}
 
 

@@ -100,8 +100,8 @@ class Load:
     def action(self):
         """One random thing a user or a sender does."""
         rnd = self.rnd
-        name = rnd.choices(("deliver", "abandon", "submit", "append", "store", "expunge", "copy", "move", "names"),
-                           (6, 1, 1, 4, 8, 2, 3, 2, 3))[0]
+        name = rnd.choices(("deliver", "abandon", "submit", "append", "several", "store", "expunge", "copy", "move", "names"),
+                           (6, 1, 1, 4, 2, 8, 2, 3, 2, 3))[0]
         if name == "deliver":
             with self.site.lmtp() as client:
                 deliver(client, rnd.sample(USERS, rnd.randint(1, len(USERS))), self.data())
@@ -128,6 +128,18 @@ class Load:
     def append(self, client, box):
         when = f'"{self.rnd.randint(1, 28):02}-Mar-{self.rnd.randint(1999, 2030)} 12:34:56 {self.rnd.choice(("+0000", "-0730", "+1345"))}"'
         self.expect(client.append(f'"{box}"', self.some_flags(), when, self.data()))
+
+    def several(self, client, box):
+        """RFC 3502, now and then with a message that goes to the log in parts."""
+        tail = b"".join(b" %s {%d+}\r\n%s" % (self.some_flags().encode(), len(data), data)
+                        for data in (self.data() for _ in range(self.rnd.randint(1, 20))))
+        data = self.data()
+        client.send(b"several APPEND \"%s\" {%d+}\r\n%s%s\r\n" % (box.encode(), len(data), data, tail))
+        while not (line := client.readline()).startswith(b"several "):
+            if not line:
+                raise RuntimeError("connection lost")
+        if not line.startswith(b"several OK [APPENDUID "):
+            raise RuntimeError(f"APPEND of several: {line}")
 
     def store(self, client, box):
         uids = self.some_uids(client, box)
@@ -179,6 +191,7 @@ class Load:
         while int(self.expect(client.select("Bulk"))[0]) <= 1200:
             self.expect(client.copy("1:*", "Bulk"))
         self.expect(client.copy("1:*", "Archive"))
+        self.expect(client.copy(",".join(map(str, range(1, 1200, 2))), "Archive"))  # more runs than one op may name
         if self.can_move(client):
             self.expect(client.uid("MOVE", "1:*", "Trash"))
 
