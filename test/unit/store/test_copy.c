@@ -226,12 +226,213 @@ static void test_parts_refused(void **state)
     assert_false(copy_row_is_there(first));
 }
 
+/* -- plans: COPY and MOVE of any number of messages */
+static uint64_t plan_rows(void)
+{
+    struct slice key, value;
+    struct db_cur *cur;
+    uint64_t n = 0;
+
+    OK(db_cur_open(look(&fx)->txn, PART_DB_META, &cur));
+    for (enum ms_err err = db_cur_seek(cur, SLICE_LIT("plan "), &key, &value);
+         !err && slice_has_prefix(key, SLICE_LIT("plan ")); err = db_cur_next(cur, &key, &value))
+        n++;
+    db_cur_close(&cur);
+    done(&fx);
+    return n;
+}
+
+/* Every second UID of a large mailbox: as many runs as messages. */
+#define SCATTERED 1500
+static struct store_run *scattered(void)
+{
+    struct store_run *runs = ms_alloc_array(SCATTERED, sizeof(*runs));
+    struct store_target *t = ms_alloc_array(STORE_TARGETS_MAX, sizeof(*t));
+    struct store_delivery d = {.zone = 0};
+
+    for (unsigned i = 0; i < STORE_TARGETS_MAX; i++)
+        t[i] = (struct store_target){.account = 1, .mailbox = a_box, .flags = i % 2 ? STORE_SEEN : 0};
+    for (unsigned i = 0; i < 3; i++) {
+        struct part_body *b = body_of(&fx, 20 + i, 'm');
+
+        OK(store_op_deliver(&fx.rec, b, 0, &d, t, STORE_TARGETS_MAX));
+        part_body_destroy(&b);
+        apply(&fx);
+    }
+    ms_free(t);
+    for (unsigned i = 0; i < SCATTERED; i++)
+        runs[i] = (struct store_run){1 + 2 * i, 1 + 2 * i};
+    return runs;
+}
+
+static struct store_copy plan_of(const struct store_run *runs, size_t n, bool move)
+{
+    return (struct store_copy){.from_mailbox = a_box,
+                               .to_mailbox = b_box,
+                               .to_account = 2,
+                               .move = move,
+                               .runs = runs,
+                               .run_count = n};
+}
+
+/* Begin in two ops and two records, steps in one record: all of it, in order. */
+static void plan_works(bool move)
+{
+    struct store_run *runs = scattered();
+    struct store_copy c = plan_of(runs, 900, move);
+    struct store_result res;
+    struct store_message m;
+    uint64_t plan;
+
+    store_op_copy_begin(&fx.rec, 0, &c, true, false);
+    store_op_copy_step(&fx.rec, 0, 1000); /* not complete yet */
+    apply(&fx);
+    OK(next(&fx).err);
+    IS(next(&fx).err, MS_EINVAL);
+    plan = fx.position;
+    assert_int_equal(plan_rows(), 3);
+    assert_int_equal(mailbox_now(&fx, b_box).exists, 0);
+    c = plan_of(runs + 900, SCATTERED - 900, move);
+    store_op_copy_begin(&fx.rec, plan, &c, false, true);
+    store_op_copy_step(&fx.rec, plan, 700);
+    store_op_copy_step(&fx.rec, plan, 1000);
+    store_op_copy_step(&fx.rec, plan, 1000);
+    apply(&fx);
+    OK(next(&fx).err);
+    res = next(&fx);
+    OK(res.err);
+    assert_int_equal(res.count, 700);
+    assert_int_equal(res.runs.len, 700 * 8);
+    assert_true(res.more);
+    res = next(&fx);
+    OK(res.err);
+    assert_int_equal(res.count, SCATTERED - 700);
+    assert_int_equal(res.uid, 701);
+    assert_int_equal(store_run_at(res.runs, 0).first, 1401);
+    assert_false(res.more);
+    IS(next(&fx).err, MS_EGONE);
+    assert_int_equal(plan_rows(), 0);
+    assert_int_equal(mailbox_now(&fx, b_box).exists, SCATTERED);
+    assert_int_equal(mailbox_now(&fx, a_box).exists, 3006 - (move ? SCATTERED : 0));
+    IS(message_now(&fx, a_box, 1, &m), move ? MS_ENOTFOUND : MS_OK);
+    OK(message_now(&fx, a_box, 2, &m));
+    OK(message_now(&fx, b_box, SCATTERED, &m));
+    fixture_reopen(&fx, PART_REBUILD);
+    assert_int_equal(mailbox_now(&fx, b_box).exists, SCATTERED);
+    ms_free(runs);
+}
+
+static void test_plan_copy(void **state)
+{
+    plan_works(false);
+}
+
+static void test_plan_move(void **state)
+{
+    plan_works(true);
+}
+
+static enum ms_err begin_one(uint64_t plan, struct store_copy c, bool first, bool last)
+{
+    store_op_copy_begin(&fx.rec, plan, &c, first, last);
+    return apply_one(&fx).err;
+}
+
+/* What the first op refuses leaves nothing, and steps of its record find nothing. */
+static void test_plan_refused(void **state)
+{
+    const struct store_run all = {1, 6};
+    struct store_copy c = plan_of(&all, 1, false);
+
+    c.whole_bytes = 600;
+    c.whole_messages = 6;
+    c.bytes_max = 599;
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    store_op_copy_begin(&fx.rec, 0, &c, false, true);
+    store_op_copy_step(&fx.rec, 0, 1000);
+    apply(&fx);
+    IS(next(&fx).err, MS_EQUOTA);
+    IS(next(&fx).err, MS_EGONE);
+    IS(next(&fx).err, MS_EGONE);
+    c.bytes_max = 600;
+    c.to_mailbox = b_box + 1000;
+    IS(begin_one(0, c, true, true), MS_ENOTFOUND);
+    c.to_mailbox = a_other; /* not account 2's */
+    IS(begin_one(0, c, true, true), MS_ENOTFOUND);
+    c.to_mailbox = b_box;
+    IS(begin_one(64, c, true, true), MS_EINVAL);
+    IS(begin_one(64, c, false, true), MS_EGONE);
+    assert_int_equal(plan_rows(), 0);
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    apply(&fx);
+    OK(next(&fx).err);
+    IS(next(&fx).err, MS_EEXIST);
+    IS(begin_one(fx.position, c, false, true), MS_EINVAL); /* complete */
+}
+
+/* The target goes in the middle: the plan ends. A plan may be given up. */
+static void test_plan_ends(void **state)
+{
+    uint64_t gone = make_mailbox(&fx, 2, "Gone"), plan;
+    const struct store_run all = {1, 6};
+    struct store_copy c = plan_of(&all, 1, false);
+
+    c.to_mailbox = gone;
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    store_op_copy_step(&fx.rec, 0, 2);
+    apply(&fx);
+    OK(next(&fx).err);
+    assert_true(next(&fx).more);
+    plan = fx.position;
+    store_op_mailbox_delete(&fx.rec, 2, SLICE_LIT("Gone"));
+    OK(apply_one(&fx).err);
+    store_op_copy_step(&fx.rec, plan, 2);
+    IS(apply_one(&fx).err, MS_ENOTFOUND);
+    assert_int_equal(plan_rows(), 0);
+    c.to_mailbox = b_box;
+    IS(begin_one(0, c, true, false), MS_OK);
+    plan = fx.position;
+    assert_int_equal(plan_rows(), 2);
+    store_op_copy_step(&fx.rec, plan, 0);
+    OK(apply_one(&fx).err);
+    assert_int_equal(plan_rows(), 0);
+    assert_int_equal(mailbox_now(&fx, b_box).exists, 0);
+}
+
+/* Within one mailbox the new ones are not taken again; what was expunged meanwhile is passed by. */
+static void test_plan_same(void **state)
+{
+    const struct store_run all = {1, 6};
+    struct store_copy c = plan_of(&all, 1, true);
+    struct store_result res;
+
+    c.to_mailbox = a_box;
+    c.to_account = 1;
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    store_op_expunge(&fx.rec, a_box, true, &(struct store_run){2, 3}, 1);
+    store_op_copy_step(&fx.rec, 0, 3);
+    store_op_copy_step(&fx.rec, 0, 3);
+    apply(&fx);
+    OK(next(&fx).err);
+    assert_int_equal(next(&fx).count, 2);
+    res = next(&fx);
+    assert_int_equal(res.count, 3);
+    assert_int_equal(res.uid, 7);
+    res = next(&fx);
+    assert_int_equal(res.count, 1);
+    assert_false(res.more);
+    assert_int_equal(mailbox_now(&fx, a_box).exists, 4);
+    assert_int_equal(mailbox_now(&fx, a_box).uidnext, 11);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_copy),     T(test_other_account), T(test_move),          T(test_same_mailbox),
-        T(test_keywords), T(test_parts),         T(test_parts_refused),
+        T(test_copy),      T(test_other_account), T(test_move),          T(test_same_mailbox),
+        T(test_keywords),  T(test_parts),         T(test_parts_refused), T(test_plan_copy),
+        T(test_plan_move), T(test_plan_refused),  T(test_plan_ends),     T(test_plan_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

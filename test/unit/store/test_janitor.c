@@ -182,13 +182,39 @@ static void test_copy_refused(void **state)
     unserve();
 }
 
+/* Plans: one that is complete is carried out, one that is not was never promised to anybody. */
+static void test_plans(void **state)
+{
+    uint64_t from = make_account(&fx, 7), to = make_mailbox(&fx, 7, "To"), meta;
+    const struct store_run runs[2] = {{1, 4}, {6, 9}};
+    struct store_copy c = {
+        .from_mailbox = from, .to_mailbox = to, .to_account = 7, .move = true, .runs = runs, .run_count = 2};
+
+    for (unsigned i = 0; i < 9; i++)
+        OK(append(&fx, 7, from, 10, 0).err);
+    meta = rows_in(PART_DB_META);
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    store_op_copy_step(&fx.rec, 0, 3);
+    apply(&fx);
+    OK(next(&fx).err);
+    assert_true(next(&fx).more);
+    c.move = false;
+    store_op_copy_begin(&fx.rec, 0, &c, true, false);
+    OK(apply_one(&fx).err);
+    assert_int_equal(rows_in(PART_DB_META), meta + 4);
+    serve(3600000);
+    wait_for_rows(PART_DB_META, meta);
+    assert_int_equal(mailbox_now(&fx, to).exists, 8);
+    assert_int_equal(mailbox_now(&fx, from).exists, 1);
+    unserve();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_purge, setup),
-        cmocka_unit_test_setup(test_keep, setup),
-        cmocka_unit_test_setup(test_copy, setup),
-        cmocka_unit_test_setup(test_copy_refused, setup),
+        cmocka_unit_test_setup(test_purge, setup), cmocka_unit_test_setup(test_keep, setup),
+        cmocka_unit_test_setup(test_copy, setup),  cmocka_unit_test_setup(test_copy_refused, setup),
+        cmocka_unit_test_setup(test_plans, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,50 @@ static void op_append(void)
     assert_int_equal(res.modseq, b->modseq);
 }
 
+/* Several, with wishes for UIDs that sometimes cannot be. */
+static void op_append_all(void)
+{
+    struct box *b = any_box();
+    unsigned n = 1 + rnd(5), bad = rnd(5) ? n : rnd(n);
+    struct store_place to = {.account = b->account, .mailbox = b->id};
+    struct store_incoming m[5];
+    struct part_body *body[5];
+    uint32_t uid[5], at = b->uidnext;
+    uint64_t bytes = 0;
+    struct store_result res;
+    bool refused;
+
+    for (unsigned i = 0; i < n; i++) {
+        body[i] = body_of(&fx, 1 + rnd(300), (uint8_t)('A' + i));
+        m[i] = (struct store_incoming){.body = body[i], .flags = (uint16_t)rnd(32)};
+        if (rnd(4) == 0)
+            m[i].uid = at + rnd(10);
+        if (i == bad && at > 1)
+            m[i].uid = 1 + rnd(at - 1);
+        uid[i] = MS_MAX(at, m[i].uid);
+        at = uid[i] + 1;
+        bytes += part_body_bytes(body[i]);
+    }
+    to.bytes_max = some_limit(b->account, bytes, &refused);
+    store_op_append_all(&fx.rec, &to, m, n);
+    res = apply_one(&fx);
+    if (bad < n && m[bad].uid && m[bad].uid < uid[bad]) {
+        IS(res.err, MS_EINVAL);
+    } else if (refused) {
+        IS(res.err, MS_EQUOTA);
+    } else {
+        OK(res.err);
+        assert_int_equal(res.count, n);
+        assert_int_equal(res.modseq, ++b->modseq);
+        for (unsigned i = 0; i < n; i++) {
+            b->uidnext = uid[i];
+            (void)put(b, (uint32_t)part_body_bytes(body[i]), m[i].flags, 0);
+        }
+    }
+    for (unsigned i = 0; i < n; i++)
+        part_body_destroy(&body[i]);
+}
+
 static void op_deliver(void)
 {
     struct store_target t[4];
@@ -289,24 +333,53 @@ static void op_expunge(void)
     assert_int_equal(res.count, gone);
 }
 
+/* What a copy of these messages makes of the model. */
+static void copy_model(struct box *from, struct box *to, const uint32_t *uids, unsigned n, bool move)
+{
+    uint64_t to_modseq = to->modseq + 1, from_modseq = from == to ? to_modseq : from->modseq + 1;
+
+    to->modseq = to_modseq;
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned i = 0; i < from->count; i++) {
+            if (from->m[i].uid != uids[k])
+                continue;
+            put(to, from->m[i].size, from->m[i].flags, from->m[i].keywords);
+            if (move)
+                take_out(from, i);
+            break;
+        }
+    if (move)
+        from->modseq = from_modseq;
+}
+
+static unsigned picked_uids(const struct box *b, const struct store_run *runs, size_t n, uint32_t *out,
+                            uint64_t *bytes)
+{
+    unsigned picked = 0;
+
+    *bytes = 0;
+    for (unsigned i = 0; i < b->count; i++)
+        if (in_runs(runs, n, b->m[i].uid)) {
+            *bytes += b->m[i].size;
+            out[picked++] = b->m[i].uid;
+        }
+    return picked;
+}
+
 static void op_copy(void)
 {
     struct box *from = any_box(), *to = any_box();
     struct store_run runs[3];
     size_t n = some_runs(from, runs);
     bool move = rnd(2), refused;
-    uint64_t bytes = 0, to_modseq = to->modseq + 1, from_modseq = from == to ? to_modseq : from->modseq + 1,
-             limit;
-    unsigned picked = 0, count = from->count;
+    uint32_t uids[MESSAGES];
+    uint64_t bytes, limit;
     struct store_result res;
+    unsigned picked;
 
     if (from->count > 200 || to->count > 400)
         return;
-    for (unsigned i = 0; i < count; i++)
-        if (in_runs(runs, n, from->m[i].uid)) {
-            bytes += from->m[i].size;
-            picked++;
-        }
+    picked = picked_uids(from, runs, n, uids, &bytes);
     limit = some_limit(to->account, bytes, &refused);
     refused = refused && !(move && from->account == to->account);
     store_op_copy(&fx.rec, from->id, to->id, to->account, move, limit, 0, runs, n);
@@ -318,20 +391,51 @@ static void op_copy(void)
     if (picked == 0)
         return;
     assert_int_equal(res.uid, to->uidnext);
-    to->modseq = to_modseq;
-    for (unsigned i = 0; i < count; i++)
-        if (in_runs(runs, n, from->m[i].uid))
-            put(to, from->m[i].size, from->m[i].flags, from->m[i].keywords);
-    for (unsigned i = 0; move && i < count;) {
-        if (in_runs(runs, n, from->m[i].uid)) {
-            take_out(from, i);
-            count--;
-        } else {
-            i++;
-        }
+    copy_model(from, to, uids, picked, move);
+}
+
+/* The same by a plan, in steps of a few messages, with a restart in the middle now and then. */
+static void op_copy_plan(void)
+{
+    struct box *from = any_box(), *to = any_box();
+    struct store_run runs[3];
+    struct store_copy c = {
+        .from_mailbox = from->id, .to_mailbox = to->id, .to_account = to->account, .runs = runs};
+    uint32_t uids[MESSAGES];
+    unsigned done = 0, step = 1 + rnd(7);
+    struct store_result res;
+    uint64_t plan;
+    bool refused;
+
+    if (from->count > 200 || to->count > 400)
+        return;
+    c.run_count = some_runs(from, runs);
+    if (runs[0].last == UINT32_MAX)
+        runs[0].last = from->uidnext;
+    if (from == to && runs[c.run_count - 1].last >= from->uidnext)
+        return; /* a session names messages that are there */
+    c.move = rnd(2);
+    c.whole_messages = picked_uids(from, runs, c.run_count, uids, &c.whole_bytes);
+    c.bytes_max = some_limit(to->account, c.whole_bytes, &refused);
+    store_op_copy_begin(&fx.rec, 0, &c, true, true);
+    res = apply_one(&fx);
+    refused = refused && !(c.move && from->account == to->account);
+    IS(res.err, refused ? MS_EQUOTA : MS_OK);
+    plan = fx.position;
+    for (bool more = !refused; more; more = res.more) {
+        unsigned want = MS_MIN(step, c.whole_messages - done);
+
+        if (rnd(20) == 0)
+            fixture_reopen(&fx, PART_RECOVER_NORMAL);
+        store_op_copy_step(&fx.rec, plan, step);
+        res = apply_one(&fx);
+        OK(res.err);
+        assert_int_equal(res.count, want);
+        if (want)
+            copy_model(from, to, uids + done, want, c.move);
+        done += want;
     }
-    if (move)
-        from->modseq = from_modseq;
+    assert_int_equal(done, refused ? 0 : c.whole_messages);
 }
 
 static void op_create(void)
@@ -545,9 +649,10 @@ static void compare(void)
 static void one_op(void)
 {
     static void (*const ops[])(void) = {
-        op_append, op_append, op_append, op_deliver, op_deliver, op_deliver,       op_flags,
-        op_flags,  op_flags,  op_flags,  op_flags,   op_expunge, op_expunge,       op_copy,
-        op_copy,   op_create, op_delete, op_rename,  op_purge,   op_mailbox_purge,
+        op_append,    op_append,  op_append_all, op_append_all, op_deliver, op_deliver,
+        op_deliver,   op_flags,   op_flags,      op_flags,      op_flags,   op_flags,
+        op_expunge,   op_expunge, op_copy,       op_copy,       op_copy,    op_copy_plan,
+        op_copy_plan, op_create,  op_delete,     op_rename,     op_purge,   op_mailbox_purge,
     };
 
     ops[rnd(MS_ARRAY_LEN(ops))]();
