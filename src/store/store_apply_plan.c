@@ -127,7 +127,8 @@ static enum ms_err plan_drop(struct part_tx *tx, uint64_t plan, const struct sto
     return db_del(part_tx_db(tx), PART_DB_META, store__key_plan(key, plan));
 }
 
-/* Messages of one run, as many as may still be taken. *next_out: the UID to go on with, behind the run when it is used up. */
+/* Messages of one run, as many as may still be taken. *next_out: the UID to go on with, behind the run when it
+ * is used up. */
 static enum ms_err take_run(struct step *st, struct db_cur *cur, struct store_run run, uint64_t *next_out)
 {
     struct store__copying *cp = &st->copying;
