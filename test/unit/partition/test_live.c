@@ -813,9 +813,108 @@ static void segments_stay(void **state)
     fixture_stop(&f);
 }
 
+/* Several messages in one record: one inside it, one that was told to leave, one that was too long. */
+#define SEVERAL 3
+static const size_t several_bytes[SEVERAL] = {1000, 5000, 400000};
+struct several {
+    struct part_body *body[SEVERAL];
+    struct part_rec rec;
+    sem_t built;
+    bool is_built;
+};
+
+static void several_step(void *owner)
+{
+    struct several *x = owner;
+    for (unsigned i = 0; i < SEVERAL; i++) {
+        enum ms_err err = part_body_finish(x->body[i], SLICE_LIT("cache"), true);
+        if (err == MS_EMORE)
+            return;
+        OK(err);
+    }
+    if (x->is_built)
+        return;
+    x->is_built = true;
+    for (unsigned i = 0; i < SEVERAL; i++) {
+        struct str *op = part_rec_op_begin(&x->rec, T_PUT, 1);
+        str_add_le64(op, i);
+        part_body_emit(x->body[i], &x->rec, op);
+        part_rec_op_end(&x->rec);
+    }
+    assert_int_equal(x->rec.body_bytes, several_bytes[0]);
+    assert_int_equal(x->rec.more_stream_count, 1);
+    sem_post(&x->built);
+}
+
+static void several_begin(struct live *l, unsigned loop, void *arg)
+{
+    struct several *x = arg;
+    struct str bytes;
+    part_rec_init(&x->rec);
+    str_init(&bytes, 0);
+    for (unsigned i = 0; i < SEVERAL; i++) {
+        x->body[i] = part_body_create(l->clients[loop], 1 << 30, several_step, x);
+        str_reset(&bytes);
+        pattern(&bytes, several_bytes[i], i);
+        OK(part_body_add(x->body[i], str_slice(&bytes)));
+    }
+    part_body_spill(x->body[1]);
+    str_fini(&bytes);
+    several_step(x);
+}
+
+static void several_end(struct live *l, unsigned loop, void *arg)
+{
+    struct several *x = arg;
+    part_rec_fini(&x->rec);
+    for (unsigned i = 0; i < SEVERAL; i++)
+        part_body_destroy(&x->body[i]);
+}
+
+static void no_streams_left(struct fixture *f)
+{
+    for (unsigned i = 0; i < 2000 && journal_stream_floor(f->p->journal) != UINT64_MAX; i++)
+        usleep(1000);
+    assert_int_equal(journal_stream_floor(f->p->journal), UINT64_MAX);
+}
+
+static void several_bodies(void **state)
+{
+    struct fixture f;
+    struct live l;
+    struct str bytes, got;
+    fixture_start(&f);
+    live_start(&l, &f);
+    str_init(&bytes, 0);
+    str_init(&got, 0);
+    for (unsigned give_up = 0; give_up < 2; give_up++) {
+        struct several x = {.is_built = false};
+        struct answer a = {0};
+        sem_init(&x.built, 0, 0);
+        live_run(&l, 0, several_begin, &x);
+        sem_wait(&x.built);
+        if (!give_up)
+            live_post(&l, 0, &x.rec, &a);
+        OK(a.err);
+        live_run(&l, 0, several_end, &x);
+        no_streams_left(&f);
+    }
+    for (unsigned i = 0; i < SEVERAL; i++) {
+        str_reset(&bytes);
+        pattern(&bytes, several_bytes[i], i);
+        slot_bytes(f.p, i, &got);
+        assert_true(slice_eq(str_slice(&got), str_slice(&bytes)));
+    }
+    str_fini(&bytes);
+    str_fini(&got);
+    live_stop(&l);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(several_bodies),
         cmocka_unit_test(many_posts),
         cmocka_unit_test(durable_or_visible),
         cmocka_unit_test(forgotten),
