@@ -6,6 +6,7 @@ usage: golden.py BINARY FOLDER            checks every FOLDER/v*/
 A golden log is the segments (gzip) and what `store dump` printed of log and index.
 """
 import gzip
+import imaplib
 import pathlib
 import re
 import shutil
@@ -57,6 +58,31 @@ def imap_work(site):
     c.logout()
 
 
+def transfer_work(site):
+    """Several messages in one APPEND; a MOVE of more runs of UIDs than one op names, by a plan; then all of it goes again."""
+    c = site.imap("anna")
+    c.create("Several")
+    c.create("Bulk")
+    c.create("Bulk/Half")
+    data = [message(f"several-{number}", body="s" * number * 3000 + "\r\n") for number in range(20)]
+    c.send(b"many APPEND Several" + b"".join(b" (\\Seen) {%d+}\r\n%s" % (len(d), d) for d in data) + b"\r\n")
+    while not (line := c.readline()).startswith(b"many "):
+        pass
+    if not line.startswith(b"many OK [APPENDUID "):
+        raise RuntimeError(f"APPEND: {line}")
+    c.append("Bulk", "(kw0)", None, message("bulk"))
+    while int(c.select("Bulk")[1][0]) <= 1030:
+        c.copy("1:*", "Bulk")
+    imaplib.Commands["MOVE"] = ("SELECTED",)
+    status, _ = c.uid("MOVE", ",".join(map(str, range(1, 1030, 2))), "Bulk/Half")
+    if status != "OK":
+        raise RuntimeError("MOVE")
+    c.select("INBOX")
+    c.delete("Bulk/Half")
+    c.delete("Bulk")
+    c.logout()
+
+
 def queue_work(site):
     """Entries that wait for room in a mailbox: tried again, held, released, returned; two stay, one of them held."""
     site.run("user", "add", "full", "--quota", "1500", "--password-file", "-", "-c", site.config, input="secret\n")
@@ -98,6 +124,7 @@ def make(binary, folder):
         with site.submission("bert") as client:
             client.sendmail("bert@example.org", ["anna@example.org", "bert@example.org"], message("smtp", "bert@example.org"))
         imap_work(site)
+        transfer_work(site)
         queue_work(site)
         removal_work(site)
         wait_for(lambda: "in_work=0\n" in site.command("jobs", "status").stdout, 10)
