@@ -171,6 +171,7 @@ static enum ms_err list_rows(struct imapd_look *k, struct store_names *walk, enu
             return MS_OK;
         memcpy(l->last_bytes, e.name.ptr, e.name.len);
         l->last_len = e.name.len;
+        k->s->w->step_rows += l->pattern_count - 1; /* each match costs about as much as a row */
         *step = imapd__pace(k->s);
         if (*step != IMAPD_GO)
             return MS_OK;

@@ -57,6 +57,44 @@ static void test_fold(void **state)
     str_fini(&again);
 }
 
+static void test_nfc(void **state)
+{
+    static const struct {
+        const char *in, *want; /* want NULL: err */
+        enum ms_err err;
+    } rows[] = {
+        {"", "", MS_OK},
+        {"ANNA", "ANNA", MS_OK}, /* nothing is folded */
+        {"Jo\xcc\x88rg", "J\xc3\xb6rg", MS_OK},
+        {"J\xc3\xb6rg", "J\xc3\xb6rg", MS_OK},
+        {"\xe2\x84\xaa", "K", MS_OK},                        /* Kelvin sign: canonical */
+        {"\xef\xac\x81", "\xef\xac\x81", MS_OK},             /* ligature: compatibility only */
+        {"a\xcc\xa3\xcc\x82", "\xe1\xba\xad", MS_OK},        /* two marks, one letter */
+        {"a\xcc\x82\xcc\xa3", "\xe1\xba\xad", MS_OK},        /* in the other order */
+        {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc", MS_OK}, /* composition excluded */
+        {"\xea\xb0\x81", "\xea\xb0\x81", MS_OK},             /* Hangul */
+        {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81", MS_OK},
+        {"\xc3", NULL, MS_EINVAL},
+        {"\xed\xa0\x80", NULL, MS_EINVAL},
+    };
+    uint8_t longest[UNICODE_NAME_MAX + 1];
+    struct str out;
+
+    str_init(&out, 0);
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        str_reset(&out);
+        assert_int_equal(unicode_nfc(slice_cstr(rows[i].in), &out), rows[i].err);
+        if (rows[i].want)
+            assert_string_equal(str_cstr(&out), rows[i].want);
+    }
+    memset(longest, 'a', sizeof longest);
+    assert_int_equal(unicode_nfc(slice_make(longest, UNICODE_NAME_MAX + 1), &out), MS_ELIMIT);
+    str_fini(&out);
+    str_init(&out, 2);
+    assert_int_equal(unicode_nfc(SLICE_LIT("o\xcc\x88x"), &out), MS_ELIMIT);
+    str_fini(&out);
+}
+
 /* Every character alone: folding its fold changes nothing. */
 static void test_fold_is_stable(void **state)
 {
@@ -210,8 +248,8 @@ static void test_plain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fold),    cmocka_unit_test(test_fold_is_stable), cmocka_unit_test(test_domain),
-        cmocka_unit_test(test_display), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_nfc),    cmocka_unit_test(test_fold),    cmocka_unit_test(test_fold_is_stable),
+        cmocka_unit_test(test_domain), cmocka_unit_test(test_display), cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
