@@ -136,7 +136,8 @@ void store_op_account_create(struct part_rec *rec, uint64_t account, struct slic
  * Nobody may log in or deliver any more: that would make it anew. */
 void store_op_account_delete(struct part_rec *rec, uint64_t account);
 void store_op_mailbox_create(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs);
-/* With this UIDVALIDITY (import), at most STORE_UIDVALIDITY_MAX; 0: the next one. Later mailboxes get greater ones. */
+/* With this UIDVALIDITY (import), at most STORE_UIDVALIDITY_MAX; 0: the next one. Later mailboxes get greater ones. A mailbox of
+ * that name which never had a message, INBOX too, is deleted for it, and the new one has its attributes. */
 void store_op_mailbox_create_as(struct part_rec *rec, uint64_t account, struct slice name, uint16_t attrs,
                                 uint32_t uidvalidity);
 void store_op_mailbox_delete(struct part_rec *rec, uint64_t account, struct slice name);

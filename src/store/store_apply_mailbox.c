@@ -91,16 +91,40 @@ enum ms_err store__make_named(struct part_tx *tx, struct store__acct *acct, stru
     return store__acct_save(tx, acct);
 }
 
+/* A wanted UIDVALIDITY: a mailbox of this name that never had a message makes room for one that has it, so
+ * that an import keeps the UIDs of INBOX too. Its attributes stay. Sessions see it deleted: their UIDVALIDITY
+ * never changes. */
+static enum ms_err replace_unused(struct part_tx *tx, struct store__acct *acct,
+                                  const struct store__op_name *o, uint16_t *attrs)
+{
+    struct store__list_row row;
+    struct store__mbox mb;
+    struct store_result res = {0};
+    enum ms_err err = store__list_get(tx, acct->a.id, o->name, &row);
+
+    if (err || row.mailbox == 0)
+        return err == MS_ENOTFOUND ? MS_OK : err;
+    MS_TRY(store__mbox_load(tx, row.mailbox, &mb));
+    if (mb.m.exists || mb.m.uidnext != 1 || mb.m.uidvalidity == o->uidvalidity)
+        return MS_EEXIST;
+    *attrs |= row.attrs;
+    MS_TRY(store__mailbox_gone(tx, acct, row.mailbox, &res));
+    return store__list_put(tx, acct->a.id, o->name, &(struct store__list_row){.subscribed = row.subscribed});
+}
+
 static enum ms_err mailbox_create(struct part_tx *tx, const struct store__op_name *o,
                                   struct store_result *res)
 {
     struct store__acct acct;
+    uint16_t attrs = o->attrs;
 
     if (part_tx_is_salvage(tx))
         MS_TRY(account_get_or_make(tx, o->account, (struct slice){0}, &acct));
     else
         MS_TRY(store__acct_load(tx, o->account, &acct));
-    return store__make_named(tx, &acct, o->name, o->attrs, o->uidvalidity, res);
+    if (o->uidvalidity)
+        MS_TRY(replace_unused(tx, &acct, o, &attrs));
+    return store__make_named(tx, &acct, o->name, attrs, o->uidvalidity, res);
 }
 
 static enum ms_err mailbox_create_1(struct part_tx *tx, struct slice op, struct store_result *res)

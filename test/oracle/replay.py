@@ -301,7 +301,14 @@ class Replay:
         account, attrs = op.get("Q"), op.get("H")
         wanted, name = op.upto("I", 0xEFFFFFFF) if wishes else 0, op.text(480, 1)
         op.done()
-        self.account(account)
+        row = self.account(account)
+        if wanted and self.has_mailbox(account, name):
+            listed = self.state.name[account, name]
+            box = self.state.mailbox[listed.mailbox]
+            refuse_if(box.exists or box.uidnext != 1 or listed.uidvalidity == wanted, EXISTS)
+            attrs |= listed.attrs
+            self.mailbox_gone(row, listed.mailbox)
+            self.state.name[account, name] = Name(subscribed=listed.subscribed)
         self.make_named(account, name, attrs, wanted)
 
     def make_named(self, account, name, attrs, wanted=0):

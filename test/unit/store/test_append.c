@@ -1,4 +1,5 @@
-/* test_append.c - append: several messages in one op, all or none; wanted UIDs, save dates and UIDVALIDITY; version 1. */
+/* test_append.c - append: several messages in one op, all or none; wanted UIDs, save dates and
+ * UIDVALIDITY; version 1. */
 #include "store_fixture.h"
 
 static struct fixture fx;
@@ -236,6 +237,53 @@ static void test_uidvalidity(void **state)
     IS(apply_one(&fx).err, MS_EINVAL);
 }
 
+static struct store_list_entry listed_now(struct slice after)
+{
+    struct store_list_entry e;
+
+    OK(store_list_next(look(&fx), 1, after, &e));
+    done(&fx);
+    e.name = (struct slice){0};
+    return e;
+}
+
+/* A mailbox without a past makes room for one that keeps the UIDs of another server; one with a past does
+ * not, also when its messages are gone again. */
+static void test_unused(void **state)
+{
+    const struct store_run all = {1, 1};
+    struct store_result res, made;
+    struct store_incoming m = {.body = body_of(&fx, 40, 'u')};
+    struct store_place to = {.account = 1, .name = SLICE_LIT("Unused")};
+
+    store_op_mailbox_create(&fx.rec, 1, SLICE_LIT("Unused"), STORE_ATTR_SENT);
+    made = apply_one(&fx);
+    store_op_mailbox_attr(&fx.rec, 1, SLICE_LIT("Unused"), false, 0, true, true);
+    OK(apply_one(&fx).err);
+    store_op_mailbox_create(&fx.rec, 1, SLICE_LIT("Unused"), 0);
+    IS(apply_one(&fx).err, MS_EEXIST);
+    store_op_mailbox_create_as(&fx.rec, 1, SLICE_LIT("Unused"), 0, made.uidvalidity);
+    IS(apply_one(&fx).err, MS_EEXIST);
+    store_op_mailbox_create_as(&fx.rec, 1, SLICE_LIT("Unused"), 0, 18);
+    res = apply_one(&fx);
+    OK(res.err);
+    assert_int_equal(res.uidvalidity, 18);
+    assert_true(res.mailbox != made.mailbox && mailbox_now(&fx, made.mailbox).gone);
+    assert_int_equal(listed_now(SLICE_LIT("Unuse")).mailbox, res.mailbox);
+    assert_int_equal(listed_now(SLICE_LIT("Unuse")).attrs, STORE_ATTR_SENT);
+    assert_true(listed_now(SLICE_LIT("Unuse")).subscribed);
+    to.mailbox = res.mailbox;
+    store_op_append_all(&fx.rec, &to, &m, 1);
+    part_body_destroy(&m.body);
+    OK(apply_one(&fx).err);
+    store_op_mailbox_create_as(&fx.rec, 1, SLICE_LIT("Unused"), 0, 19);
+    IS(apply_one(&fx).err, MS_EEXIST);
+    store_op_expunge(&fx.rec, res.mailbox, true, &all, 1);
+    OK(apply_one(&fx).err);
+    store_op_mailbox_create_as(&fx.rec, 1, SLICE_LIT("Unused"), 0, 19);
+    IS(apply_one(&fx).err, MS_EEXIST);
+}
+
 /* What an earlier program wrote. */
 static void test_version_1(void **state)
 {
@@ -280,7 +328,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_several),    T(test_none),   T(test_wanted_uids), T(test_many),
-        T(test_long_cache), T(test_shared), T(test_uidvalidity), T(test_version_1),
+        T(test_long_cache), T(test_shared), T(test_uidvalidity), T(test_unused), T(test_version_1),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
