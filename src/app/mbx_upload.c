@@ -14,14 +14,20 @@
 
 #define DATE_MAX INT64_C(253402300799) /* the end of the year 9999: four digits */
 
+/* Names of files come from strangers: nothing in them steers a terminal. */
 void mbx_note(const char *path, const char *fmt, ...)
 {
+    char text[8192];
     va_list ap;
+    int n = snprintf(text, sizeof text, "%s: ", path);
+    size_t len = MS_MIN((size_t)n, sizeof text - 1);
     va_start(ap, fmt);
-    fprintf(stderr, "mailserverd: %s: ", path);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    vsnprintf(text + len, sizeof text - len, fmt, ap);
     va_end(ap);
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    fprintf(stderr, "mailserverd: %s\n", text);
 }
 
 void mbx_upload_init(struct mbx_upload *u, struct mbx_conn *c, struct slice mailbox)

@@ -31,6 +31,8 @@ PARSERS = {  # target -> what its input is read by
     "part_row": ["src/partition/part_blobrow.c"],
     "store_row": ["src/store/store_op_parse.c", "src/store/store_rows.c"],
     "queue_row": ["src/queue/queue_op_parse.c", "src/queue/queue_rows.c"],
+    "mbox": ["src/app/mbx_bytes.c", "src/app/mbx_lines.c", "src/app/mbx_mbox.c"],
+    "uidlist": ["src/app/mbx_maildir_name.c", "src/app/mbx_uidlist.c"],
     "account_row": ["src/account/account_list.c", "src/account/account_row.c"],
     "account_name": ["src/account/account_name.c", "src/base/unicode.c"],
 }
