@@ -161,7 +161,7 @@ int mbx_maildir_write(struct mbx_maildir_writer *w, const struct mbx_meta *meta,
 static int write_keywords(struct mbx_maildir_writer *w)
 {
     struct mbx_out o;
-    char index[16];
+    char index[24];
     if (w->keyword_count == 0)
         return 0;
     int err = mbx_out_open(&o, w->dir_fd, "dovecot-keywords");
