@@ -548,7 +548,8 @@ void imap_emit_section(struct str *out, const struct imap_section *section);
 
 /* RFC 3501 7.4.2: ENVELOPE, and BODYSTRUCTURE (extended) or BODY, from what mime has parsed. */
 void imap_envelope_emit(struct str *out, const struct mime_envelope *env);
-void imap_bodystructure_emit(struct str *out, const struct mime_message *m, bool extended);
+/* scratch is reset for every part. */
+void imap_bodystructure_emit(struct str *out, const struct mime_message *m, bool extended, struct arena *scratch);
 
 struct imap_status {
     const char *status; /* "OK", "NO", "BAD", "BYE", "PREAUTH" */

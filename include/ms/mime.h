@@ -399,6 +399,18 @@ bool mime_message_may_have(const struct mime_message *m, struct slice name);
 bool mime_message_emit_fields(const struct mime_message *m, const struct slice *names, size_t count,
                               struct str *out);
 
+/* The same for one list of names and many messages. names are borrowed. */
+struct mime_wanted {
+    const struct slice *names;
+    size_t count;
+    uint64_t ids;                    /* fields that a record may hold */
+    uint8_t others[MIME_NAMES_BYTES]; /* bits of the names it never holds */
+};
+void mime_wanted_init(struct mime_wanted *w, const struct slice *names, size_t count);
+bool mime_wanted_has(const struct mime_wanted *w, enum mime_field_id id);
+/* As mime_message_emit_fields. */
+bool mime_wanted_emit(const struct mime_wanted *w, const struct mime_message *m, struct str *out);
+
 /* RFC 9051 7.5.2. Texts are unfolded; ptr == NULL is NIL. Sender and reply-to are from where they are
  * missing or empty. part is the root or the child of a MIME_PART_MESSAGE. */
 struct mime_envelope {

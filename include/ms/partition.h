@@ -315,6 +315,16 @@ struct part_blob { /* parsed blob row; slices die with the snapshot */
     struct slice extents;          /* raw; part_blob_extent */
 };
 MS_MUST_USE enum ms_err part_blob_find(struct part_snap *snap, uint64_t id, struct part_blob *out);
+/* The same where ids mostly ascend and lie next to each other, as those of a mailbox do. Zeroed at the beginning; closed
+ * before the snapshot ends. */
+struct part_blob_cursor {
+    struct db_cur *cur;
+    uint64_t at; /* id of the row it stands on; 0: nowhere */
+    unsigned misses;
+};
+MS_MUST_USE enum ms_err part_blob_seek(struct part_snap *snap, struct part_blob_cursor *c, uint64_t id,
+                                       struct part_blob *out);
+void part_blob_cursor_close(struct part_blob_cursor *c);
 MS_MUST_USE enum ms_err part_blob_parse(uint64_t id, struct slice row, struct part_blob *out); /* MS_EDAMAGED, MS_EVERSION */
 struct part_extent part_blob_extent(const struct part_blob *b, unsigned i);
 /* A blob with this hash and size, or MS_ENOTFOUND; bytes are still to be compared by the caller. */
@@ -337,6 +347,18 @@ typedef void part_read_fn(void *owner, enum ms_err err, struct mbuf *buf);
 MS_MUST_USE enum ms_err part_reader_read(struct part_reader *r, uint64_t off, size_t max, struct mbuf **out,
                                          part_read_fn *done, void *owner);
 void part_reader_close(struct part_reader **r); /* a pending done does not run */
+/* Bytes of many messages, mostly those that lie next to each other in the log: one read serves several of them, and how
+ * far it reads ahead follows from how much of it was used. Nothing is compared with the hash here. Home loop only. */
+#define PART_WINDOW_BYTES ((size_t)256 << 10)
+struct part_window;
+typedef void part_window_fn(void *owner);
+/* done runs on the loop when what was asked for last is there. */
+struct part_window *part_window_create(struct partition *p, struct loop *loop, part_window_fn *done, void *owner);
+/* Bytes [off, off + len) of the blob, valid until the next call. MS_EMORE: not in memory; ask again when done has run.
+ * MS_EUNSUPPORTED: use a reader (several extents, too long, or it could not be read). */
+MS_MUST_USE enum ms_err part_window_get(struct part_window *w, const struct part_blob *blob, uint64_t off, size_t len,
+                                        struct slice *out);
+void part_window_destroy(struct part_window **w); /* a pending done does not run */
 /* Blocking form for tools and work threads. */
 MS_MUST_USE enum ms_err part_blob_read_sync(struct partition *p, const struct part_blob *blob, struct str *out);
 MS_MUST_USE enum ms_err part_cache_read_sync(struct partition *p, const struct part_blob *blob, struct str *out);

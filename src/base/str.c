@@ -45,7 +45,7 @@ static void str_grow(struct str *s, size_t need)
     s->ptr[s->len] = 0;
 }
 
-uint8_t *str_reserve(struct str *s, size_t bytes)
+uint8_t *str__reserve_grow(struct str *s, size_t bytes)
 {
     size_t max = s->max ? s->max : STR_BYTES_MAX; /* a zeroed struct str works too */
 
@@ -54,46 +54,9 @@ uint8_t *str_reserve(struct str *s, size_t bytes)
         return NULL;
     }
     s->max = max;
-    if (MS_UNLIKELY(s->len + bytes + 1 > s->cap))
+    if (s->len + bytes + 1 > s->cap)
         str_grow(s, s->len + bytes + 1);
     return s->ptr + s->len;
-}
-
-void str_advance(struct str *s, size_t bytes)
-{
-    if (bytes == 0 && !s->ptr)
-        return;
-    MS_ASSERT(bytes < s->cap - s->len);
-    s->len += bytes;
-    s->ptr[s->len] = 0;
-}
-
-void str_add(struct str *s, const void *ptr, size_t len)
-{
-    uint8_t *at;
-
-    if (len == 0)
-        return;
-    at = str_reserve(s, len);
-    if (!at)
-        return;
-    memcpy(at, ptr, len);
-    str_advance(s, len);
-}
-
-void str_add_slice(struct str *s, struct slice part)
-{
-    str_add(s, part.ptr, part.len);
-}
-
-void str_add_cstr(struct str *s, const char *cstr)
-{
-    str_add(s, cstr, strlen(cstr));
-}
-
-void str_add_byte(struct str *s, uint8_t byte)
-{
-    str_add(s, &byte, 1);
 }
 
 void str_add_u64(struct str *s, uint64_t value)

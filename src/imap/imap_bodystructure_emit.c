@@ -7,12 +7,10 @@
 #include "ms/mime.h"
 #include "imap_priv.h"
 
-#define BODY_SCRATCH_MAX ((size_t)1 << 20)
-
 struct body_ctx {
     struct str *out;
     const struct mime_message *m;
-    struct arena scratch;
+    struct arena *scratch;
     bool extended;
 };
 
@@ -26,8 +24,8 @@ static void emit_sp_nil_or(struct str *out, struct slice s)
 
 static void get_body(struct body_ctx *ctx, const struct mime_part *part, struct mime_body *body)
 {
-    arena_reset(&ctx->scratch);
-    mime_body_get(ctx->m, part, &ctx->scratch, body);
+    arena_reset(ctx->scratch);
+    mime_body_get(ctx->m, part, ctx->scratch, body);
 }
 
 /* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil */
@@ -92,8 +90,8 @@ static void emit_inner_message(struct body_ctx *ctx, const struct mime_part *par
     const struct mime_part *inner = mime_part_first_child(ctx->m, part);
     struct mime_envelope env;
 
-    arena_reset(&ctx->scratch);
-    mime_envelope_get(ctx->m, inner, &ctx->scratch, &env);
+    arena_reset(ctx->scratch);
+    mime_envelope_get(ctx->m, inner, ctx->scratch, &env);
     str_add_byte(ctx->out, ' ');
     imap_envelope_emit(ctx->out, &env);
     str_add_byte(ctx->out, ' ');
@@ -141,11 +139,10 @@ static void emit_body(struct body_ctx *ctx, const struct mime_part *part)
     str_add_byte(ctx->out, ')');
 }
 
-void imap_bodystructure_emit(struct str *out, const struct mime_message *m, bool extended)
+void imap_bodystructure_emit(struct str *out, const struct mime_message *m, bool extended,
+                             struct arena *scratch)
 {
-    struct body_ctx ctx = {.out = out, .m = m, .extended = extended};
+    struct body_ctx ctx = {.out = out, .m = m, .extended = extended, .scratch = scratch};
 
-    arena_init(&ctx.scratch, BODY_SCRATCH_MAX);
     emit_body(&ctx, mime_message_root(m));
-    arena_fini(&ctx.scratch);
 }

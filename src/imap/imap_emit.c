@@ -5,15 +5,40 @@
 #include "ms/base/codec.h"
 #include "imap_priv.h"
 
-static void emit_quoted(struct str *out, struct slice s)
+/* What a byte means for a quoted string. RFC 3501 9: QUOTED-CHAR is 7-bit without CR, LF and NUL. */
+enum { CHAR_ESCAPED = 1, CHAR_HIGH = 2, CHAR_NEVER = 4 };
+static const uint8_t char_kinds[256] = {
+    [0] = CHAR_NEVER,     ['\r'] = CHAR_NEVER,   ['\n'] = CHAR_NEVER,
+    ['"'] = CHAR_ESCAPED, ['\\'] = CHAR_ESCAPED, [0x80 ... 0xff] = CHAR_HIGH,
+};
+
+static unsigned kinds_of(struct slice s)
 {
-    str_add_byte(out, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '"' || s.ptr[i] == '\\')
-            str_add_byte(out, '\\');
-        str_add_byte(out, s.ptr[i]);
+    unsigned kinds = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        kinds |= char_kinds[s.ptr[i]];
+    return kinds;
+}
+
+static void emit_quoted(struct str *out, struct slice s, bool escapes)
+{
+    uint8_t *start = str_reserve(out, 2 * s.len + 2), *at = start;
+
+    if (!start)
+        return;
+    *at++ = '"';
+    if (!escapes && s.len) {
+        memcpy(at, s.ptr, s.len);
+        at += s.len;
     }
-    str_add_byte(out, '"');
+    for (size_t i = 0; escapes && i < s.len; i++) {
+        if (char_kinds[s.ptr[i]] == CHAR_ESCAPED)
+            *at++ = '\\';
+        *at++ = s.ptr[i];
+    }
+    *at++ = '"';
+    str_advance(out, (size_t)(at - start));
 }
 
 void imap_emit_literal_head(struct str *out, uint64_t bytes)
@@ -40,21 +65,12 @@ static void emit_literal(struct str *out, struct slice s)
             str_add_byte(out, s.ptr[i]);
 }
 
-/* RFC 3501 9: QUOTED-CHAR is 7-bit without CR, LF and NUL; high: RFC 9051 4.3 allows UTF-8. */
-static bool can_quote(struct slice s, bool high)
-{
-    if (s.len > IMAP_STRING_LITERAL_AT)
-        return false;
-    for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] == 0 || s.ptr[i] == '\r' || s.ptr[i] == '\n' || (s.ptr[i] >= 0x80 && !high))
-            return false;
-    return true;
-}
-
 void imap_emit_string(struct str *out, struct slice s)
 {
-    if (can_quote(s, false))
-        emit_quoted(out, s);
+    unsigned kinds = s.len <= IMAP_STRING_LITERAL_AT ? kinds_of(s) : CHAR_NEVER;
+
+    if (kinds <= CHAR_ESCAPED)
+        emit_quoted(out, s, kinds != 0);
     else
         emit_literal(out, s);
 }
@@ -84,11 +100,9 @@ void imap_emit_mailbox(struct str *out, struct slice utf8_name, bool utf8)
     struct str name;
 
     if (utf8) { /* RFC 6855 3: UTF-8 goes in quoted strings */
-        bool high = false;
-        for (size_t i = 0; i < utf8_name.len; i++)
-            high = high || utf8_name.ptr[i] >= 0x80;
-        if (high && can_quote(utf8_name, true))
-            emit_quoted(out, utf8_name);
+        unsigned kinds = kinds_of(utf8_name);
+        if ((kinds & CHAR_HIGH) && !(kinds & CHAR_NEVER) && utf8_name.len <= IMAP_STRING_LITERAL_AT)
+            emit_quoted(out, utf8_name, true);
         else
             imap_emit_astring(out, utf8_name);
         return;
@@ -126,8 +140,15 @@ void imap_emit_flags(struct str *out, unsigned system, const struct slice *keywo
     str_add_byte(out, ')');
 }
 
+static void put_two(char *at, unsigned n, char pad)
+{
+    at[0] = n < 10 ? pad : (char)('0' + n / 10 % 10);
+    at[1] = (char)('0' + n % 10);
+}
+
 void imap_emit_date_time(struct str *out, int64_t unix_s, int zone_minutes)
 {
+    char text[29] = "\"dd-Mon-yyyy hh:mm:ss +zzzz\"";
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int64_t local = unix_s + (int64_t)zone_minutes * 60;
@@ -145,9 +166,18 @@ void imap_emit_date_time(struct str *out, int64_t unix_s, int zone_minutes)
     clock_civil_from_days(days, &year, &month, &day);
     /* RFC 3501 9: four digits; a clock outside of them is shown at the bound. */
     year = MS_MAX(0, MS_MIN(year, 9999));
-    str_addf(out, "\"%2u-%s-%04d %02d:%02d:%02d %c%02d%02d\"", day, months[month - 1], (int)year,
-             (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60), zone_minutes < 0 ? '-' : '+',
-             zone / 60, zone % 60);
+    text[0] = text[27] = '"';
+    put_two(text + 1, day, ' ');
+    memcpy(text + 4, months[month - 1], 3);
+    put_two(text + 8, (unsigned)year / 100, '0');
+    put_two(text + 10, (unsigned)year % 100, '0');
+    put_two(text + 13, (unsigned)(second / 3600), '0');
+    put_two(text + 16, (unsigned)(second / 60 % 60), '0');
+    put_two(text + 19, (unsigned)(second % 60), '0');
+    text[22] = zone_minutes < 0 ? '-' : '+';
+    put_two(text + 23, (unsigned)zone / 60, '0');
+    put_two(text + 25, (unsigned)zone % 60, '0');
+    str_add(out, text, 28);
 }
 
 static void emit_section_text(struct str *out, const struct imap_section *s)

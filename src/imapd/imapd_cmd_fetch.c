@@ -20,6 +20,7 @@ void imapd__fetch_cleanup(struct imapd_session *s)
     imapd__msg_fini(&f->msg);
     imapd__fetch_binary_fini(&f->binary);
     imapd__vanished_fini(&f->vanished);
+    part_window_destroy(&f->window);
     str_fini(&f->flag_text);
     str_fini(&f->section.text);
     str_fini(&f->section.header);
@@ -47,11 +48,14 @@ static void make_labels(struct imapd_session *s, struct fetch *f)
 
     str_init(&text, 0);
     f->labels = arena_new_array(&s->arena, struct slice, f->args->section_count);
+    f->wanted = arena_new_array(&s->arena, struct mime_wanted, f->args->section_count);
+    f->ranges = arena_new_array(&s->arena, struct mime_range, f->args->section_count);
     for (uint32_t i = 0; i < f->args->section_count; i++) {
         str_reset(&text);
         imap_emit_section(&text, &f->args->sections[i]);
         str_add_byte(&text, ' ');
         f->labels[i] = arena_dup(&s->arena, str_slice(&text));
+        mime_wanted_init(&f->wanted[i], f->args->sections[i].fields, f->args->sections[i].field_count);
     }
     str_fini(&text);
 }
@@ -103,37 +107,52 @@ static enum imapd_step fetch_begin(struct imapd_session *s)
         return imapd__bad(s, "No such message");
     find_needs(s, f);
     make_labels(s, f);
+    f->is_quick = imapd__fetch_may_be_quick(f);
     if (f->items & IMAP_FETCH_MODSEQ) /* RFC 7162 3.1: MODSEQ and CHANGEDSINCE enable it */
         imapd__enable(s, IMAPD_EN_CONDSTORE);
     return IMAPD_GO;
 }
 
 /* -- the set */
-/* The next message: false at the end. */
-static bool next_message(const struct imapd_session *s, struct fetch *f, uint32_t *uid_out)
+/* What follows each other from f->at on, up to the end of the range; f->at moves behind it. */
+static bool next_piece(const struct imapd_session *s, struct fetch *f)
 {
-    const struct imapd_box *box = s->box;
-    struct store_run piece;
+    const struct imapd_seqmap *map = &s->box->seq;
+    struct store_run run;
 
     for (; f->range < f->args->set.count; f->range++, f->at = 0) {
         struct imap_range r = f->args->set.ranges[f->range];
         uint32_t at = MS_MAX(f->at, r.lo);
+        uint32_t first = s->cmd.cmd.uid ? at : imapd__seqmap_uid(map, at);
 
-        if (at > r.hi)
+        if (at > r.hi || !imapd__seqmap_piece(
+                             map, first, (uint32_t)MS_MIN((uint64_t)first + (r.hi - at), UINT32_MAX), &run))
             continue;
-        if (s->cmd.cmd.uid) {
-            if (!imapd__seqmap_piece(&box->seq, at, r.hi, &piece))
-                continue;
-            *uid_out = piece.first;
-            f->at = piece.first + 1;
-        } else {
-            *uid_out = imapd__seqmap_uid(&box->seq, at);
-            f->at = at + 1;
-        }
-        f->seq = imapd__seqmap_seq(&box->seq, *uid_out);
+        f->piece =
+            (struct fetch_piece){run.first, imapd__seqmap_seq(map, run.first), run.last - run.first + 1};
+        f->at = s->cmd.cmd.uid ? run.last + 1 : at + f->piece.left;
         return true;
     }
     return false;
+}
+
+/* The next message: false at the end. The map does not change while the command runs. */
+static bool next_message(const struct imapd_session *s, struct fetch *f, uint32_t *uid_out)
+{
+    if (f->piece.left == 0 && !next_piece(s, f))
+        return false;
+    f->piece.left--;
+    f->seq = f->piece.seq++;
+    *uid_out = f->piece.uid++;
+    return true;
+}
+
+/* It comes once more. */
+static void same_message(struct fetch *f)
+{
+    f->piece.left++;
+    f->piece.seq--;
+    f->piece.uid--;
 }
 
 /* -- one message */
@@ -145,12 +164,12 @@ static bool is_passed_over(const struct fetch *f, const struct store_message *ro
 
 static void note_seen(struct imapd_session *s, struct fetch *f)
 {
-    f->marks_seen = f->sets_seen && !(f->msg.row.flags & STORE_SEEN);
+    f->marks_seen = f->sets_seen && !(f->row->flags & STORE_SEEN);
     if (!f->marks_seen)
         return;
-    if (f->seen.count && f->msg.row.uid <= f->seen.items[f->seen.count - 1].last)
+    if (f->seen.count && f->row->uid <= f->seen.items[f->seen.count - 1].last)
         return; /* the same message twice is in no resolved set */
-    imapd__runs_add(&f->seen, f->msg.row.uid, f->msg.row.uid);
+    imapd__runs_add(&f->seen, f->row->uid, f->row->uid);
     f->seen_count++;
 }
 
@@ -166,9 +185,18 @@ static void take_flags(struct imapd_view *v, struct fetch *f)
     str_reset(&f->flag_text);
     if (!(f->items & IMAP_FETCH_FLAGS) && !tells_seen)
         return;
-    imapd__view_emit_flags(v, &f->msg.row, tells_seen ? STORE_SEEN : 0);
+    imapd__view_emit_flags(v, f->row, tells_seen ? STORE_SEEN : 0);
     str_add(&f->flag_text, out->ptr + from, out->len - from);
     str_cut(out, from);
+}
+
+void imapd__fetch_begin_message(struct imapd_view *v, struct fetch *f, const struct store_message *row)
+{
+    f->row = row;
+    f->in_response = false;
+    f->section.index = 0;
+    note_seen(v->s, f);
+    take_flags(v, f);
 }
 
 /* MS_OK: the message is in work. One whose bytes are gone is as hollow as its row: what that says is told. */
@@ -183,12 +211,9 @@ static enum ms_err fetch_open(struct imapd_view *v, struct fetch *f, const struc
     if (err)
         return err;
     arena_reset(&f->scratch);
-    f->in_response = false;
-    f->section.index = 0;
     imapd__fetch_section_reset(&f->section);
     imapd__fetch_binary_reset(&f->binary);
-    note_seen(v->s, f);
-    take_flags(v, f);
+    imapd__fetch_begin_message(v, f, &f->msg.row);
     f->stage = FETCH_LOAD;
     return MS_OK;
 }
@@ -255,16 +280,23 @@ static bool seen_is_full(const struct fetch *f)
 
 static enum ms_err fetch_uid(struct imapd_view *v, struct fetch *f, uint32_t uid, enum imapd_step *step)
 {
-    struct store_message row;
-    enum ms_err err = imapd__view_message(v, uid, &row);
+    const struct store_message *row;
+    enum ms_err err = imapd__view_row(v, uid, &row);
 
     if (err == MS_ENOTFOUND)
         f->some_missing = true;
     if (err)
         return err == MS_ENOTFOUND ? MS_OK : err;
-    if (is_passed_over(f, &row))
+    if (is_passed_over(f, row))
         return MS_OK;
-    MS_TRY(fetch_open(v, f, &row));
+    err = f->is_quick ? imapd__fetch_quick(v, f, row) : MS_EUNSUPPORTED;
+    if (err == MS_EMORE) {
+        same_message(f);
+        *step = IMAPD_WAIT;
+    }
+    if (err != MS_EUNSUPPORTED)
+        return MS_OK;
+    MS_TRY(fetch_open(v, f, row));
     *step = fetch_message(v->s, f);
     return MS_OK;
 }

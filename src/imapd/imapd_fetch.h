@@ -1,7 +1,7 @@
 /*
  * imapd_fetch.h - FETCH in its files: which messages (imapd_cmd_fetch.c), what of a message stands in the
- * index (imapd_fetch_items.c), sections with bytes (imapd_fetch_section.c), and decoded ones
- * (imapd_fetch_binary.c).
+ * index (imapd_fetch_items.c), sections with bytes (imapd_fetch_section.c), decoded ones
+ * (imapd_fetch_binary.c), and the short way of a message that needs no waiting (imapd_fetch_quick.c).
  */
 #ifndef IMAPD_FETCH_H
 #define IMAPD_FETCH_H
@@ -43,17 +43,28 @@ struct fetch_binary { /* the decoded section that is being written */
     struct mime_decoder decoder;
 };
 
+struct fetch_piece {   /* messages that follow each other by number and by UID */
+    uint32_t uid, seq; /* of the next one */
+    uint32_t left;
+};
+
 struct fetch {
     enum fetch_stage stage;
     const struct imap_fetch *args;
     unsigned items;
     unsigned needs; /* IMAPD_NEED_* */
     bool sets_seen;
+    bool is_quick;        /* the short way is tried */
     struct slice *labels; /* name of each section as it stands in the answer, with the blank behind it */
-    uint32_t range;       /* of the set: where it stands */
-    uint32_t at;          /* next number of that range; 0: its first */
-    uint32_t seq;         /* of the message in work */
-    bool marks_seen;      /* it gets \Seen */
+    struct mime_wanted *wanted;      /* of each section: its header fields */
+    struct mime_range *ranges;       /* short way: of each section, in the message in work */
+    struct part_window *window;      /* short way: bytes of the log; NULL until needed */
+    const struct store_message *row; /* of the message in work */
+    struct fetch_piece piece;
+    uint32_t range;   /* of the set: where it stands */
+    uint32_t at;      /* next number of that range; 0: its first */
+    uint32_t seq;     /* of the message in work */
+    bool marks_seen;  /* it gets \Seen */
     bool is_hollow;   /* its bytes cannot be found: sections are NIL, what needs its structure is left out */
     bool in_response; /* "* n FETCH (" is written */
     bool some_missing, some_damaged, some_unknown;
@@ -70,6 +81,8 @@ struct fetch {
     bool at_end; /* no more messages */
 };
 
+/* Begins the message in work: what is to be told of its flags, and whether it becomes \Seen. */
+void imapd__fetch_begin_message(struct imapd_view *v, struct fetch *f, const struct store_message *row);
 /* Everything but sections. */
 void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f);
 /* The first item of a response has no blank in front of it. */
@@ -86,6 +99,16 @@ void imapd__fetch_emit_label(struct imapd_session *s, struct fetch *f);
 void imapd__fetch_cut(const struct imap_section *sec, uint64_t *off, uint64_t *end);
 /* Bytes of a section that cannot be read: NIL, or the end of the connection when its literal has begun. */
 void imapd__fetch_damaged(struct imapd_session *s, struct fetch *f);
+
+/* Header fields of the mailbox entry, which the record of the blob does not know. */
+void imapd__fetch_add_prefix_fields(const struct store_message *row, const struct imap_section *sec,
+                                    struct str *out);
+
+/* imapd_fetch_quick.c: the whole response inside the snapshot. MS_EUNSUPPORTED: nothing was written, the long way it is.
+ * MS_EMORE: say IMAPD_WAIT and ask the same again. */
+bool imapd__fetch_may_be_quick(const struct fetch *f);
+MS_MUST_USE enum ms_err imapd__fetch_quick(struct imapd_view *v, struct fetch *f,
+                                           const struct store_message *row);
 
 /* imapd_fetch_binary.c */
 enum imapd_step imapd__fetch_binary(struct imapd_session *s, struct fetch *f, const struct imap_section *sec);

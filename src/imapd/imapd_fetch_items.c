@@ -26,8 +26,8 @@ static void item(struct imapd_session *s, struct fetch *f, const char *name)
 static void emit_date(struct imapd_session *s, struct fetch *f)
 {
     item(s, f, "INTERNALDATE ");
-    imap_emit_date_time(imapd__out(s), (int64_t)(f->msg.row.internaldate_us / 1000000),
-                        f->msg.row.internaldate_zone);
+    imap_emit_date_time(imapd__out(s), (int64_t)(f->row->internaldate_us / 1000000),
+                        f->row->internaldate_zone);
 }
 
 /* RFC 8474 5.1, 5.2 */
@@ -49,8 +49,8 @@ static void emit_object_id(struct imapd_session *s, struct fetch *f, const char 
 static void emit_savedate(struct imapd_session *s, struct fetch *f)
 {
     item(s, f, "SAVEDATE ");
-    if (f->msg.row.savedate_us)
-        imap_emit_date_time(imapd__out(s), (int64_t)(f->msg.row.savedate_us / 1000000), 0);
+    if (f->row->savedate_us)
+        imap_emit_date_time(imapd__out(s), (int64_t)(f->row->savedate_us / 1000000), 0);
     else
         str_add_cstr(imapd__out(s), "NIL");
 }
@@ -62,13 +62,13 @@ static void emit_extensions(struct imapd_session *s, struct fetch *f)
 
     if (f->items & IMAP_FETCH_MODSEQ) { /* RFC 7162 3.1.5 */
         item(s, f, "MODSEQ (");
-        str_add_u64(imapd__out(s), f->msg.row.modseq);
+        str_add_u64(imapd__out(s), f->row->modseq);
         str_add_byte(imapd__out(s), ')');
     }
     if (f->items & IMAP_FETCH_EMAILID)
-        emit_object_id(s, f, "EMAILID", imapd__email_id(&f->msg.row, id));
+        emit_object_id(s, f, "EMAILID", imapd__email_id(f->row, id));
     if (f->items & IMAP_FETCH_THREADID)
-        emit_object_id(s, f, "THREADID", imapd__thread_id(&f->msg.row, id));
+        emit_object_id(s, f, "THREADID", imapd__thread_id(f->row, id));
     if (f->items & IMAP_FETCH_SAVEDATE)
         emit_savedate(s, f);
 }
@@ -91,11 +91,11 @@ static void emit_structure(struct imapd_session *s, struct fetch *f)
     }
     if (f->items & IMAP_FETCH_BODY) {
         item(s, f, "BODY ");
-        imap_bodystructure_emit(out, &f->msg.mime, false);
+        imap_bodystructure_emit(out, &f->msg.mime, false, &f->scratch);
     }
     if (f->items & IMAP_FETCH_BODYSTRUCTURE) {
         item(s, f, "BODYSTRUCTURE ");
-        imap_bodystructure_emit(out, &f->msg.mime, true);
+        imap_bodystructure_emit(out, &f->msg.mime, true, &f->scratch);
     }
 }
 
@@ -105,7 +105,7 @@ void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f)
 
     if (f->items & IMAP_FETCH_UID) {
         item(s, f, "UID ");
-        str_add_u64(out, f->msg.row.uid);
+        str_add_u64(out, f->row->uid);
     }
     if (f->flag_text.len) {
         item(s, f, "FLAGS ");
@@ -115,7 +115,7 @@ void imapd__fetch_emit_items(struct imapd_session *s, struct fetch *f)
         emit_date(s, f);
     if (f->items & IMAP_FETCH_SIZE) {
         item(s, f, "RFC822.SIZE ");
-        str_add_u64(out, f->msg.row.size);
+        str_add_u64(out, f->row->size);
     }
     emit_extensions(s, f);
     if (!f->is_hollow)

@@ -80,13 +80,13 @@ static bool is_named(const struct imap_section *sec, struct slice name)
     return false;
 }
 
-/* Fields of the prefix, which the record of the blob does not know. */
-static void add_prefix_fields(const struct imapd_msg *m, const struct imap_section *sec, struct str *out)
+void imapd__fetch_add_prefix_fields(const struct store_message *row, const struct imap_section *sec,
+                                    struct str *out)
 {
     struct mime_header_iter it;
     struct mime_header_field field;
 
-    mime_header_iter_init(&it, m->row.prefix);
+    mime_header_iter_init(&it, row->prefix);
     while (mime_header_next(&it, &field))
         if (is_named(sec, field.name) == (sec->text == IMAP_TEXT_HEADER_FIELDS))
             str_add_slice(out, field.raw);
@@ -99,7 +99,7 @@ static enum ms_err make_fields(struct imapd_session *s, struct fetch *f, const s
     struct mime_range range;
 
     if (sec->part_count == 0 && fs->header.len == 0) {
-        add_prefix_fields(&f->msg, sec, &fs->text);
+        imapd__fetch_add_prefix_fields(&f->msg.row, sec, &fs->text);
         if (sec->text == IMAP_TEXT_HEADER_FIELDS &&
             mime_message_emit_fields(&f->msg.mime, sec->fields, sec->field_count, &fs->text))
             return MS_OK;

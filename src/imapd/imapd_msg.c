@@ -182,8 +182,8 @@ enum ms_err imapd__msg_read(struct imapd_session *s, struct imapd_msg *m, uint64
 }
 
 /* RFC 3501 6.4.5. The prefix of a mailbox entry stands in front of the header of the message itself. */
-enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_section *sec,
-                               struct mime_range *out)
+enum ms_err imapd__msg_range(const struct mime_message *mime, const struct store_message *row,
+                             const struct imap_section *sec, struct mime_range *out)
 {
     static const enum mime_sect sects[] = {
         [IMAP_TEXT_ALL] = MIME_SECT_BODY,
@@ -193,17 +193,23 @@ enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_sect
         [IMAP_TEXT_TEXT] = MIME_SECT_TEXT,
         [IMAP_TEXT_MIME] = MIME_SECT_MIME,
     };
-    uint64_t prefix = m->row.prefix.len;
+    uint64_t prefix = row->prefix.len;
 
     if (sec->text == IMAP_TEXT_ALL && sec->part_count == 0) {
-        *out = (struct mime_range){0, m->row.size};
+        *out = (struct mime_range){0, row->size};
         return MS_OK;
     }
-    MS_TRY(mime_message_section(&m->mime, sec->parts, sec->part_count, sects[sec->text], out));
+    MS_TRY(mime_message_section(mime, sec->parts, sec->part_count, sects[sec->text], out));
     /* Part 1 of a message that is no multipart has the header of the message (1.MIME). */
     if (out->off == 0 && (sects[sec->text] == MIME_SECT_HEADER || sects[sec->text] == MIME_SECT_MIME))
         out->bytes += prefix;
     else
         out->off += prefix;
     return MS_OK;
+}
+
+enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_section *sec,
+                               struct mime_range *out)
+{
+    return imapd__msg_range(&m->mime, &m->row, sec, out);
 }

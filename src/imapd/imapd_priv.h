@@ -276,6 +276,8 @@ struct imapd_view {
     struct store_mailbox mb;
     struct store_cursor *cur;
     struct store_message row; /* where the cursor stands; uid 0: nowhere */
+    struct store_message gone_row; /* of imapd__view_row */
+    struct part_blob_cursor blobs;
     bool has_names;
     struct slice names[STORE_KEYWORDS_MAX]; /* of keywords, read when the first one is needed */
 };
@@ -284,6 +286,8 @@ void imapd__view_close(struct imapd_view *v);
 /* The message, or what it was when it was expunged and the client does not know yet (storage rule 6.2).
  * MS_ENOTFOUND. */
 MS_MUST_USE enum ms_err imapd__view_message(struct imapd_view *v, uint32_t uid, struct store_message *out);
+/* The same without a copy: valid until the next look. */
+MS_MUST_USE enum ms_err imapd__view_row(struct imapd_view *v, uint32_t uid, const struct store_message **out);
 /* The first message with a UID of at least uid. MS_ENOTFOUND: none. */
 MS_MUST_USE enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, struct store_message *out);
 /* FLAGS and PERMANENTFLAGS when there are names the client was not told of; not in the middle of a response.
@@ -522,6 +526,8 @@ MS_MUST_USE enum ms_err imapd__msg_bytes(struct imapd_session *s, struct imapd_m
 MS_MUST_USE enum ms_err imapd__msg_read(struct imapd_session *s, struct imapd_msg *m, uint64_t off,
                                         uint64_t len, struct str *out);
 /* Where a section lies, in bytes of prefix and blob. MS_ENOTFOUND. */
+MS_MUST_USE enum ms_err imapd__msg_range(const struct mime_message *mime, const struct store_message *row,
+                                         const struct imap_section *sec, struct mime_range *out);
 MS_MUST_USE enum ms_err imapd__msg_section(const struct imapd_msg *m, const struct imap_section *sec,
                                            struct mime_range *out);
 

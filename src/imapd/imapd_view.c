@@ -11,6 +11,7 @@ enum ms_err imapd__view_open(struct imapd_session *s, struct imapd_view *v)
     v->cur = NULL;
     v->row.uid = 0;
     v->has_names = false;
+    v->blobs = (struct part_blob_cursor){.cur = NULL};
     MS_TRY(part_snap_begin(imapd__partition(s), &v->snap));
     err = store_mailbox_get(&v->snap, s->box->id, &v->mb);
     if (err == MS_ENOTFOUND) { /* deleted and purged: there is nothing any more */
@@ -27,39 +28,53 @@ enum ms_err imapd__view_open(struct imapd_session *s, struct imapd_view *v)
 
 void imapd__view_close(struct imapd_view *v)
 {
+    part_blob_cursor_close(&v->blobs);
     store_cursor_close(&v->cur);
     part_snap_end(&v->snap);
 }
 
 /* Rows are asked for in ascending order as a rule, so the cursor mostly stands where it is wanted, or one
  * before. */
-enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, struct store_message *out)
+static enum ms_err view_move(struct imapd_view *v, uint32_t uid)
 {
     enum ms_err err = MS_OK;
 
-    if (v->row.uid == 0 || uid < v->row.uid)
-        err = store_cursor_seek(v->cur, uid, &v->row);
-    else if (uid == v->row.uid + 1)
+    if (v->row.uid && uid == v->row.uid + 1)
         err = store_cursor_next(v->cur, &v->row);
-    else if (uid > v->row.uid)
+    else if (v->row.uid == 0 || uid != v->row.uid)
         err = store_cursor_seek(v->cur, uid, &v->row);
-    if (err) {
+    if (err)
         v->row.uid = 0;
-        return err;
-    }
+    return err;
+}
+
+enum ms_err imapd__view_next(struct imapd_view *v, uint32_t uid, struct store_message *out)
+{
+    MS_TRY(view_move(v, uid));
     *out = v->row;
     return MS_OK;
 }
 
-enum ms_err imapd__view_message(struct imapd_view *v, uint32_t uid, struct store_message *out)
+enum ms_err imapd__view_row(struct imapd_view *v, uint32_t uid, const struct store_message **out)
 {
-    enum ms_err err = imapd__view_next(v, uid, out);
+    enum ms_err err = view_move(v, uid);
 
+    *out = &v->row;
     if (err && err != MS_ENOTFOUND)
         return err;
-    if (!err && out->uid == uid)
+    if (!err && v->row.uid == uid)
         return MS_OK;
-    return store_expunged_find(&v->snap, v->s->box->id, uid, out);
+    *out = &v->gone_row;
+    return store_expunged_find(&v->snap, v->s->box->id, uid, &v->gone_row);
+}
+
+enum ms_err imapd__view_message(struct imapd_view *v, uint32_t uid, struct store_message *out)
+{
+    const struct store_message *row;
+
+    MS_TRY(imapd__view_row(v, uid, &row));
+    *out = *row;
+    return MS_OK;
 }
 
 /* -- flags */

@@ -56,9 +56,26 @@ static void restart(struct out *o)
     o->len = o->begin;
 }
 
-static bool is_in(uint8_t c, const char *set)
+/* Bytes with a meaning. */
+enum {
+    LT = 1 << 0,
+    GT = 1 << 1,
+    AT = 1 << 2,
+    COMMA = 1 << 3,
+    SEMICOLON = 1 << 4,
+    COLON = 1 << 5,
+    BLANK = 1 << 6,
+    PAREN = 1 << 7, /* '(' */
+    QUOTE = 1 << 8,
+};
+static const uint16_t classes[256] = {
+    ['<'] = LT,    ['>'] = GT,     ['@'] = AT,     [','] = COMMA,  [';'] = SEMICOLON, [':'] = COLON,
+    [' '] = BLANK, ['\t'] = BLANK, ['\r'] = BLANK, ['\n'] = BLANK, ['('] = PAREN,     ['"'] = QUOTE,
+};
+
+static bool is_in(uint8_t c, unsigned set)
 {
-    return c != 0 && strchr(set, c) != NULL;
+    return (classes[c] & set) != 0;
 }
 
 /* p->ptr is at '('. The text without the outer parentheses becomes p->comment. */
@@ -87,7 +104,7 @@ static bool skip_cfws(struct parser *p)
 {
     bool any = false;
 
-    while (!at_end(p) && (*p->ptr == '(' || mime__is_blank(*p->ptr))) {
+    while (!at_end(p) && is_in(*p->ptr, BLANK | PAREN)) {
         any = true;
         if (*p->ptr == '(')
             take_comment(p);
@@ -173,7 +190,7 @@ static void begin_word(struct parser *p, bool after_blank)
 }
 
 /* Words up to a byte of `stops`; gives that byte, 0 at the end. */
-static uint8_t take_words(struct parser *p, const char *stops)
+static uint8_t take_words(struct parser *p, unsigned stops)
 {
     p->words = 0;
     p->local_from = p->phrase.begin;
@@ -194,7 +211,7 @@ static uint8_t take_words(struct parser *p, const char *stops)
         }
         do
             put_word_byte(p, *p->ptr++);
-        while (!at_end(p) && !is_in(*p->ptr, " \t\r\n\"(") && !is_in(*p->ptr, stops));
+        while (!at_end(p) && !is_in(*p->ptr, stops | BLANK | QUOTE | PAREN));
     }
 }
 
@@ -212,7 +229,7 @@ static void take_literal(struct parser *p)
 
 /* Appends to p->domain. p->ptr is behind '@'. RFC 5322 4.4: blanks and comments may stand around the
  * dots. */
-static void take_domain(struct parser *p, const char *stops)
+static void take_domain(struct parser *p, unsigned stops)
 {
     size_t begin = p->domain.len;
 
@@ -229,7 +246,7 @@ static void take_domain(struct parser *p, const char *stops)
             return;
         do
             put(&p->domain, *p->ptr++);
-        while (!at_end(p) && !is_in(*p->ptr, " \t\r\n(") && !is_in(*p->ptr, stops));
+        while (!at_end(p) && !is_in(*p->ptr, stops | BLANK | PAREN));
     }
 }
 
@@ -242,7 +259,7 @@ static struct slice take_route(struct parser *p)
 
     while (!at_end(p) && *p->ptr == '@') {
         put(&p->domain, *p->ptr++);
-        take_domain(p, "<>@,;:");
+        take_domain(p, LT | GT | AT | COMMA | SEMICOLON | COLON);
         while (!at_end(p) && (*p->ptr == ',' || skip_cfws(p)) && !at_end(p) && *p->ptr == ',') {
             put(&p->domain, *p->ptr++);
             skip_cfws(p);
@@ -267,7 +284,7 @@ static void take_angle(struct parser *p, struct slice name)
         p->ptr++;
     if (!at_end(p) && *p->ptr == '@')
         route = take_route(p);
-    take_words(p, "<>@,;");
+    take_words(p, LT | GT | AT | COMMA | SEMICOLON);
     if (p->words > 1)
         mailbox = finish(&p->phrase);
     else
@@ -276,10 +293,10 @@ static void take_angle(struct parser *p, struct slice name)
     finish(&p->local);
     if (!at_end(p) && *p->ptr == '@') {
         p->ptr++;
-        take_domain(p, "<>@,;");
+        take_domain(p, LT | GT | AT | COMMA | SEMICOLON);
         host = finish(&p->domain);
     }
-    while (!at_end(p) && !is_in(*p->ptr, "<>,;"))
+    while (!at_end(p) && !is_in(*p->ptr, LT | GT | COMMA | SEMICOLON))
         p->ptr++;
     if (!at_end(p) && *p->ptr == '>')
         p->ptr++;
@@ -293,7 +310,7 @@ static void take_bare(struct parser *p)
 {
     struct slice mailbox = finish(&p->local), host, name;
 
-    take_domain(p, "<>@,;:");
+    take_domain(p, LT | GT | AT | COMMA | SEMICOLON | COLON);
     host = finish(&p->domain);
     skip_cfws(p);
     if (!at_end(p) && *p->ptr == '<') { /* user@host <user@host>: not allowed, but common */
@@ -326,7 +343,7 @@ static void skip_junk(struct parser *p)
 {
     const uint8_t *from = p->ptr;
     struct out comments = p->comments;
-    uint8_t c = take_words(p, "<@:,;");
+    uint8_t c = take_words(p, LT | AT | COLON | COMMA | SEMICOLON);
 
     if (c == '<' || c == '@') {
         p->ptr = from;
@@ -340,7 +357,7 @@ static void skip_junk(struct parser *p)
 
 static void take_entry(struct parser *p)
 {
-    uint8_t c = take_words(p, "<@:,;");
+    uint8_t c = take_words(p, LT | AT | COLON | COMMA | SEMICOLON);
 
     if (c == '<') {
         p->ptr++;

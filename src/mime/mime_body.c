@@ -127,8 +127,12 @@ static void add_charset(struct mime_content *content, struct arena *a)
     struct slice value, charset;
     struct mime_param *params;
 
-    if (!slice_ieq_cstr(content->type, "text") || !slice_ieq_cstr(content->subtype, "plain") ||
-        mime_param_find(content, "charset", a, &value, &charset))
+    if (!slice_ieq_cstr(content->type, "text") || !slice_ieq_cstr(content->subtype, "plain"))
+        return;
+    for (size_t i = 0; i < content->param_count; i++)
+        if (slice_ieq(content->params[i].name, us_ascii.name))
+            return; /* as nearly all of them */
+    if (content->param_count && mime_param_find(content, "charset", a, &value, &charset))
         return;
     params = arena_try_alloc(a, sizeof(*params) * (content->param_count + 1));
     if (!params)

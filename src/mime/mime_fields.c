@@ -77,15 +77,21 @@ struct slice mime_field_value(const struct mime_field *field)
 
 void mime_field_emit(const struct mime_field *field, struct str *out)
 {
+    uint8_t *at;
+
     MS_ASSERT(field->form != MIME_FORM_OUT);
     if (field->form == MIME_FORM_RAW) {
         str_add_slice(out, field->bytes);
         return;
     }
-    str_add_slice(out, names[field->id]);
-    str_add_byte(out, ':');
-    str_add_slice(out, field->bytes);
-    str_add_cstr(out, "\r\n");
+    at = str_reserve(out, names[field->id].len + field->bytes.len + 3);
+    if (!at)
+        return;
+    at = mempcpy(at, names[field->id].ptr, names[field->id].len);
+    *at++ = ':';
+    at = field->bytes.len ? mempcpy(at, field->bytes.ptr, field->bytes.len) : at;
+    memcpy(at, "\r\n", 2);
+    str_advance(out, names[field->id].len + field->bytes.len + 3);
 }
 
 const struct mime_field *mime_part_field(const struct mime_message *m, const struct mime_part *part,
@@ -101,41 +107,73 @@ const struct mime_field *mime_part_field(const struct mime_message *m, const str
     return NULL;
 }
 
-/* A bit per id that is asked for; false: a name is asked for that only the message can answer. */
-static bool ids_of(const struct mime_message *m, const struct slice *list, size_t count, uint64_t *ids_out)
+void mime_wanted_init(struct mime_wanted *w, const struct slice *list, size_t count)
 {
-    *ids_out = 0;
+    *w = (struct mime_wanted){.names = list, .count = count};
     for (size_t i = 0; i < count; i++) {
         enum mime_field_id id = list[i].len ? mime_field_id_find(list[i]) : MIME_FIELD_NONE;
+        unsigned bit = mime__name_bit(list[i]);
 
-        if (id > m->field_ids)
-            id = MIME_FIELD_NONE;
-        if (id == MIME_FIELD_NONE && list[i].len && mime_message_may_have(m, list[i]))
-            return false;
-        *ids_out |= (uint64_t)1 << id;
+        if (id != MIME_FIELD_NONE)
+            w->ids |= (uint64_t)1 << id;
+        else if (list[i].len)
+            w->others[bit / 8] |= (uint8_t)(1u << (bit % 8));
     }
-    *ids_out &= ~(uint64_t)1;
+}
+
+bool mime_wanted_has(const struct mime_wanted *w, enum mime_field_id id)
+{
+    return (w->ids >> id) & 1;
+}
+
+/* Ids that the writer of the record did not know yet are only names to it. */
+static bool is_unknown_there(const struct mime_wanted *w, const struct mime_message *m)
+{
+    uint64_t beyond = m->field_ids >= MIME_FIELD_COUNT - 1 ? 0 : w->ids >> (m->field_ids + 1);
+
+    for (size_t i = 0; beyond && i < w->count; i++) {
+        enum mime_field_id id = mime_field_id_find(w->names[i]);
+
+        if (id > m->field_ids && mime_message_may_have(m, w->names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* false: only the message can answer. */
+static bool record_answers(const struct mime_wanted *w, const struct mime_message *m,
+                           const struct mime_field *fields, size_t count)
+{
+    for (size_t i = 0; i < MIME_NAMES_BYTES; i++)
+        if (w->others[i] & m->names[i])
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (((w->ids >> fields[i].id) & 1) && fields[i].form == MIME_FORM_OUT)
+            return false;
+    return !(m->flags & MIME_MSG_FIELDS_CUT) && !is_unknown_there(w, m);
+}
+
+bool mime_wanted_emit(const struct mime_wanted *w, const struct mime_message *m, struct str *out)
+{
+    const struct mime_part *root = mime_message_root(m);
+    const struct mime_field *fields = root->field_count ? m->fields + root->field_first : NULL;
+
+    if (!record_answers(w, m, fields, root->field_count))
+        return false;
+    for (size_t i = 0; i < root->field_count; i++) {
+        if ((w->ids >> fields[i].id) & 1)
+            mime_field_emit(&fields[i], out);
+    }
+    if (!(root->flags & MIME_PART_NO_BLANK))
+        str_add_cstr(out, "\r\n");
     return true;
 }
 
 bool mime_message_emit_fields(const struct mime_message *m, const struct slice *list, size_t count,
                               struct str *out)
 {
-    const struct mime_part *root = mime_message_root(m);
-    const struct mime_field *fields = root->field_count ? m->fields + root->field_first : NULL;
-    uint64_t ids;
+    struct mime_wanted w;
 
-    if ((m->flags & MIME_MSG_FIELDS_CUT) || !ids_of(m, list, count, &ids))
-        return false;
-    for (size_t i = 0; i < root->field_count; i++) {
-        if (((ids >> fields[i].id) & 1) && fields[i].form == MIME_FORM_OUT)
-            return false;
-    }
-    for (size_t i = 0; i < root->field_count; i++) {
-        if ((ids >> fields[i].id) & 1)
-            mime_field_emit(&fields[i], out);
-    }
-    if (!(root->flags & MIME_PART_NO_BLANK))
-        str_add_cstr(out, "\r\n");
-    return true;
+    mime_wanted_init(&w, list, count);
+    return mime_wanted_emit(&w, m, out);
 }

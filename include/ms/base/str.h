@@ -25,13 +25,44 @@ struct str {
 void str_init(struct str *s, size_t max);
 void str_fini(struct str *s);
 void str_reset(struct str *s); /* len = 0, over = false, keeps the memory */
+/* For the functions below: the buffer is full, or over max (NULL). */
+uint8_t *str__reserve_grow(struct str *s, size_t bytes);
 /* Room for `bytes` more; pointer to write at, then str_advance. NULL when over max. */
-uint8_t *str_reserve(struct str *s, size_t bytes);
-void str_advance(struct str *s, size_t bytes);
-void str_add(struct str *s, const void *ptr, size_t len);
-void str_add_slice(struct str *s, struct slice part);
-void str_add_cstr(struct str *s, const char *cstr);
-void str_add_byte(struct str *s, uint8_t byte);
+static inline uint8_t *str_reserve(struct str *s, size_t bytes)
+{
+    /* cap never passes max + 1, so this is the check of both. */
+    return MS_LIKELY(bytes < s->cap - s->len) ? s->ptr + s->len : str__reserve_grow(s, bytes);
+}
+static inline void str_advance(struct str *s, size_t bytes)
+{
+    if (bytes == 0 && !s->ptr)
+        return;
+    MS_ASSERT(bytes < s->cap - s->len);
+    s->len += bytes;
+    s->ptr[s->len] = 0;
+}
+static inline void str_add(struct str *s, const void *ptr, size_t len)
+{
+    uint8_t *at = len ? str_reserve(s, len) : NULL;
+
+    if (!at)
+        return;
+    memcpy(at, ptr, len);
+    s->len += len;
+    s->ptr[s->len] = 0;
+}
+static inline void str_add_slice(struct str *s, struct slice part)
+{
+    str_add(s, part.ptr, part.len);
+}
+static inline void str_add_cstr(struct str *s, const char *cstr)
+{
+    str_add(s, cstr, strlen(cstr));
+}
+static inline void str_add_byte(struct str *s, uint8_t byte)
+{
+    str_add(s, &byte, 1);
+}
 void str_add_u64(struct str *s, uint64_t value); /* decimal */
 void str_addf(struct str *s, const char *fmt, ...) MS_PRINTF(2, 3);
 void str_add_le16(struct str *s, uint16_t v);

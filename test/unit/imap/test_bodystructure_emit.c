@@ -13,11 +13,14 @@ static void emit(struct str *out, const char *text, bool extended)
 {
     struct slice chunk = slice_cstr(text);
     struct mime_message m;
+    struct arena scratch;
 
+    arena_init(&scratch, 1 << 20);
     mime_message_init(&m);
     mime_message_parse(&chunk, 1, &m);
-    imap_bodystructure_emit(out, &m, extended);
+    imap_bodystructure_emit(out, &m, extended, &scratch);
     mime_message_fini(&m);
+    arena_fini(&scratch);
 }
 
 static void test_structure(void **state)
