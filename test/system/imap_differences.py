@@ -183,6 +183,12 @@ def instant(value, octets, item):
     return datetime.datetime.strptime(value.decode().strip(), "%d-%b-%Y %H:%M:%S %z").timestamp()
 
 
+def valid_date(octets):
+    """A Date field with day, month, year and time; what is wrong beyond that has rows of its own."""
+    header = b"\r\n" + octets.partition(b"\r\n\r\n")[0] + b"\r\n"
+    return re.search(rb"(?i)\r\nDate:[^\r]*?\b([12]?\d|3[01]) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d+ ([01]?\d|2[0-3]):\d", header)
+
+
 ROWS = [
     Row("9051 2.3.3", "INTERNALDATE", "", instant, "the same moment; we give it as it was given, with its zone, Dovecot in its own"),
     Row("9051 7.5.2", ENVELOPES, "folded|eight_bit", tree(one_blank), "unfolding takes out line ends, no blanks; Dovecot makes one blank of several"),
@@ -219,4 +225,29 @@ ROWS = [
         "a part that begins with a blank line is allowed; Dovecot gives that line to the delimiter"),
     Row("9051 7.5.2", r"BODY\.PEEK\[[1-9].*", "", absent_part, "nstring: NIL for a part that is not there, Dovecot has an empty string"),
     Row("9051 6.4.5.1", r"BODY\.PEEK\[[1-9.]+(MIME)?\]", "", anything_below_a_leaf, "a part that is no multipart and holds no message has no parts below"),
+
+    Row("9051 6.4.5", "BINARY.*", "nested", anything(having(b"message/rfc822")),
+        "the encoding of the section is taken off, not those of parts in the message that it is"),
+    Row("2045 6.7", "BINARY.*", "encodings|content_odd", anything(having(b"base64", b"BASE64", b"quoted-printable")),
+        "a damaged encoding: what can be read of it; Dovecot refuses, or closes the connection"),
+    Row("2045 6.1", "BINARY.*", "content_odd", anything(having(b"Content-Transfer-Encoding:\r\n")), "without a mechanism it is 7bit"),
+    Row("9051 6.4.4", r'SEARCH (FROM|TO|CC|BCC) "<"', "", anything(), "an envelope has no angle brackets; Dovecot puts some there to search them"),
+    Row("9051 6.4.4", r'SEARCH (FROM|TO|CC|BCC) "(I|alpha@|example.org)"', "addresses", anything(),
+        "Dovecot searches the MISSING_MAILBOX and MISSING_DOMAIN that it invented"),
+    Row("9051 6.4.4", r'SEARCH .*"STRASSE"', "", anything(), "without regard to case, \u00df is SS"),
+    Row("5322 2.2.3", r'SEARCH (SUBJECT|TEXT|HEADER Subject) "(a b|bravo charlie)"', "folded", anything(),
+        "unfolding takes out line ends; Dovecot makes one blank of several"),
+    Row("2231 5", r'SEARCH .*(SUBJECT|TEXT|HEADER Subject) .*', "words", anything(having(b"=?utf-8*en?q?alpha?=")), "an encoded word may name its language"),
+    Row("9051 6.4.4", r"SEARCH .*BODY.*", "rfc822|digest|nested", anything(having(b"message/rfc822", b"multipart/digest")),
+        "an attached message is in the body, its header with it"),
+    Row("2045 5.2", r"SEARCH .*(BODY|TEXT).*", "content_odd", anything(), "a part of invalid type is text/plain, and so searched"),
+    Row("2045 6.8", r"SEARCH .*(BODY|TEXT).*", "encodings", anything(having(b"YWxw!!aGE=")), "characters that are not of base64 are passed over"),
+    Row("9051 6.4.4", r"SEARCH .*(BODY|TEXT).*", "encodings", anything(having(b"Encoding: x-u")), "an unknown encoding: the octets that are there are searched"),
+    Row("9051 6.4.4", r"SEARCH .*(BODY|TEXT).*", "eight_bit", anything(having(b"charset=x-nonsense", b"charset=unknown-8bit")),
+        "an unknown charset: searched as UTF-8 or else ISO-8859-1, rather than not at all"),
+    Row("9051 6.4.4", r'SEARCH HEADER Subject "y"', "eight_bit", anything(having(b"\xff\xfe")), "octets that are no UTF-8 count as ISO-8859-1: \u00ff is y with marks"),
+    Row("9051 6.4.4", r"SEARCH SENTBEFORE .*", "missing|no_header|bad_date", anything(lambda octets: not valid_date(octets)),
+        "no Date field, or none that is a date: no date to be earlier. Dovecot takes 1970"),
+    Row("5322 3.3", r"SEARCH SENT.*", "bad_date", anything(having(b" +9999\r\n")), "minutes of a zone end at 59: no date"),
+    Row("5322 4.3", r"SEARCH SENT.*", "bad_date", anything(having(b"Date: 1 Jan 99 1:2:3 EST")), "two digits from 50 to 99 are years of the last century, EST is a zone"),
 ]

@@ -26,13 +26,14 @@ PARTIAL = ["BODY.PEEK[]<10.50>", "BODY.PEEK[]<0.1>", "BODY.PEEK[HEADER]<0.20>", 
            "BODY.PEEK[1]<3.20>", "BODY.PEEK[1.MIME]<2.10>", "BODY.PEEK[HEADER.FIELDS (Subject)]<3.9>"]
 PARTS = [f"BODY.PEEK[{section}{rest}]" for section in SECTIONS
          for rest in ("", ".MIME", ".HEADER", ".TEXT", ".HEADER.FIELDS (SUBJECT)", ".HEADER.FIELDS.NOT (SUBJECT)")]
-SHOWN = 200
+SHOWN = 100
 
 
 class Pair:
     def __init__(self, site, dovecot, mails):
         self.mails = mails
         self.ours = Wire(site.base + 143, "anna", PASSWORD)
+        self.dovecot = dovecot
         self.theirs = Wire(dovecot.base + 143, "anna", PASSWORD)
         self.can = self.ours.command("CAPABILITY")[0].decode().split()
 
@@ -41,7 +42,7 @@ class Pair:
             for number, (_, octets) in enumerate(self.mails):
                 flags = " ".join(flag for bit, flag in enumerate(("\\Seen", "\\Flagged", "$Label", "\\Answered", "\\Draft")) if number >> bit & 1)
                 day, month = number % 28 + 1, odd_mail.MONTHS[number // 28 % 12]
-                client.append("INBOX", octets, flags, f"{day:02}-{month}-2020 {number % 24:02}:10:00 {('+0000', '-0900', '+1100')[number % 3]}")
+                client.append("INBOX", octets, flags, f"{day:02}-{month}-2020 12:10:00 {('+0000', '-0900', '+1100')[number % 3]}")
             client.command("SELECT INBOX")
         return f"{len(self.mails)} messages"
 
@@ -67,8 +68,9 @@ class Pair:
         if "BINARY" not in self.can:
             raise Skip("no BINARY")
         found, seen = [], 0
+        shapes = self.ours.fetch("1:*", "(BODYSTRUCTURE)")
         for number, (kind, octets) in enumerate(self.mails, 1):
-            for section in ("1", "2", "1.1", "1.2"):
+            for section in leaves(shapes[number]["BODYSTRUCTURE"])[:4]:
                 for item in (f"BINARY.SIZE[{section}]", f"BINARY.PEEK[{section}]", f"BINARY.PEEK[{section}]<1.5>"):
                     said = []
                     for client in (self.ours, self.theirs):
@@ -78,6 +80,12 @@ class Pair:
                             said.append("NO" + (" UNKNOWN-CTE" if "UNKNOWN-CTE" in str(e) else ""))
                         except KeyError:
                             said.append("nothing")
+                        except ConnectionError:
+                            if client is self.ours:
+                                raise
+                            said.append("closed")  # what Dovecot does at a damaged encoding
+                            self.theirs = Wire(self.dovecot.base + 143, "anna", PASSWORD)
+                            self.theirs.command("SELECT INBOX")
                     seen += said[0] != said[1]
                     if not explain(*said, item, kind, octets):
                         found.append(f"{kind} {item}\n#   ours   {show(said[0])}\n#   theirs {show(said[1])}")
@@ -111,6 +119,14 @@ class Pair:
                 if not explain(number in said[0], number in said[1], "SEARCH " + key, kind, octets):
                     found.append(f"{kind} SEARCH {key}: {'ours' if number in said[0] else 'theirs'} alone finds it")
         return self.verdict(found, f"{len(keys)} searches, {hits} hits, {seen} differences explained")
+
+
+def leaves(body, prefix=""):
+    """Numbers of the parts of a BODYSTRUCTURE that have no parts themselves."""
+    if isinstance(body[0], list):
+        parts = [part for part in body if isinstance(part, list)][: next(i for i, part in enumerate(body) if not isinstance(part, list))]
+        return [leaf for number, part in enumerate(parts, 1) for leaf in leaves(part, f"{prefix}{number}.")]
+    return [prefix.rstrip(".") or "1"]
 
 
 def literals(client, line):
@@ -149,10 +165,11 @@ def compare(tap, site, dovecot, mails):
     tap.run("FETCH of parts", pair.fetch, PARTS)
     tap.run("BINARY", pair.binary)
     tap.run("SEARCH", pair.search, search_keys())
+    return "BINARY" in pair.can
 
 
-def stale():
-    unused = [str(row) for row in ROWS if not row.used]
+def stale(with_binary):
+    unused = [str(row) for row in ROWS if not row.used and (with_binary or not row.item.pattern.startswith("BINARY"))]
     if unused:
         raise RuntimeError("explains nothing any more:\n" + "\n".join("# " + line for line in unused))
     return f"{len(ROWS)} rows, used {sum(row.used for row in ROWS)} times"
@@ -164,8 +181,8 @@ def beside(tap, options, folder):
     try:
         dovecot.start()
         with running(pathlib.Path(options.binary).resolve()) as site:
-            compare(tap, site, dovecot, odd_mail.make(options.seed, options.each))
-            tap.run("every explanation is needed", stale)
+            with_binary = compare(tap, site, dovecot, odd_mail.make(options.seed, options.each))
+            tap.run("every explanation is needed", stale, with_binary)
     finally:
         dovecot.kill()
 
