@@ -55,8 +55,12 @@ static struct slice read_encoding(const struct mime_message *m, const struct mim
     struct slice value = field_value(m, part, MIME_FIELD_CONTENT_TRANSFER_ENCODING);
     size_t n = 0;
 
-    while (n < value.len && value.ptr[n] > 32 && value.ptr[n] < 127 && !strchr("();\"", value.ptr[n]))
-        n++;
+    for (; n < value.len && value.ptr[n] > 32 && value.ptr[n] < 127; n++) {
+        uint8_t c = value.ptr[n];
+
+        if (c == '(' || c == ')' || c == ';' || c == '"')
+            break;
+    }
     return slice_sub(value, 0, n);
 }
 

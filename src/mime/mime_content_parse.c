@@ -60,7 +60,12 @@ static bool take_byte(struct cursor *c, uint8_t byte)
 
 static bool is_token_byte(uint8_t c)
 {
-    return c > 32 && c < 127 && !strchr("()<>@,;:\\\"/[]?=", c); /* RFC 2045 5.1 */
+    static const bool specials[256] = {/* RFC 2045 5.1 */
+                                       ['('] = true, [')'] = true, ['<'] = true, ['>'] = true,  ['@'] = true,
+                                       [','] = true, [';'] = true, [':'] = true, ['\\'] = true, ['"'] = true,
+                                       ['/'] = true, ['['] = true, [']'] = true, ['?'] = true,  ['='] = true};
+
+    return c > 32 && c < 127 && !specials[c];
 }
 
 static struct slice take_token(struct cursor *c)
