@@ -60,7 +60,6 @@ static const struct capability capabilities[] = {
     {"STATUS=SIZE", OFFER_USER, 0},
     {"SPECIAL-USE", OFFER_USER, 0},
     {"CREATE-SPECIAL-USE", OFFER_USER, 0},
-    {"OBJECTID", OFFER_USER, 0},
     {"ENABLE", OFFER_USER, 0},
     {"CONDSTORE", OFFER_USER, IMAPD_EN_CONDSTORE},
     {"QRESYNC", OFFER_USER, IMAPD_EN_QRESYNC},
