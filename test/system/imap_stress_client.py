@@ -95,8 +95,8 @@ class Client:
                 await self.ready()
                 act = self.rnd.choices(functions, weights)[0]
                 self.doing = act.__name__
-                await act()
-                self.run.count(act.__name__[3:])
+                if await act() is not False:  # False: there was nothing to do it with
+                    self.run.count(act.__name__[3:])
             except Lost:
                 self.keep()
                 await asyncio.sleep(0.05)
@@ -351,7 +351,7 @@ class Client:
     async def do_changedsince(self):
         v = self.view()
         if not self.has("CONDSTORE") or not v.modseqs:
-            return
+            return False
         since = self.rnd.choice(sorted(v.modseqs.values()))
         self.session.enabled.add("CONDSTORE")
         cmd = await self.session.command("UID FETCH", f"1:* (FLAGS) (CHANGEDSINCE {since})")
@@ -653,11 +653,12 @@ class Client:
         self.check_arrived(v, box, uids, cmd)
 
     async def do_copy(self):
-        await self.transfer(False)
+        return await self.transfer(False)
 
     async def do_move(self):
-        if self.has("MOVE") and not self.view().readonly:
-            await self.transfer(True)
+        if not self.has("MOVE") or self.view().readonly:
+            return False
+        return await self.transfer(True)
 
     async def transfer(self, move):
         v = self.view()
@@ -665,7 +666,7 @@ class Client:
         chosen = self.choose(15)
         box = self.fixed_box(name)
         if not chosen or (not move and box and len(box.recs) > 2 * MESSAGES_AIM) or (move and name == self.name):
-            return
+            return False
         prefix, numbers = self.named_set(chosen)
         start = time.monotonic()
         ops = [Op(start) for _ in chosen]
