@@ -172,6 +172,14 @@ def check_capabilities_exist(root, scripts):
             raise RuntimeError(f"{s.name}.script names what is not offered: {' '.join(sorted(strange))}")
 
 
+def check_capabilities_once(root):
+    text = (root / "src/imapd/imapd_capability.c").read_text()
+    names = re.findall(r'^    \{"([^"]+)", OFFER_', text, re.M)
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise RuntimeError(f"offered twice: {' '.join(sorted(twice))}")
+
+
 def check_not_sent(scripts):
     for code in NOT_SENT:
         if any(s.expects(r"\[" + re.escape(code) + r"[ \]]") for s in scripts):
@@ -197,6 +205,7 @@ def main():
     for title, rows in all_rows(root, scripts):
         tap.run(f"{title}: each has a script", check_rows, rows)
     tap.run("scripts name capabilities that are offered", check_capabilities_exist, root, scripts)
+    tap.run("no capability is offered twice", check_capabilities_once, root)
     tap.run("codes that are not sent are expected nowhere", check_not_sent, scripts)
     return tap.end()
 
