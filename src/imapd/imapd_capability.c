@@ -8,7 +8,6 @@
 
 enum offer {
     OFFER_ALWAYS,
-    OFFER_NOT_YET,  /* ENABLE knows it; not in the list before the whole of it works */
     OFFER_STARTTLS, /* before login, in the clear, when there is a certificate */
     OFFER_PASSWORD, /* before login, when a password may be sent now */
     OFFER_NO_LOGIN, /* before login, when not: RFC 3501 6.2.3 */
@@ -33,7 +32,7 @@ static void emit_append_limit(const struct imapd_session *s, struct str *out)
 /* clang-format off */
 static const struct capability capabilities[] = {
     {"IMAP4rev1", OFFER_ALWAYS, 0},
-    {"IMAP4rev2", OFFER_NOT_YET, IMAPD_EN_REV2},
+    {"IMAP4rev2", OFFER_ALWAYS, IMAPD_EN_REV2},
     {"LITERAL+", OFFER_ALWAYS, 0},
     {"SASL-IR", OFFER_ALWAYS, 0},
     {"ID", OFFER_ALWAYS, 0},
@@ -52,6 +51,7 @@ static const struct capability capabilities[] = {
     {"SAVEDATE", OFFER_USER, 0},
     {"OBJECTID", OFFER_USER, 0},
     {"MOVE", OFFER_USER, 0},
+    {"BINARY", OFFER_USER, 0},
     {"MULTIAPPEND", OFFER_USER, 0},
     {"APPENDLIMIT", OFFER_USER, 0, emit_append_limit},
     {"CHILDREN", OFFER_USER, 0},
@@ -72,8 +72,6 @@ static bool is_offered(const struct imapd_session *s, enum offer offer)
     bool password = private || s->w->env->allow_plaintext_auth;
 
     switch (offer) {
-    case OFFER_NOT_YET:
-        return false;
     case OFFER_ALWAYS:
         return true;
     case OFFER_STARTTLS:
