@@ -25,13 +25,13 @@ SECTIONS = {
     "3501": """6.1.1 CAPABILITY|6.1.2 NOOP|6.1.3 LOGOUT|6.2.1 STARTTLS|6.2.2 AUTHENTICATE|6.2.3 LOGIN|6.3.1 SELECT|6.3.2 EXAMINE
         |6.3.3 CREATE|6.3.4 DELETE|6.3.5 RENAME|6.3.6 SUBSCRIBE|6.3.7 UNSUBSCRIBE|6.3.8 LIST|6.3.9 LSUB|6.3.10 STATUS|6.3.11 APPEND
         |6.4.1 CHECK|6.4.2 CLOSE|6.4.3 EXPUNGE|6.4.4 SEARCH|6.4.5 FETCH|6.4.6 STORE|6.4.7 COPY|6.4.8 UID|7.1 Status responses
-        |7.1.4 PREAUTH response|7.1.5 BYE response|7.2.1 CAPABILITY response|7.2.2 LIST response|7.2.3 LSUB response
+        |7.1.5 BYE response|7.2.1 CAPABILITY response|7.2.2 LIST response|7.2.3 LSUB response
         |7.2.4 STATUS response|7.2.5 SEARCH response|7.2.6 FLAGS response|7.3.1 EXISTS response|7.3.2 RECENT response
         |7.4.1 EXPUNGE response|7.4.2 FETCH response|7.5 Continuation request""",
     "9051": """6.1.1 CAPABILITY|6.1.2 NOOP|6.1.3 LOGOUT|6.2.1 STARTTLS|6.2.2 AUTHENTICATE|6.2.3 LOGIN|6.3.1 ENABLE|6.3.2 SELECT
         |6.3.3 EXAMINE|6.3.4 CREATE|6.3.5 DELETE|6.3.6 RENAME|6.3.7 SUBSCRIBE|6.3.8 UNSUBSCRIBE|6.3.9 LIST|6.3.10 NAMESPACE
         |6.3.11 STATUS|6.3.12 APPEND|6.3.13 IDLE|6.4.1 CLOSE|6.4.2 UNSELECT|6.4.3 EXPUNGE|6.4.4 SEARCH|6.4.4.1 SAVE
-        |6.4.5 FETCH|6.4.6 STORE|6.4.7 COPY|6.4.8 MOVE|6.4.9 UID|7.1 Status responses|7.1.4 PREAUTH response|7.1.5 BYE response
+        |6.4.5 FETCH|6.4.6 STORE|6.4.7 COPY|6.4.8 MOVE|6.4.9 UID|7.1 Status responses|7.1.5 BYE response
         |7.2.1 ENABLED response|7.2.2 CAPABILITY response|7.3.1 LIST response|7.3.2 NAMESPACE response|7.3.3 STATUS response
         |7.3.4 ESEARCH response|7.3.5 FLAGS response|7.4.1 EXISTS response|7.5.1 EXPUNGE response|7.5.2 FETCH response
         |7.6 Continuation request""",
