@@ -481,6 +481,126 @@ static void readers(void **state)
     fixture_stop(&f);
 }
 
+/* -- windows: bytes of messages that lie one behind another */
+
+struct looking {
+    struct part_window *w;
+    uint64_t slot, off;
+    size_t len;
+    struct str got;
+    enum ms_err err;
+    sem_t ready;
+};
+
+static void window_ready(void *owner)
+{
+    struct looking *x = owner;
+    sem_post(&x->ready);
+}
+
+static void window_open(struct live *l, unsigned loop, void *arg)
+{
+    struct looking *x = arg;
+    x->w = part_window_create(l->f->p, l->loops[loop], window_ready, x);
+    str_init(&x->got, 0);
+    sem_init(&x->ready, 0, 0);
+}
+
+static void window_close(struct live *l, unsigned loop, void *arg)
+{
+    struct looking *x = arg;
+    part_window_destroy(&x->w);
+    str_fini(&x->got);
+}
+
+/* Both ways to a blob row agree, also where the cursor does not go forward. */
+static void window_look(struct live *l, unsigned loop, void *arg)
+{
+    struct looking *x = arg;
+    struct part_blob_cursor c = {.cur = NULL};
+    struct part_snap snap;
+    struct part_blob b, same;
+    struct slice bytes;
+    OK(part_snap_begin(l->f->p, &snap));
+    OK(part_blob_find(&snap, slot_get(l->f->p, x->slot), &b));
+    OK(part_blob_seek(&snap, &c, slot_get(l->f->p, x->slot > 1 ? x->slot - 1 : x->slot), &same));
+    OK(part_blob_seek(&snap, &c, b.id, &same));
+    assert_true(same.id == b.id && same.size == b.size && sum128_eq(same.hash, b.hash));
+    assert_int_equal(part_blob_seek(&snap, &c, b.id + 1, &same), MS_ENOTFOUND);
+    OK(part_blob_seek(&snap, &c, b.id, &same));
+    x->err = part_window_get(x->w, &b, x->off, x->len, &bytes);
+    str_reset(&x->got);
+    if (!x->err)
+        str_add_slice(&x->got, bytes);
+    part_blob_cursor_close(&c);
+    part_snap_end(&snap);
+}
+
+static bool look(struct live *l, struct looking *x, uint64_t slot, uint64_t off, size_t len)
+{
+    bool cold = false;
+    x->slot = slot;
+    x->off = off;
+    x->len = len;
+    live_run(l, 0, window_look, x);
+    for (; x->err == MS_EMORE; cold = true) {
+        while (sem_wait(&x->ready))
+            ;
+        live_run(l, 0, window_look, x);
+    }
+    return cold;
+}
+
+static void windows(void **state)
+{
+    enum { COUNT = 40, SIZE = 4096 };
+    struct fixture f;
+    struct live l;
+    struct str bytes;
+    struct answer a;
+    struct looking x;
+    unsigned cold = 0;
+    fixture_start(&f);
+    live_start(&l, &f);
+    str_init(&bytes, 0);
+    for (unsigned i = 1; i <= COUNT; i++) {
+        pattern(&bytes, SIZE, i);
+        live_put(&l, 0, i, str_slice(&bytes), SLICE_LIT(""), 100000, &a);
+        OK(a.err);
+    }
+    live_run(&l, 0, window_open, &x);
+    for (unsigned round = 0; round < 4; round++) {
+        if (round % 2 == 0)
+            drop_page_cache(&f);
+        for (unsigned i = 1; i <= COUNT; i++) {
+            unsigned slot = round < 2 ? i : COUNT + 1 - i; /* forwards, backwards */
+            uint64_t off = i % 3 * 100;
+            size_t len = i % 4 ? SIZE - off : 10;
+            cold += look(&l, &x, slot, off, len);
+            OK(x.err);
+            pattern(&bytes, SIZE, slot);
+            assert_true(slice_eq(str_slice(&x.got), slice_sub(str_slice(&bytes), off, len)));
+        }
+    }
+    print_message("# %u cold reads\n", cold);
+    look(&l, &x, 1, 0, SIZE + 1);
+    assert_int_equal(x.err, MS_EUNSUPPORTED);
+    look(&l, &x, 1, SIZE + 1, 0);
+    assert_int_equal(x.err, MS_EUNSUPPORTED);
+    look(&l, &x, 1, SIZE, 0);
+    OK(x.err);
+    live_run(&l, 0, window_close, &x);
+    /* closed while a read is under way */
+    live_run(&l, 0, window_open, &x);
+    drop_page_cache(&f);
+    x.slot = 1, x.off = 0, x.len = SIZE;
+    live_run(&l, 0, window_look, &x);
+    live_run(&l, 0, window_close, &x);
+    str_fini(&bytes);
+    live_stop(&l);
+    fixture_stop(&f);
+}
+
 /* Damage is found before the last bytes are given out, read whole or in pieces, in one extent or several. */
 static void damaged_messages(void **state)
 {
@@ -922,6 +1042,7 @@ int main(void)
         cmocka_unit_test(streams_given_up),
         cmocka_unit_test(in_flight_is_bounded),
         cmocka_unit_test(readers),
+        cmocka_unit_test(windows),
         cmocka_unit_test(damaged_messages),
         cmocka_unit_test(feed),
         cmocka_unit_test(feed_overflow),
