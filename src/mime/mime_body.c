@@ -7,17 +7,26 @@
  */
 #include "mime_priv.h"
 
-static struct slice field_value(const struct mime_message *m, const struct mime_part *part,
-                                enum mime_field_id id)
+/* Values of the content fields of a part, found in one pass; the first of each name counts. ptr NULL: absent. */
+struct content_fields {
+    struct slice at[MIME_FIELD_CONTENT_LAST + 1];
+};
+
+static void find_fields(const struct mime_message *m, const struct mime_part *part,
+                        struct content_fields *out)
 {
-    const struct mime_field *field = mime_part_field(m, part, id, NULL);
+    const struct mime_field *field = part->field_count ? &m->fields[part->field_first] : NULL;
 
-    struct slice value;
+    *out = (struct content_fields){.at = {{NULL, 0}}};
+    for (uint32_t i = 0; i < part->field_count; i++, field++) {
+        struct slice value;
 
-    if (!field)
-        return slice_make(NULL, 0);
-    value = slice_trim(mime_field_value(field));
-    return value.len ? value : SLICE_LIT("");
+        if (field->id < MIME_FIELD_CONTENT_TYPE || field->id > MIME_FIELD_CONTENT_LAST ||
+            out->at[field->id].ptr)
+            continue;
+        value = slice_trim(mime_field_value(field));
+        out->at[field->id] = value.len ? value : SLICE_LIT("");
+    }
 }
 
 static bool is_message_type(const struct mime_content *content)
@@ -36,10 +45,10 @@ static void set_type(struct mime_content *content, const char *type, const char 
     *content = (struct mime_content){.type = slice_cstr(type), .subtype = slice_cstr(subtype)};
 }
 
-static void read_type(const struct mime_message *m, const struct mime_part *part, struct arena *a,
+static void read_type(const struct content_fields *fields, const struct mime_part *part, struct arena *a,
                       struct mime_content *out)
 {
-    struct slice value = field_value(m, part, MIME_FIELD_CONTENT_TYPE);
+    struct slice value = fields->at[MIME_FIELD_CONTENT_TYPE];
 
     if (value.len > 0 && mime_content_type_parse(value, a, out) == MS_OK)
         return;
@@ -50,9 +59,9 @@ static void read_type(const struct mime_message *m, const struct mime_part *part
 }
 
 /* The token of Content-Transfer-Encoding, without comments; len 0: none. */
-static struct slice read_encoding(const struct mime_message *m, const struct mime_part *part)
+static struct slice read_encoding(const struct content_fields *fields)
 {
-    struct slice value = field_value(m, part, MIME_FIELD_CONTENT_TRANSFER_ENCODING);
+    struct slice value = fields->at[MIME_FIELD_CONTENT_TRANSFER_ENCODING];
     size_t n = 0;
 
     for (; n < value.len && value.ptr[n] > 32 && value.ptr[n] < 127; n++) {
@@ -82,10 +91,12 @@ enum mime_part_kind mime__kind_of(const struct mime_message *m, const struct mim
 {
     struct mime_content content;
     struct slice charset, encoding;
+    struct content_fields fields;
 
+    find_fields(m, part, &fields);
     *is_digest_out = false;
     *boundary_out = slice_make(NULL, 0);
-    read_type(m, part, a, &content);
+    read_type(&fields, part, a, &content);
     if (is_multipart_type(&content)) {
         if (!mime_param_find(&content, "boundary", a, boundary_out, &charset))
             return MIME_PART_LEAF;
@@ -97,7 +108,7 @@ enum mime_part_kind mime__kind_of(const struct mime_message *m, const struct mim
     }
     if (!is_message_type(&content))
         return MIME_PART_LEAF;
-    encoding = read_encoding(m, part);
+    encoding = read_encoding(&fields);
     if (slice_ieq_cstr(encoding, "base64") || slice_ieq_cstr(encoding, "quoted-printable"))
         return MIME_PART_LEAF; /* RFC 2046 5.2.1 forbids it; the message inside has no offsets of its own */
     return MIME_PART_MESSAGE;
@@ -179,22 +190,25 @@ static struct slice text_or_nil(struct slice value, struct arena *a)
 void mime_body_get(const struct mime_message *m, const struct mime_part *part, struct arena *a,
                    struct mime_body *out)
 {
-    struct slice disposition = field_value(m, part, MIME_FIELD_CONTENT_DISPOSITION);
+    struct content_fields fields;
+    struct slice disposition;
 
+    find_fields(m, part, &fields);
+    disposition = fields.at[MIME_FIELD_CONTENT_DISPOSITION];
     *out = (struct mime_body){.language_count = 0};
-    read_type(m, part, a, &out->content);
+    read_type(&fields, part, a, &out->content);
     agree(part, &out->content);
     add_charset(&out->content, a);
     if (disposition.len == 0 || mime_disposition_parse(disposition, a, &out->disposition) != MS_OK)
         out->disposition = (struct mime_content){.type = slice_make(NULL, 0)};
     mime__params_unite(&out->content, a);
     mime__params_unite(&out->disposition, a);
-    out->encoding = read_encoding(m, part);
+    out->encoding = read_encoding(&fields);
     if (out->encoding.len == 0)
         out->encoding = SLICE_LIT("7bit"); /* RFC 2045 6.1 */
-    out->id = text_or_nil(field_value(m, part, MIME_FIELD_CONTENT_ID), a);
-    out->description = text_or_nil(field_value(m, part, MIME_FIELD_CONTENT_DESCRIPTION), a);
-    out->md5 = text_or_nil(field_value(m, part, MIME_FIELD_CONTENT_MD5), a);
-    out->location = text_or_nil(field_value(m, part, MIME_FIELD_CONTENT_LOCATION), a);
-    read_languages(field_value(m, part, MIME_FIELD_CONTENT_LANGUAGE), out);
+    out->id = text_or_nil(fields.at[MIME_FIELD_CONTENT_ID], a);
+    out->description = text_or_nil(fields.at[MIME_FIELD_CONTENT_DESCRIPTION], a);
+    out->md5 = text_or_nil(fields.at[MIME_FIELD_CONTENT_MD5], a);
+    out->location = text_or_nil(fields.at[MIME_FIELD_CONTENT_LOCATION], a);
+    read_languages(fields.at[MIME_FIELD_CONTENT_LANGUAGE], out);
 }
