@@ -22,6 +22,8 @@
 #define DB_NAMES_MAX   32
 #define DB_READERS_MAX 1024
 #define DB_MAP_BYTES   ((uint64_t)1 << 40)
+#define DB_READ_AHEAD_MAX   ((uint64_t)1 << 30) /* a file of at most so many bytes ... */
+#define DB_READ_AHEAD_SHARE 8                   /* ... and this share of the memory is read ahead */
 
 struct db;     /* the environment */
 struct db_txn; /* read snapshot or write transaction */

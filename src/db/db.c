@@ -1,9 +1,12 @@
 /*
  * db.c - the environment: open, close, translation of results.
  *
- * The file is opened with MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD. NOTLS ties a snapshot to its transaction
- * object, so several partitions may be read on one thread. The named databases are opened once, before any
- * other transaction.
+ * The file is opened with MDB_NOSUBDIR | MDB_NOTLS. NOTLS ties a snapshot to its transaction object, so several
+ * partitions may be read on one thread. The named databases are opened once, before any other transaction.
+ *
+ * Read-ahead: a file that is small beside the memory is asked for at once and mapped with the kernel's
+ * read-ahead, for a fresh start would otherwise wait for its pages one by one. A large one is not
+ * (MDB_NORDAHEAD): what is read around a page would drive out pages that are in use.
  *
  * When LMDB fails to write a meta page it declares the environment dead (MDB_PANIC) for good. The writer then
  * closes and opens it again: it shuts the gate for new snapshots, waits for those that are open (they last
@@ -12,6 +15,7 @@
 #include "db_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -81,12 +85,30 @@ static int open_names(struct db *db, bool create)
     return mdb_txn_commit(txn);
 }
 
+/* Whether the file is to be in memory from the beginning. */
+static bool is_small(const struct db *db)
+{
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    struct stat st;
+    return stat(db->path, &st) == 0 &&
+           (uint64_t)st.st_size <= MS_MIN(DB_READ_AHEAD_MAX, memory / DB_READ_AHEAD_SHARE);
+}
+
+static void read_ahead(struct db *db)
+{
+    int fd;
+    if (mdb_env_get_fd(db->env, &fd) == 0)
+        (void)posix_fadvise(fd, 0, 0,
+                            POSIX_FADV_WILLNEED); /* advice: without it pages come when they are needed */
+}
+
 enum ms_err db__env_open(struct db *db, struct ms_errinfo *why)
 {
     int rc = mdb_env_create(&db->env);
     if (rc)
         return db__fail(why, rc, db, "mdb_env_create");
-    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
+    bool small = is_small(db);
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (small ? 0 : MDB_NORDAHEAD);
     if (db->sync == DB_SYNC_NO_META)
         flags |= MDB_NOMETASYNC;
     if (db->read_only)
@@ -114,6 +136,8 @@ enum ms_err db__env_open(struct db *db, struct ms_errinfo *why)
         db->env = NULL;
         return err;
     }
+    if (small)
+        read_ahead(db);
     MDB_stat st;
     rc = mdb_env_stat(db->env, &st);
     MS_ASSERT(rc == 0 && mdb_env_get_maxkeysize(db->env) >= DB_KEY_MAX);

@@ -286,6 +286,8 @@ async def lmtp_answer(run, reader, code):
         line = await asyncio.wait_for(reader.readline(), run.patience)
         if not line:
             raise asyncio.IncompleteReadError(b"", 1)
+        if line.startswith(b"421 4.3.2 "):  # the server stops: nothing of this transaction was taken
+            raise ConnectionResetError(line)
         if line[3:4] != b"-":
             if not line.startswith(code):
                 raise Difference(f"LMTP: {line!r}, {code!r} expected")
