@@ -126,12 +126,25 @@ static bool find_accounts(struct work *w)
 }
 
 /* -- MAILBOXES */
-/* RFC 5233's detail names a mailbox of the account, when there is one. */
-static enum ms_err find_mailbox(const struct work *w, struct part_snap *snap, struct place *place)
+/* The detail as mailboxes are named; false: it can be no name. */
+static bool detail_name(struct work *w, struct slice detail, struct slice *out)
 {
-    if (w->job->env->detail_mailbox && place->detail.len && store_name_check(place->detail) == MS_OK) {
-        enum ms_err err = store_mailbox_find(snap, place->account.id, place->detail, &place->mailbox);
-        place->name = place->detail;
+    struct str name;
+    bool is_name;
+
+    str_init(&name, STORE_NAME_MAX + 1);
+    is_name = detail.len && store_name_canonical(detail, &name) == MS_OK;
+    if (is_name)
+        *out = arena_dup(&w->entry.arena, str_slice(&name));
+    str_fini(&name);
+    return is_name;
+}
+
+/* RFC 5233's detail names a mailbox of the account, when there is one. */
+static enum ms_err find_mailbox(struct work *w, struct part_snap *snap, struct place *place)
+{
+    if (w->job->env->detail_mailbox && detail_name(w, place->detail, &place->name)) {
+        enum ms_err err = store_mailbox_find(snap, place->account.id, place->name, &place->mailbox);
         if (err != MS_ENOTFOUND)
             return err;
     }

@@ -43,8 +43,13 @@ static void test_detail(void **state)
     part_rec_init(&rec);
     store_op_account_create(&rec, 4, SLICE_LIT("dora@example.org"));
     store_op_mailbox_create(&rec, 4, SLICE_LIT("lists"), 0);
+    store_op_mailbox_create(&rec, 4, SLICE_LIT("INBOX/sub"), 0);
     post_wait(s, &rec);
     part_rec_fini(&rec);
+    /* as mailboxes are named: INBOX in any case */
+    struct queue_id below = enqueue(s, (struct letter){.to = {"dora+inbox/sub@example.org"}});
+    assert_int_equal(work(s, &below), CHANNEL_DONE);
+    assert_int_equal(mailbox_count(s, 4, "INBOX/sub", NULL), 1);
     const struct letter l = {.to = {"dora+lists@example.org", "dora+none@example.org",
                                     "dora+a//b@example.org", "dora@example.org"}};
     struct queue_id id = enqueue(s, l);
