@@ -50,7 +50,6 @@ static const struct capability capabilities[] = {
     {"WITHIN", OFFER_USER, 0},
     {"SAVEDATE", OFFER_USER, 0},
     {"OBJECTID", OFFER_USER, 0},
-    {"BINARY", OFFER_USER, 0},
     {"MOVE", OFFER_USER, 0},
     {"BINARY", OFFER_USER, 0},
     {"MULTIAPPEND", OFFER_USER, 0},
