@@ -531,6 +531,8 @@ class Client:
                     v.flags.pop(u, None)
             elif not silent and u not in told and not v.box.may_be_gone(rec):
                 raise Difference(f"{cmd.tag} STORE says nothing of UID {u}")
+            elif silent and u not in told and v.box.may_be_gone(rec):
+                v.flags.pop(u, None)  # one that has gone is not changed, and shown as it was
             elif silent and u not in told and u in v.flags:
                 old = v.flags[u]
                 v.flags[u] = frozenset(flags) if how == "" else old | set(flags) if how == "+" else old - set(flags)

@@ -237,6 +237,8 @@ class Session:
 
     async def finish(self, cmd, ok=True):
         answer = await self.wait(cmd.future, f"answer to {cmd.tag} {cmd.name}")
+        if answer.status == "NO" and "Server is shutting down" in str(answer.text):  # a search under way when it stops
+            raise Lost("the server stops")
         if answer.status == "BAD" or (ok and answer.status != "OK"):
             raise Difference(f"{cmd.tag} {cmd.name}: {answer.status} {answer.text}")
         return cmd
