@@ -111,7 +111,7 @@ def check_spread(binary):
 def check_life(binary):
     """D7: with its last connection, and no earlier; others serve meanwhile."""
     # effect: dispatcher.services.*.max_life_conns
-    with running(binary, sets=sample(max_life_conns=10, max_procs=2, max_shutdown=1)) as site:
+    with running(binary, sets=sample(max_life_conns=10, min_conns=20, max_procs=2, max_shutdown=1)) as site:
         stay = [connect(site) for _ in range(3)]
         for _ in range(7):
             quit_all([connect(site)])
