@@ -22,16 +22,28 @@ enum ms_err part_blob_find(struct part_snap *snap, uint64_t id, struct part_blob
 
 /* Messages that came one after another have rows one behind another: a step is much cheaper than a look-up. */
 #define BLOB_MISSES_MAX 8
+#define BLOB_NODE_BYTES 64 /* more than what stands around a row */
+#define BLOB_LINE_BYTES 64
 
-static enum ms_err blob_step(struct part_blob_cursor *c, uint64_t id, struct slice *row_out)
+static enum ms_err blob_step(struct part_blob_cursor *c, uint64_t id, struct slice *key_out,
+                             struct slice *row_out)
 {
-    struct slice key;
     if (c->at == 0 || id <= c->at || c->misses >= BLOB_MISSES_MAX)
         return MS_ENOTFOUND;
-    MS_TRY(db_cur_next(c->cur, &key, row_out));
-    bool is_hit = key.len == 8 && ms_get_be64(key.ptr) == id;
+    MS_TRY(db_cur_next(c->cur, key_out, row_out));
+    bool is_hit = key_out->len == 8 && ms_get_be64(key_out->ptr) == id;
     c->misses = is_hit ? 0 : c->misses + 1;
     return is_hit ? MS_OK : MS_ENOTFOUND;
+}
+
+/* Pages of the index fill from their end down, so the row of the next message stands below this one as a rule. It is
+ * fetched from memory while this one is worked on; where that was wrong, nothing but the fetch was wasted. */
+static void fetch_next_row(struct slice key, struct slice row)
+{
+    size_t len = MS_MIN(row.len + BLOB_NODE_BYTES, (size_t)PART_CACHE_ROW_MAX);
+    uintptr_t below = (uintptr_t)key.ptr;
+    for (size_t off = BLOB_LINE_BYTES; off < len + BLOB_LINE_BYTES; off += BLOB_LINE_BYTES)
+        __builtin_prefetch((const void *)(below - off));
 }
 
 enum ms_err part_blob_seek(struct part_snap *snap, struct part_blob_cursor *c, uint64_t id, struct part_blob *out)
@@ -40,7 +52,7 @@ enum ms_err part_blob_seek(struct part_snap *snap, struct part_blob_cursor *c, u
     uint8_t from[8];
     if (!c->cur)
         MS_TRY(db_cur_open(snap->txn, PART_DB_BLOB, &c->cur));
-    enum ms_err err = blob_step(c, id, &row);
+    enum ms_err err = blob_step(c, id, &key, &row);
     if (err == MS_ENOTFOUND) {
         part__blob_key(id, from);
         err = db_cur_seek(c->cur, slice_make(from, 8), &key, &row);
@@ -48,7 +60,10 @@ enum ms_err part_blob_seek(struct part_snap *snap, struct part_blob_cursor *c, u
             err = MS_ENOTFOUND;
     }
     c->at = err ? 0 : id;
-    return err ? err : part_blob_parse(id, row, out);
+    if (err)
+        return err;
+    fetch_next_row(key, row);
+    return part_blob_parse(id, row, out);
 }
 
 void part_blob_cursor_close(struct part_blob_cursor *c)
