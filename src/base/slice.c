@@ -18,17 +18,12 @@ int slice_cmp(struct slice a, struct slice b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-static bool slice_same_nocase(const uint8_t *a, const uint8_t *b, size_t len)
+bool slice__same_nocase(const uint8_t *a, const uint8_t *b, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (ms_ascii_lower(a[i]) != ms_ascii_lower(b[i]))
+        if (a[i] != b[i] && ms_ascii_lower(a[i]) != ms_ascii_lower(b[i]))
             return false;
     return true;
-}
-
-bool slice_ieq(struct slice a, struct slice b)
-{
-    return a.len == b.len && slice_same_nocase(a.ptr, b.ptr, a.len);
 }
 
 int slice_icmp(struct slice a, struct slice b)
@@ -44,11 +39,6 @@ int slice_icmp(struct slice a, struct slice b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-bool slice_ieq_cstr(struct slice a, const char *cstr)
-{
-    return slice_ieq(a, slice_cstr(cstr));
-}
-
 bool slice_eq_cstr(struct slice a, const char *cstr)
 {
     return slice_eq(a, slice_cstr(cstr));
@@ -61,7 +51,7 @@ bool slice_has_prefix(struct slice s, struct slice prefix)
 
 bool slice_has_iprefix(struct slice s, struct slice prefix)
 {
-    return s.len >= prefix.len && slice_same_nocase(s.ptr, prefix.ptr, prefix.len);
+    return s.len >= prefix.len && slice__same_nocase(s.ptr, prefix.ptr, prefix.len);
 }
 
 /* Goes back to the last star only, so the cost is at most the product of the lengths. */
@@ -124,7 +114,7 @@ ssize_t slice_ifind(struct slice s, struct slice needle)
     if (needle.len == 0)
         return 0;
     for (size_t i = 0; i + needle.len <= s.len; i++)
-        if (slice_same_nocase(s.ptr + i, needle.ptr, needle.len))
+        if (slice__same_nocase(s.ptr + i, needle.ptr, needle.len))
             return (ssize_t)i;
     return -1;
 }

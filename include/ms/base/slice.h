@@ -42,9 +42,17 @@ static inline bool slice_eq(struct slice a, struct slice b)
 }
 
 int slice_cmp(struct slice a, struct slice b);  /* memcmp order, shorter first */
-bool slice_ieq(struct slice a, struct slice b); /* ASCII case-insensitive */
+bool slice__same_nocase(const uint8_t *a, const uint8_t *b, size_t len);
+/* ASCII case-insensitive */
+static inline bool slice_ieq(struct slice a, struct slice b)
+{
+    return a.len == b.len && slice__same_nocase(a.ptr, b.ptr, a.len);
+}
+static inline bool slice_ieq_cstr(struct slice a, const char *cstr)
+{
+    return slice_ieq(a, slice_cstr(cstr));
+}
 int slice_icmp(struct slice a, struct slice b);
-bool slice_ieq_cstr(struct slice a, const char *cstr);
 bool slice_eq_cstr(struct slice a, const char *cstr);
 bool slice_has_prefix(struct slice s, struct slice prefix);
 bool slice_has_iprefix(struct slice s, struct slice prefix);
