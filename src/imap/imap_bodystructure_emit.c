@@ -16,12 +16,6 @@ struct body_ctx {
 
 static void emit_body(struct body_ctx *ctx, const struct mime_part *part);
 
-static void emit_sp_nil_or(struct str *out, struct slice s)
-{
-    str_add_byte(out, ' ');
-    imap_emit_nstring(out, s, s.ptr == NULL);
-}
-
 static void get_body(struct body_ctx *ctx, const struct mime_part *part, struct mime_body *body)
 {
     arena_reset(ctx->scratch);
@@ -31,16 +25,14 @@ static void get_body(struct body_ctx *ctx, const struct mime_part *part, struct 
 /* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil */
 static void emit_params(struct str *out, const struct mime_content *content)
 {
-    str_add_byte(out, ' ');
     if (!content->param_count) {
-        str_add_cstr(out, "NIL");
+        str_add_cstr(out, " NIL");
         return;
     }
+    str_add_byte(out, ' ');
     for (size_t i = 0; i < content->param_count; i++) {
-        str_add_byte(out, i ? ' ' : '(');
-        imap_emit_string(out, content->params[i].name);
-        str_add_byte(out, ' ');
-        imap_emit_string(out, content->params[i].value);
+        imap__emit_after(out, i ? ' ' : '(', content->params[i].name);
+        imap__emit_after(out, ' ', content->params[i].value);
     }
     str_add_byte(out, ')');
 }
@@ -49,8 +41,8 @@ static void emit_params(struct str *out, const struct mime_content *content)
 static void emit_dsp_lang_loc(struct str *out, const struct mime_body *body)
 {
     if (body->disposition.type.ptr) {
-        str_add_cstr(out, " (");
-        imap_emit_string(out, body->disposition.type);
+        str_add_byte(out, ' ');
+        imap__emit_after(out, '(', body->disposition.type);
         emit_params(out, &body->disposition);
         str_add_byte(out, ')');
     } else {
@@ -65,7 +57,7 @@ static void emit_dsp_lang_loc(struct str *out, const struct mime_body *body)
         }
         str_add_byte(out, ')');
     }
-    emit_sp_nil_or(out, body->location);
+    imap__emit_nil_after(out, ' ', body->location);
 }
 
 /* body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart] */
@@ -73,11 +65,11 @@ static void emit_multipart(struct body_ctx *ctx, const struct mime_part *part)
 {
     struct mime_body body;
 
+    str_add_byte(ctx->out, '(');
     for (const struct mime_part *c = mime_part_first_child(ctx->m, part); c; c = mime_part_next(ctx->m, c))
         emit_body(ctx, c);
     get_body(ctx, part, &body);
-    str_add_byte(ctx->out, ' ');
-    imap_emit_string(ctx->out, body.content.subtype);
+    imap__emit_after(ctx->out, ' ', body.content.subtype);
     if (ctx->extended) {
         emit_params(ctx->out, &body.content);
         emit_dsp_lang_loc(ctx->out, &body);
@@ -105,14 +97,12 @@ static void emit_single(struct body_ctx *ctx, const struct mime_part *part)
     bool is_message = part->kind == MIME_PART_MESSAGE;
 
     get_body(ctx, part, &body);
-    imap_emit_string(ctx->out, body.content.type);
-    str_add_byte(ctx->out, ' ');
-    imap_emit_string(ctx->out, body.content.subtype);
+    imap__emit_after(ctx->out, '(', body.content.type);
+    imap__emit_after(ctx->out, ' ', body.content.subtype);
     emit_params(ctx->out, &body.content);
-    emit_sp_nil_or(ctx->out, body.id);
-    emit_sp_nil_or(ctx->out, body.description);
-    str_add_byte(ctx->out, ' ');
-    imap_emit_string(ctx->out, body.encoding);
+    imap__emit_nil_after(ctx->out, ' ', body.id);
+    imap__emit_nil_after(ctx->out, ' ', body.description);
+    imap__emit_after(ctx->out, ' ', body.encoding);
     str_add_byte(ctx->out, ' ');
     str_add_u64(ctx->out, part->body_bytes);
     if (is_message) {
@@ -124,14 +114,13 @@ static void emit_single(struct body_ctx *ctx, const struct mime_part *part)
         str_add_u64(ctx->out, part->body_lines);
     }
     if (ctx->extended) {
-        emit_sp_nil_or(ctx->out, body.md5);
+        imap__emit_nil_after(ctx->out, ' ', body.md5);
         emit_dsp_lang_loc(ctx->out, &body);
     }
 }
 
 static void emit_body(struct body_ctx *ctx, const struct mime_part *part)
 {
-    str_add_byte(ctx->out, '(');
     if (part->kind == MIME_PART_MULTIPART)
         emit_multipart(ctx, part);
     else

@@ -21,6 +21,31 @@ static unsigned kinds_of(struct slice s)
     return kinds;
 }
 
+#define EACH_BYTE(c) ((uint64_t)0x0101010101010101 * (c))
+
+/* Sets the top bit of some byte if any of the eight is one that char_kinds names, or a control below 14; the sums
+ * may carry into a byte above such a one only. */
+static uint64_t marks_of(uint64_t word)
+{
+    uint64_t quote = word ^ EACH_BYTE('"'), slash = word ^ EACH_BYTE('\\');
+    uint64_t below = (word - EACH_BYTE(14)) | (quote - EACH_BYTE(1)) | (slash - EACH_BYTE(1));
+
+    return (below | word) & EACH_BYTE(0x80);
+}
+
+/* Surely without a byte that char_kinds names; false: look closer. */
+static bool is_plain(struct slice s)
+{
+    uint64_t marks = 0;
+    size_t i = 0;
+
+    if (s.len < 8)
+        return kinds_of(s) == 0;
+    for (; i + 8 <= s.len; i += 8)
+        marks |= marks_of(ms_get_le64(s.ptr + i));
+    return !(marks | marks_of(ms_get_le64(s.ptr + s.len - 8)));
+}
+
 static void emit_quoted(struct str *out, struct slice s, bool escapes)
 {
     uint8_t *start = str_reserve(out, 2 * s.len + 2), *at = start;
@@ -65,9 +90,38 @@ static void emit_literal(struct str *out, struct slice s)
             str_add_byte(out, s.ptr[i]);
 }
 
+void imap__emit_after(struct str *out, uint8_t before, struct slice s)
+{
+    uint8_t *start, *at;
+
+    if (s.len > IMAP_STRING_LITERAL_AT || !is_plain(s)) {
+        str_add_byte(out, before);
+        imap_emit_string(out, s);
+        return;
+    }
+    start = at = str_reserve(out, s.len + 3);
+    if (!at)
+        return;
+    *at++ = before;
+    *at++ = '"';
+    at = s.len ? mempcpy(at, s.ptr, s.len) : at;
+    *at++ = '"';
+    str_advance(out, (size_t)(at - start));
+}
+
+void imap__emit_nil_after(struct str *out, uint8_t before, struct slice s)
+{
+    uint8_t nil[] = {before, 'N', 'I', 'L'};
+
+    if (s.ptr)
+        imap__emit_after(out, before, s);
+    else
+        str_add(out, nil, sizeof(nil));
+}
+
 void imap_emit_string(struct str *out, struct slice s)
 {
-    unsigned kinds = s.len <= IMAP_STRING_LITERAL_AT ? kinds_of(s) : CHAR_NEVER;
+    unsigned kinds = s.len > IMAP_STRING_LITERAL_AT ? CHAR_NEVER : is_plain(s) ? 0 : kinds_of(s);
 
     if (kinds <= CHAR_ESCAPED)
         emit_quoted(out, s, kinds != 0);

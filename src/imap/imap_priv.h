@@ -22,6 +22,10 @@ MS_MUST_USE enum ms_err imap__rd_reference(struct imap_rd *rd, struct slice *out
 /* flag *(SP flag) of STORE, without parentheses. */
 MS_MUST_USE enum ms_err imap__rd_bare_flags(struct imap_rd *rd, struct imap_flags *out);
 
+/* A byte, then a string; the second form: NIL where ptr is NULL. */
+void imap__emit_after(struct str *out, uint8_t before, struct slice s);
+void imap__emit_nil_after(struct str *out, uint8_t before, struct slice s);
+
 /* Names to bits, ends with a NULL name. */
 struct imap__word {
     const char *name;

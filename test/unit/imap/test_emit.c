@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "ms/imap.h"
+#include "../../../src/imap/imap_priv.h"
 
 static struct str out;
 
@@ -93,6 +93,58 @@ static void test_string_round_trip(void **state)
             arena_reset(&arena);
         }
     arena_fini(&arena);
+}
+
+/* What RFC 3501 9 asks of one string, byte by byte. */
+static void add_expected(struct str *want, struct slice s)
+{
+    bool literal = false;
+
+    for (size_t i = 0; i < s.len; i++)
+        literal = literal || s.ptr[i] >= 0x80 || s.ptr[i] == '\r' || s.ptr[i] == '\n' || s.ptr[i] == 0;
+    if (literal) {
+        bool has_nul = memchr(s.ptr, 0, s.len);
+        str_addf(want, "{%zu}\r\n", s.len - has_nul);
+    } else {
+        str_add_byte(want, '"');
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (!literal && (s.ptr[i] == '"' || s.ptr[i] == '\\'))
+            str_add_byte(want, '\\');
+        if (s.ptr[i])
+            str_add_byte(want, s.ptr[i]);
+    }
+    if (!literal)
+        str_add_byte(want, '"');
+}
+
+/* Each byte at each place of strings of each length, for they are looked at eight at a time. */
+static void test_string_bytes(void **state)
+{
+    static const char fill[] = "a!~\x0e #]";
+    struct str want;
+    uint8_t bytes[28];
+
+    str_init(&want, 0);
+    for (size_t len = 1; len < sizeof(bytes); len++)
+        for (size_t at = 0; at < len; at++)
+            for (unsigned c = 0; c < 256; c++) {
+                for (size_t i = 0; i < len; i++)
+                    bytes[i] = (uint8_t)fill[i % (sizeof(fill) - 1)];
+                bytes[at] = (uint8_t)c;
+                str_reset(&want);
+                add_expected(&want, slice_make(bytes, len));
+                imap_emit_string(&out, slice_make(bytes, len));
+                assert_out(str_slice(&want));
+                imap__emit_after(&out, '(', slice_make(bytes, len));
+                assert_true(out.ptr[0] == '(' &&
+                            slice_eq(slice_sub(str_slice(&out), 1, out.len), str_slice(&want)));
+                str_reset(&out);
+            }
+    imap__emit_nil_after(&out, ' ', slice_make(NULL, 0));
+    imap__emit_nil_after(&out, ' ', SLICE_LIT(""));
+    assert_out(SLICE_LIT(" NIL \"\""));
+    str_fini(&want);
 }
 
 static void test_mailboxes(void **state)
@@ -229,8 +281,10 @@ static void test_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_strings), TEST(test_string_round_trip), TEST(test_mailboxes), TEST(test_flags),
-        TEST(test_dates),   TEST(test_sections),          TEST(test_status),
+        TEST(test_strings),      TEST(test_string_round_trip),
+        TEST(test_string_bytes), TEST(test_mailboxes),
+        TEST(test_flags),        TEST(test_dates),
+        TEST(test_sections),     TEST(test_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
