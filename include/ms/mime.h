@@ -193,7 +193,8 @@ struct mime_addresses {
 };
 
 /* Appends the addresses of one field value (folded as it stands). Never fails: garbage gives what can be
- * read of it. Start with a zeroed list; a group that is still open at the end is closed. */
+ * read of it. Start with a zeroed list; a group that is still open at the end is closed. Texts point into the
+ * arena or into value. */
 void mime_address_parse(struct slice value, struct arena *a, struct mime_addresses *list);
 
 /* ---- Dates ---- */

@@ -8,7 +8,8 @@
  * (Full Name)").
  *
  * Both buffers have the size of the input and are used up front to back, so results are slices of them and
- * nothing is copied twice.
+ * nothing is copied twice. Entries in plain forms at the beginning of a list do not come here
+ * (mime_address_plain.c).
  */
 #include "mime_priv.h"
 
@@ -114,25 +115,29 @@ static bool skip_cfws(struct parser *p)
     return any;
 }
 
-/* The end of a group is always added, so that every group has one. */
-static bool add(struct parser *p, struct mime_address address)
+bool mime__address_add(struct mime_addresses *list, struct arena *a, const struct mime_address *address)
 {
     struct mime_address *node = NULL;
 
-    if (p->list->count < MIME_ADDRESSES_MAX || address.kind == MIME_ADDR_GROUP_END)
-        node = arena_try_alloc(p->arena, sizeof(*node));
+    if (list->count < MIME_ADDRESSES_MAX || address->kind == MIME_ADDR_GROUP_END)
+        node = arena_try_alloc(a, sizeof(*node));
     if (!node) {
-        p->list->is_cut = true;
+        list->is_cut = true;
         return false;
     }
-    *node = address;
-    if (p->list->last)
-        p->list->last->next = node;
+    *node = *address;
+    if (list->last)
+        list->last->next = node;
     else
-        p->list->first = node;
-    p->list->last = node;
-    p->list->count++;
+        list->first = node;
+    list->last = node;
+    list->count++;
     return true;
+}
+
+static bool add(struct parser *p, struct mime_address address)
+{
+    return mime__address_add(p->list, p->arena, &address);
 }
 
 static void add_mailbox(struct parser *p, struct slice name, struct slice route, struct slice mailbox,
@@ -388,6 +393,16 @@ static void end_group(struct parser *p)
 }
 
 void mime_address_parse(struct slice value, struct arena *a, struct mime_addresses *list)
+{
+    size_t plain;
+
+    value = slice_trim(value);
+    plain = mime__addresses_plain(value, a, list);
+    if (plain < value.len)
+        mime__addresses_parse(slice_sub(value, plain, value.len), a, list);
+}
+
+void mime__addresses_parse(struct slice value, struct arena *a, struct mime_addresses *list)
 {
     struct parser p = {.arena = a, .list = list};
     struct out *outs[] = {&p.phrase, &p.local, &p.domain, &p.comments};

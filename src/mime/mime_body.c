@@ -7,25 +7,35 @@
  */
 #include "mime_priv.h"
 
-/* Values of the content fields of a part, found in one pass; the first of each name counts. ptr NULL: absent. */
+/* Values of the content fields of a part, found in one pass; the first of each name counts. */
 struct content_fields {
-    struct slice at[MIME_FIELD_CONTENT_LAST + 1];
+    unsigned present; /* a bit for each that is there: the others are not filled in */
+    struct slice at[MIME_FIELD_CONTENT_LAST - MIME_FIELD_CONTENT_TYPE + 1];
 };
+
+/* ptr NULL: absent. */
+static struct slice value_of(const struct content_fields *fields, enum mime_field_id id)
+{
+    unsigned i = id - MIME_FIELD_CONTENT_TYPE;
+
+    return fields->present >> i & 1 ? fields->at[i] : slice_make(NULL, 0);
+}
 
 static void find_fields(const struct mime_message *m, const struct mime_part *part,
                         struct content_fields *out)
 {
     const struct mime_field *field = part->field_count ? &m->fields[part->field_first] : NULL;
 
-    *out = (struct content_fields){.at = {{NULL, 0}}};
+    out->present = 0;
     for (uint32_t i = 0; i < part->field_count; i++, field++) {
+        unsigned at = (unsigned)field->id - MIME_FIELD_CONTENT_TYPE;
         struct slice value;
 
-        if (field->id < MIME_FIELD_CONTENT_TYPE || field->id > MIME_FIELD_CONTENT_LAST ||
-            out->at[field->id].ptr)
+        if (at >= MS_ARRAY_LEN(out->at) || (out->present >> at & 1))
             continue;
         value = slice_trim(mime_field_value(field));
-        out->at[field->id] = value.len ? value : SLICE_LIT("");
+        out->at[at] = value.len ? value : SLICE_LIT("");
+        out->present |= 1u << at;
     }
 }
 
@@ -48,7 +58,7 @@ static void set_type(struct mime_content *content, const char *type, const char 
 static void read_type(const struct content_fields *fields, const struct mime_part *part, struct arena *a,
                       struct mime_content *out)
 {
-    struct slice value = fields->at[MIME_FIELD_CONTENT_TYPE];
+    struct slice value = value_of(fields, MIME_FIELD_CONTENT_TYPE);
 
     if (value.len > 0 && mime_content_type_parse(value, a, out) == MS_OK)
         return;
@@ -61,7 +71,7 @@ static void read_type(const struct content_fields *fields, const struct mime_par
 /* The token of Content-Transfer-Encoding, without comments; len 0: none. */
 static struct slice read_encoding(const struct content_fields *fields)
 {
-    struct slice value = fields->at[MIME_FIELD_CONTENT_TRANSFER_ENCODING];
+    struct slice value = value_of(fields, MIME_FIELD_CONTENT_TRANSFER_ENCODING);
     size_t n = 0;
 
     for (; n < value.len && value.ptr[n] > 32 && value.ptr[n] < 127; n++) {
@@ -194,8 +204,8 @@ void mime_body_get(const struct mime_message *m, const struct mime_part *part, s
     struct slice disposition;
 
     find_fields(m, part, &fields);
-    disposition = fields.at[MIME_FIELD_CONTENT_DISPOSITION];
-    *out = (struct mime_body){.language_count = 0};
+    disposition = value_of(&fields, MIME_FIELD_CONTENT_DISPOSITION);
+    out->language_count = 0; /* the array is long, and stays as it was */
     read_type(&fields, part, a, &out->content);
     agree(part, &out->content);
     add_charset(&out->content, a);
@@ -206,9 +216,9 @@ void mime_body_get(const struct mime_message *m, const struct mime_part *part, s
     out->encoding = read_encoding(&fields);
     if (out->encoding.len == 0)
         out->encoding = SLICE_LIT("7bit"); /* RFC 2045 6.1 */
-    out->id = text_or_nil(fields.at[MIME_FIELD_CONTENT_ID], a);
-    out->description = text_or_nil(fields.at[MIME_FIELD_CONTENT_DESCRIPTION], a);
-    out->md5 = text_or_nil(fields.at[MIME_FIELD_CONTENT_MD5], a);
-    out->location = text_or_nil(fields.at[MIME_FIELD_CONTENT_LOCATION], a);
-    read_languages(fields.at[MIME_FIELD_CONTENT_LANGUAGE], out);
+    out->id = text_or_nil(value_of(&fields, MIME_FIELD_CONTENT_ID), a);
+    out->description = text_or_nil(value_of(&fields, MIME_FIELD_CONTENT_DESCRIPTION), a);
+    out->md5 = text_or_nil(value_of(&fields, MIME_FIELD_CONTENT_MD5), a);
+    out->location = text_or_nil(value_of(&fields, MIME_FIELD_CONTENT_LOCATION), a);
+    read_languages(value_of(&fields, MIME_FIELD_CONTENT_LANGUAGE), out);
 }

@@ -21,7 +21,7 @@ struct level {
     uint64_t end; /* of the part's body */
 };
 
-static uint64_t take_varint(struct rd *r)
+static uint64_t take_long_varint(struct rd *r)
 {
     uint64_t v = 0;
 
@@ -37,6 +37,12 @@ static uint64_t take_varint(struct rd *r)
     }
     r->bad = true;
     return 0;
+}
+
+/* Nearly all of them have one byte. */
+static inline uint64_t take_varint(struct rd *r)
+{
+    return MS_LIKELY(rd_left(r) > 0 && *r->ptr < 0x80) ? *r->ptr++ : take_long_varint(r);
 }
 
 static int64_t take_zigzag(struct rd *r)
@@ -63,39 +69,42 @@ static bool fits(uint64_t off, uint64_t bytes, uint64_t limit)
     return off <= limit && bytes <= limit - off;
 }
 
-static void take_field(struct rd *r, struct mime_message *m, uint32_t part_index)
+/* False: there is none to keep. */
+static bool take_field(struct rd *r, uint64_t header_bytes, struct mime_field *field)
 {
     uint8_t head = rd_u8(r);
-    struct mime_field field = {.id = head & MIME_CACHE_ID_MASK, .form = head >> MIME_CACHE_FORM_SHIFT};
 
-    if (field.form == MIME_FORM_OUT) {
-        field.off = take_varint(r);
-        field.full_bytes = take_varint(r);
-        if (field.full_bytes == 0 || !fits(field.off, field.full_bytes, m->parts[part_index].header_bytes))
+    *field = (struct mime_field){.id = head & MIME_CACHE_ID_MASK, .form = head >> MIME_CACHE_FORM_SHIFT};
+    if (field->form == MIME_FORM_OUT) {
+        field->off = take_varint(r);
+        field->full_bytes = take_varint(r);
+        if (field->full_bytes == 0 || !fits(field->off, field->full_bytes, header_bytes))
             r->bad = true;
     } else {
-        field.bytes = take_bytes(r);
+        field->bytes = take_bytes(r);
     }
-    if (field.id == MIME_FIELD_NONE || field.form > MIME_FORM_OUT)
+    if (field->id == MIME_FIELD_NONE || field->form > MIME_FORM_OUT)
         r->bad = true;
-    if (r->bad || field.id >= MIME_FIELD_COUNT) /* a later writer may know more fields */
-        return;
-    if (m->field_count == MIME_FIELDS_MAX) {
-        r->bad = true;
-        return;
-    }
-    *mime__field_add(m) = field;
-    m->parts[part_index].field_count++;
+    return !r->bad && field->id < MIME_FIELD_COUNT; /* a later writer may know more fields */
 }
 
-static void take_fields(struct rd *r, struct mime_message *m, uint32_t part_index)
+static void take_fields(struct rd *r, struct mime_message *m, struct mime_part *part)
 {
     uint64_t count = take_varint(r);
+    struct mime_field *field;
 
-    if (count > MIME_HEADER_FIELDS_MAX || count > rd_left(r) / FIELD_BYTES_MIN)
+    if (count > MIME_HEADER_FIELDS_MAX || count > rd_left(r) / FIELD_BYTES_MIN) {
         r->bad = true;
+        return;
+    }
+    field = mime__fields_reserve(m, (size_t)count);
     for (; count > 0 && !r->bad; count--)
-        take_field(r, m, part_index);
+        if (take_field(r, part->header_bytes, field))
+            field++;
+    part->field_count = (uint32_t)(field - m->fields - part->field_first);
+    m->field_count = part->field_first + part->field_count;
+    if (m->field_count > MIME_FIELDS_MAX)
+        r->bad = true;
 }
 
 /* Numbers of one part; checked against the room its parent has left. */
@@ -145,8 +154,7 @@ static void take_part(struct rd *r, struct mime_message *m, struct level *parent
         parent->children_left--;
         parent->at = next->end;
     }
-    take_fields(r, m, index);
-    part = &m->parts[index];
+    take_fields(r, m, part);
     if (part->kind == MIME_PART_MULTIPART) {
         next->children_left = take_varint(r);
         if (next->children_left == 0)

@@ -39,7 +39,7 @@ static void skip_comment(struct cursor *c)
         c->ptr++;
 }
 
-static void skip_cfws(struct cursor *c)
+static void skip_some_cfws(struct cursor *c)
 {
     while (!at_end(c) && (*c->ptr == '(' || mime__is_blank(*c->ptr))) {
         if (*c->ptr == '(')
@@ -47,6 +47,12 @@ static void skip_cfws(struct cursor *c)
         else
             c->ptr++;
     }
+}
+
+static inline void skip_cfws(struct cursor *c)
+{
+    if (!at_end(c) && (*c->ptr <= ' ' || *c->ptr == '('))
+        skip_some_cfws(c);
 }
 
 static bool take_byte(struct cursor *c, uint8_t byte)
@@ -58,15 +64,13 @@ static bool take_byte(struct cursor *c, uint8_t byte)
     return true;
 }
 
-static bool is_token_byte(uint8_t c)
-{
-    static const bool specials[256] = {/* RFC 2045 5.1 */
-                                       ['('] = true, [')'] = true, ['<'] = true, ['>'] = true,  ['@'] = true,
-                                       [','] = true, [';'] = true, [':'] = true, ['\\'] = true, ['"'] = true,
-                                       ['/'] = true, ['['] = true, [']'] = true, ['?'] = true,  ['='] = true};
-
-    return c > 32 && c < 127 && !specials[c];
-}
+/* RFC 2045 5.1: printable US-ASCII but ()<>@,;:\"/[]?= */
+/* clang-format off */
+static const bool token_bytes[256] = {
+    ['!'] = true, ['#' ... '\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['0' ... '9'] = true,
+    ['A' ... 'Z'] = true, ['^' ... '~'] = true,
+};
+/* clang-format on */
 
 static struct slice take_token(struct cursor *c)
 {
@@ -74,7 +78,7 @@ static struct slice take_token(struct cursor *c)
 
     skip_cfws(c);
     from = c->ptr;
-    while (!at_end(c) && is_token_byte(*c->ptr))
+    while (!at_end(c) && token_bytes[*c->ptr])
         c->ptr++;
     return slice_make(from, (size_t)(c->ptr - from));
 }

@@ -62,15 +62,24 @@ struct mime_part *mime__part_add(struct mime_message *m, uint32_t parent, uint32
     return part;
 }
 
+struct mime_field *mime__fields_reserve(struct mime_message *m, size_t count)
+{
+    size_t cap = m->field_cap ? m->field_cap : 16;
+
+    while (cap < m->field_count + count)
+        cap *= 2;
+    if (cap > m->field_cap) {
+        m->fields = ms_realloc_array(m->fields, cap, sizeof(*m->fields));
+        m->field_cap = cap;
+    }
+    return m->fields + m->field_count;
+}
+
 struct mime_field *mime__field_add(struct mime_message *m)
 {
-    struct mime_field *field;
+    struct mime_field *field = mime__fields_reserve(m, 1);
 
-    if (m->field_count == m->field_cap) {
-        m->field_cap = m->field_cap ? m->field_cap * 2 : 16;
-        m->fields = ms_realloc_array(m->fields, m->field_cap, sizeof(*m->fields));
-    }
-    field = &m->fields[m->field_count++];
+    m->field_count++;
     *field = (struct mime_field){.id = MIME_FIELD_NONE};
     return field;
 }

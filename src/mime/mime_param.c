@@ -205,7 +205,9 @@ static bool has_pieces(const struct mime_content *content)
     bool is_extended;
 
     for (size_t i = 0; i < content->param_count; i++) {
-        if (split_name(content->params[i].name, &base, &is_extended) == 0)
+        struct slice name = content->params[i].name;
+
+        if (memchr(name.ptr, '*', name.len) && split_name(name, &base, &is_extended) == 0)
             return true;
     }
     return false;

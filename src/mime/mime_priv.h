@@ -33,11 +33,19 @@ unsigned mime__name_bit(struct slice name);
 /* Form and bytes of a field that is in memory whole; the bytes are copied to the message's arena. */
 void mime__field_store(struct mime_message *m, struct mime_field *field, struct slice raw);
 
-/* mime_message.c: both grow the arrays; the pointer is valid until the next call. */
+/* mime_message.c: they grow the arrays; the pointer is valid until the next call. */
 struct mime_part *mime__part_add(struct mime_message *m, uint32_t parent, uint32_t prev_sibling);
 struct mime_field *mime__field_add(struct mime_message *m);
+/* Room for so many more, not filled in; field_count stays. */
+struct mime_field *mime__fields_reserve(struct mime_message *m, size_t count);
 /* Is this part a message of its own: the root, or the one inside a MIME_PART_MESSAGE? */
 bool mime__part_is_message(const struct mime_message *m, const struct mime_part *part);
+
+/* mime_address_parse.c: all forms. The end of a group is always added, so that every group has one. */
+void mime__addresses_parse(struct slice value, struct arena *a, struct mime_addresses *list);
+bool mime__address_add(struct mime_addresses *list, struct arena *a, const struct mime_address *address);
+/* mime_address_plain.c: entries in plain forms, from the first one on; how many bytes of the value they took. */
+size_t mime__addresses_plain(struct slice value, struct arena *a, struct mime_addresses *list);
 
 /* mime_param.c: the pieces "name*0", "name*1*", ... become one parameter, "name" or "name*". RFC 2231 6 */
 void mime__params_unite(struct mime_content *content, struct arena *a);

@@ -1,5 +1,97 @@
 /* Address lists: what RFC 5322 allows, what people write, and garbage. */
+#include "../../../src/mime/mime_priv.h"
 #include "mime_check.h"
+
+/* The short way and the parser of all forms say the same. Gives how many entries went the short way. */
+static size_t check_same(struct slice value)
+{
+    struct mime_addresses with = {.first = NULL}, without = {.first = NULL}, plain = {.first = NULL};
+    struct str a_text, b_text;
+    struct arena a;
+    size_t taken;
+
+    arena_init(&a, 0);
+    str_init(&a_text, 0);
+    str_init(&b_text, 0);
+    taken = mime__addresses_plain(value, &a, &plain);
+    mime_address_parse(value, &a, &with);
+    mime__addresses_parse(value, &a, &without);
+    add_addresses(&a_text, &with);
+    add_addresses(&b_text, &without);
+    assert_true(taken <= value.len && plain.count <= without.count);
+    if (with.count != without.count || with.is_cut != without.is_cut ||
+        !slice_eq(str_slice(&a_text), str_slice(&b_text)))
+        fail_msg("'" SLICE_FMT "'\n  short %s\n  long  %s", SLICE_ARG(value), str_cstr(&a_text),
+                 str_cstr(&b_text));
+    str_fini(&a_text);
+    str_fini(&b_text);
+    arena_fini(&a);
+    return plain.count;
+}
+
+static void test_plain(void **state)
+{
+    static const struct {
+        const char *in;
+        size_t plain;
+    } rows[] = {
+        {"a@b", 1},
+        {"<a@b>", 1},
+        {"Ann Lee <a@b>", 1},
+        {"Ann<a@b>", 1},
+        {"\"Lee, Ann\" <a@b>,c@d, E F. <e.f@g.h>", 3},
+        {"\"Ann\"<a@b>", 1},
+        {"\"\" <a@b>", 1},
+        {"a@b,\r\n\tc@d", 2},
+        {"a@b, c@d (x)", 1},
+        {"a@b,,c@d", 1},
+        {"Ann  Lee <a@b>", 0},
+        {"Ann a@b", 0},
+        {"\"a\\\"b\" <a@b>", 0},
+        {"G: a@b;", 0},
+        {"a@[192.0.2.1]", 0},
+        {"\"a\"@b", 0},
+        {"<@r:a@b>", 0},
+        {"<a@b", 0},
+        {"a@b>", 0},
+        {"Ann Lee", 0},
+        {"\"open", 0},
+        {"Ann ", 0},
+    };
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++)
+        CHECK_ROW(check_same(slice_cstr(rows[i].in)) == rows[i].plain, i);
+}
+
+/* Random lists of what such fields are made of. */
+static void test_plain_random(void **state)
+{
+    static const char *const pieces[] = {
+        "a", "bc", "@",     "@",       "<",        ">",     ", ",      ",",
+        " ", " ",  "\"",    "\"q r\"", "\\",       "(c)",   "(",       ")",
+        ":", ";",  ".",     "\r\n ",   "\t",       "a@b.c", "<a@b>",   "Ann Lee ",
+        "[", "]",  "a@b, ", "\x01",    "\xc3\xa9", "\x7f",  "N <x@y>", "=?u?q?x?=",
+    };
+    uint64_t seed = 0x9E3779B97F4A7C15u;
+    size_t plain = 0;
+    struct str in;
+
+    str_init(&in, 0);
+    for (unsigned round = 0; round < 100000; round++) {
+        unsigned count = 1 + round % 9;
+
+        str_reset(&in);
+        for (unsigned i = 0; i < count; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            str_add_cstr(&in, pieces[(seed >> 33) % MS_ARRAY_LEN(pieces)]);
+        }
+        if (round % 50 == 0)
+            str_add_byte(&in, 0);
+        plain += check_same(str_slice(&in)) > 0;
+    }
+    assert_true(plain > 1000);
+    str_fini(&in);
+}
 
 static void test_lists(void **state)
 {
@@ -81,6 +173,7 @@ static void test_lists(void **state)
         mime_address_parse(slice_cstr(rows[i].in), &a, &list);
         add_addresses(&got, &list);
         check_text(&got, rows[i].want, i);
+        check_same(slice_cstr(rows[i].in));
         arena_fini(&a);
     }
     str_fini(&got);
@@ -157,8 +250,9 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),  cmocka_unit_test(test_nul),       cmocka_unit_test(test_append),
-        cmocka_unit_test(test_limits), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_lists),        cmocka_unit_test(test_nul),       cmocka_unit_test(test_append),
+        cmocka_unit_test(test_limits),       cmocka_unit_test(test_no_memory), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_plain_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
