@@ -263,7 +263,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=lambda text: pathlib.Path(text).resolve())
     parser.add_argument("--messages", type=int, default=500)
-    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--sessions", type=int, default=2000)
     parser.add_argument("--many", type=int, default=2000)
     options = parser.parse_args()
     tap = Tap()

@@ -75,7 +75,9 @@ class Client:
         s = self.session
         v = s.view if s else None
         if v and v.box and v.highest and "QRESYNC" in s.enabled and self.name in FIXED:
-            end = next((i for i, u in enumerate(v.uids) if u not in v.flags), len(v.uids))  # below it nothing is unknown
+            end = v.uids.index(None) if None in v.uids else len(v.uids)  # below it nothing is unknown
+            if any(u not in v.flags for u in v.uids[:end]):
+                return  # it is not sure what they have: what was kept before is as good as ever
             kept = {u: (v.flags[u], v.modseqs.get(u, 0)) for u in v.uids[:end]}
             self.cache = (self.name, v.box.validity, v.highest, kept)
 

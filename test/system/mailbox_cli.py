@@ -634,7 +634,8 @@ def test_other_uid(box):
         path.chmod(0o600)
         config = box.site.config
         config.chmod(0o644)
-        done = subprocess.run([box.site.binary, "mailbox", "list", "anna", "-c", str(config)], capture_output=True, text=True,
+        binary = pathlib.Path(box.site.binary).resolve()
+        done = subprocess.run([binary, "mailbox", "list", "anna", "-c", str(config)], capture_output=True, text=True,
                               user=other, group=other, extra_groups=[], cwd="/", timeout=60)
         expect(done, EX_NOPERM, "only root and the server's own user may connect")
     finally:
