@@ -27,6 +27,8 @@ LONG_SECONDS = 2.0       # what a long search takes at least
 LATENCY_SECONDS = 0.050  # of another session on the same loop meanwhile
 LONG_BYTES = 3_000_000   # of each of the messages for it
 LONG_MESSAGES = 24
+LONG_KEYS = 512          # of one search
+LONG_ROUNDS = 20
 
 WORDS = {
     "us-ascii": "alpha Bravo charlie DELTA echo foxtrot golf Hotel".split(),
@@ -215,20 +217,21 @@ def fill_long(site):
     body = b"".join(b"=%02X" % b for b in line) + b"=\r\n"
     message = b"Subject: long\r\nContent-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + \
         body * (LONG_BYTES // len(body))
-    for _ in range(LONG_MESSAGES):
-        client.append(message)
-    client.do(b"NOOP")
-    keys, seconds = 1, 0.0
-    while True:
+    keys = 1
+    for _ in range(LONG_ROUNDS):  # until it is long on this machine: more keys first, then more messages
+        if keys == 1 or keys > LONG_KEYS:
+            for _ in range(LONG_MESSAGES):
+                client.append(message)
+        client.do(b"NOOP")
         began = time.monotonic()
-        client.do(b"UID SEARCH " + long_keys(keys))
+        client.do(b"UID SEARCH " + long_keys(min(keys, LONG_KEYS)))
         seconds = time.monotonic() - began
-        if seconds > LONG_SECONDS or keys > 500:
+        if seconds > LONG_SECONDS * 1.5:
             break
         keys *= 2
     client.close()
     need(seconds > LONG_SECONDS, f"no search takes {LONG_SECONDS} s: {seconds:.1f}")
-    return long_keys(keys)
+    return long_keys(min(keys, LONG_KEYS))
 
 
 def long_keys(count):
