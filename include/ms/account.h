@@ -73,6 +73,7 @@ struct account_entry {
     uint64_t message_max;     /* largest message this user receives or submits, bytes; 0 = the service's limit */
     uint32_t recipients_max;  /* of one message he submits; 0 = the service's limit */
     enum account_status status;  /* the one that decides: domain, mail domain, user, mail user; the first that is not active */
+    bool is_admin;               /* may log in as any user (proxy authorisation) */
 };
 
 struct account_conf { /* option section "directory" and the keys it needs of "auth" */
@@ -136,6 +137,23 @@ MS_MUST_USE enum ms_err account_may_send(struct account_client *c, uint64_t id, 
  * other status is MS_EDENIED, at the price of a password check. */
 MS_MUST_USE enum ms_err account_verify(struct account_client *c, struct slice login, struct slice password,
                                        struct account_entry *out, account_done_fn *done, void *owner, uint64_t *request_out);
+/* The same for a service ("imap", "submission", ...; "" = any): app passwords whose scope has it are tried too. app_out (ACCOUNT_APP_NAME_MAX + 1): the name
+ * of the one that fitted, "" = the main password; filled when the callback comes. Its last use is kept (written at most once per
+ * ACCOUNT_APP_USE_MS). */
+#define ACCOUNT_APP_NAME_MAX 63
+#define ACCOUNT_APPS_MAX     32 /* app passwords of a user */
+#define ACCOUNT_APP_USE_MS   (3600u * 1000)
+MS_MUST_USE enum ms_err account_verify_for(struct account_client *c, struct slice login, struct slice password, const char *service,
+                                           char *app_out, struct account_entry *out, account_done_fn *done, void *owner, uint64_t *request_out);
+/* SCRAM keys of a login. MS_OK always has keys and an answer in *state_out: MS_OK: of an account that may log in; MS_EDENIED: there is none, it has no keys of
+ * this hash, or its status forbids: keys are faked, and whatever the proof, the login fails. MS_EMORE never with the embedded directory. */
+struct sasl_keys;
+MS_MUST_USE enum ms_err account_scram_keys(struct account_client *c, struct slice login, int hash /* enum sasl_hash */, struct sasl_keys *keys_out,
+                                           struct account_entry *entry_out, enum ms_err *state_out);
+/* A login known by other means (certificate, token, administrator): found and permitted to log in? judge_status false: administrators. MS_OK, MS_EDENIED,
+ * MS_EMORE, or temporary. */
+MS_MUST_USE enum ms_err account_login_find(struct account_client *c, struct slice login, bool judge_status, struct account_entry *out,
+                                           account_done_fn *done, void *owner, uint64_t *request_out);
 void account_forget(struct account_client *c, uint64_t request); /* of any of these */
 
 /* -- the back end ---------------------------------------------------------------------------------------------- */

@@ -68,6 +68,10 @@ struct service_proto {
     void (*session_open)(void *worker, int fd, const struct net_addr *peer, uint64_t session);
     void (*worker_drain)(void *worker);  /* say goodbye at the next permitted moment; sessions close one by one */
     void (*worker_close)(void *worker);  /* no session left */
+    /* Every session of the worker. May be NULL. */
+    void (*session_each)(void *worker, void (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
+    /* Says goodbye in the protocol's words and closes; false: no such session here. May be NULL. */
+    bool (*session_kick)(void *worker, uint64_t session, const char *why);
 };
 
 struct dispatch;
@@ -115,6 +119,32 @@ bool dispatch_wants_spare(const struct dispatch_limits *lim, const struct dispat
 
 /* semantics 2.5: is workers[index] to end, and is a slot free for that? Asked again whenever something changed. */
 bool dispatch_may_end(const struct dispatch_limits *lim, const struct dispatch_wview *workers, size_t n, size_t index);
+
+/* -- operating (control thread). NULL service: all of them. MS_ENOTFOUND: no such service or worker. */
+/* The worker takes no more connections; now: its sessions are told and closed at once, else they end by themselves. min_procs are made anew. */
+MS_MUST_USE enum ms_err dispatch_kill_worker(struct dispatch *d, uint64_t worker, bool now);
+/* stop: listeners close (their sockets are kept with keep), workers drain (semantics 2.6). start: the opposite, with the conf of the last reload. restart: both, without a
+ * moment in which the socket is closed. MS_EBUSY: being drained by a stop of the server. */
+MS_MUST_USE enum ms_err dispatch_service_stop(struct dispatch *d, const char *service);
+MS_MUST_USE enum ms_err dispatch_service_start(struct dispatch *d, const char *service, struct ms_errinfo *why_out);
+MS_MUST_USE enum ms_err dispatch_service_restart(struct dispatch *d, const char *service, struct ms_errinfo *why_out);
+/* Another snapshot: services that are new are opened, those that are gone are stopped, changed limits hold from now on, changed addresses are opened before the old
+ * ones are closed; what did not change is not touched. On an error (an address that cannot be bound) nothing has changed. */
+MS_MUST_USE enum ms_err dispatch_reload(struct dispatch *d, struct conf *conf, struct ms_errinfo *why_out);
+/* Before dispatch_start: listening sockets that we were given; each is taken by the service that listens on its address. What no service took is closed and logged. */
+void dispatch_give_sockets(struct dispatch *d, const int *fds, size_t count);
+/* Every listening socket, for the descriptor store; name: "smtp-0". */
+void dispatch_each_listener(struct dispatch *d, void (*fn)(void *owner, const char *name, int fd), void *owner);
+/* A loop that has not answered for DISPATCH_STALL_MS gets no new connections and its workers are replaced elsewhere; true when all answer. */
+#define DISPATCH_STALL_MS 5000
+bool dispatch_loops_answer(const struct dispatch *d);
+
+/* -- sessions, for `session list/kick`: answers of all loops come one after the other, then done. Control thread. */
+struct dispatch_session_view { /* what a protocol tells of one session */
+    uint64_t session, worker;
+    const char *service, *protocol, *peer, *user, *state, *tls; /* "" = none */
+    uint64_t age_ms, idle_ms, bytes_in, bytes_out;
+};
 
 /* For `dispatcher status` and tests: one line per worker, ended ones of the last historical_time too. */
 void dispatch_emit_status(struct dispatch *d, struct str *out);

@@ -84,6 +84,10 @@ void net_listener_pause(struct net_listener *l);  /* the kernel's backlog queues
 void net_listener_resume(struct net_listener *l);
 bool net_listener_is_paused(const struct net_listener *l);
 void net_listener_close(struct net_listener **l);
+/* A socket that already listens (socket activation, descriptor store): takes over fd, also on error. MS_EINVAL: it is no listening socket, or not at `where`. */
+MS_MUST_USE enum ms_err net_listener_adopt(struct loop *loop, int fd, const char *where, net_accept_fn *on_accept, void *owner,
+                                           struct net_listener **out, struct ms_errinfo *why_out);
+int net_listener_fd(const struct net_listener *l); /* borrowed: to be given to the descriptor store */
 const struct net_addr *net_listener_addr(const struct net_listener *l); /* real port when 0 was asked */
 
 /* -- streams */
@@ -111,11 +115,38 @@ size_t net_out_bytes(const struct net_stream *s); /* not yet given to the kernel
 const struct net_addr *net_peer(const struct net_stream *s);
 struct loop *net_loop(const struct net_stream *s);
 
-/* -- TLS (one certificate; server side) */
+/* -- TLS (server side) */
+/* One immutable, counted snapshot for all loops: several certificates, each with its names (SAN, wildcards of one label). The client's
+ * SNI chooses; without one, or without a match, the first. Of several that match, ECDSA before RSA when the client can (RFC 8422 5.1.1 ciphers). Session tickets
+ * (RFC 5077) are shared by every loop; their keys change each `ticket_ms` and the one before stays good, over reloads too (inherit).
+ * TLS 1.2 at least, with mbedTLS 3.6 also 1.3; ECDHE with ChaCha20-Poly1305 or AES-GCM only. */
+#define NET_TLS_CERTS_MAX 64
+struct net_tls_cert { const char *cert_path, *key_path; };
+struct net_tls_spec {
+    const struct net_tls_cert *certs;
+    size_t cert_count;
+    const char *client_ca;  /* PEM of the authorities whose client certificates count; NULL: none is asked for */
+    uint64_t ticket_ms;     /* life of a ticket key; 0 = no tickets */
+    int min_version;        /* 12 or 13 (13: MS_EUNSUPPORTED before mbedTLS 3.6) */
+    struct net_tls *inherit; /* NULL, or the snapshot before: its ticket keys go on */
+};
+/* Reads and parses all of it, and checks that each key belongs to its certificate; why_out names the file. Blocks: not on a worker loop. */
+MS_MUST_USE enum ms_err net_tls_build(const struct net_tls_spec *spec, struct net_tls **out, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err net_tls_load(const char *cert_path, const char *key_path, struct net_tls **out,
-                                     struct ms_errinfo *why_out);
+                                     struct ms_errinfo *why_out); /* one certificate, tickets of 12 h */
 struct net_tls *net_tls_ref(struct net_tls *tls);
 void net_tls_unref(struct net_tls **tls);
+/* The i-th certificate, for logs, metrics and `tls status`; false: there are fewer. not_after: seconds since the epoch. */
+struct net_tls_cert_info { char names[512]; char key[32]; int64_t not_after; };
+bool net_tls_cert_info(const struct net_tls *tls, size_t i, struct net_tls_cert_info *out);
+/* Handshakes run on these work threads (a full one costs 2-5 ms of CPU); NULL or a full queue: on the loop. Once, before the first stream; borrowed. */
+struct loop_pool;
+void net_tls_set_pool(struct loop_pool *pool);
+/* Established: did the client resume a session; the name of its verified certificate (subject's e-mail address in SAN, else common name), NULL. */
+bool net_tls_is_resumed(const struct net_stream *s);
+const char *net_tls_peer_name(const struct net_stream *s);
+/* The session expects nothing for a while: what an idle TLS stream needs not is given back to the system (engineering 10). Cheap to call again. */
+void net_doze(struct net_stream *s);
 /* Starts the handshake as server; takes a reference of its own. Output queued before it is written in clear first. Bytes
  * received in clear and not yet consumed are an error (RFC 3207 6, CVE-2011-0411): returns MS_EDENIED and the caller
  * closes. Inside on_data only its return tells what was consumed: if it leaves bytes behind the command that started
@@ -144,6 +175,24 @@ struct net_mem_sink {
     enum net_close_why why;
 };
 void net_mem_attach(struct net_stream *s, struct net_mem_sink *sink);
+
+/* -- addresses and networks */
+struct net_network { uint8_t bytes[16]; unsigned bits; bool is_v6; };
+/* "192.0.2.0/24", "2001:db8::/32", a single address; host bits must be 0. MS_ESYNTAX, MS_EINVAL. */
+MS_MUST_USE enum ms_err net_network_parse(struct slice text, struct net_network *out);
+bool net_network_has(const struct net_network *n, const char *host); /* IPv4-mapped IPv6 counts as IPv4 */
+/* The network of a host with so many bits (v4_bits or v6_bits), for counting; false: a unix socket. */
+bool net_network_of(const char *host, unsigned v4_bits, unsigned v6_bits, struct net_network *out);
+
+/* -- PROXY protocol, versions 1 and 2: what stands in front of the connection. Pure. Consumed bytes in *used_out. MS_EMORE: not whole yet; MS_ESYNTAX; MS_ELIMIT
+ * (NET_PROXY_MAX). is_local: version 2 LOCAL or version 1 UNKNOWN, keep the socket's own address. */
+#define NET_PROXY_MAX 4096
+struct net_proxy {
+    bool is_local;
+    struct net_addr peer, local;
+    bool is_tls;        /* version 2, TLV SSL: the client came over TLS */
+};
+MS_MUST_USE enum ms_err net_proxy_parse(struct slice in, struct net_proxy *out, size_t *used_out);
 
 /* Soft limit of descriptors raised to the hard one; returns it. */
 uint64_t net_raise_nofile(void);

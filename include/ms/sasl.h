@@ -13,7 +13,32 @@
 #define SASL_MESSAGE_MAX 4096 /* one decoded client message */
 #define SASL_NAME_MAX    255
 
-enum sasl_state { SASL_WANT_CLIENT, SASL_HAVE_PASSWORD, SASL_HAVE_EXTERNAL, SASL_FAILED };
+enum sasl_state {
+    SASL_WANT_CLIENT,
+    SASL_HAVE_PASSWORD, /* authcid, authzid, password: for the directory */
+    SASL_HAVE_EXTERNAL, /* authzid alone */
+    SASL_WANT_KEYS,     /* SCRAM: look up the keys of authcid (authzid is known too), then sasl_give_keys */
+    SASL_HAVE_TOKEN,    /* OAUTHBEARER, XOAUTH2: `password` is the token; check it; when bad: sasl_refuse_token */
+    SASL_HAVE_PROOF,    /* SCRAM: authcid is proven, and has answered the server's last message */
+    SASL_FAILED,
+};
+
+/* SCRAM (RFC 5802, 7677): what the directory keeps of a password. */
+enum sasl_hash { SASL_SHA1, SASL_SHA256 };
+#define SASL_SALT_BYTES 16
+#define SASL_KEY_MAX    32
+struct sasl_keys {
+    enum sasl_hash hash;
+    uint32_t iterations;
+    uint8_t salt[SASL_SALT_BYTES];
+    uint8_t stored[SASL_KEY_MAX], server[SASL_KEY_MAX]; /* 20 or 32 octets */
+};
+#define SASL_ITERATIONS     10000 /* of new keys */
+#define SASL_ITERATIONS_MAX 1000000
+/* 10 ms of CPU: work threads only. password: UTF-8, prepared here as SASLprep asks (RFC 4013; what it forbids: MS_EINVAL). */
+MS_MUST_USE enum ms_err sasl_keys_make(enum sasl_hash hash, struct slice password, struct sasl_keys *out);
+/* Keys for a name that has none: the same for the same name in the life of the process, so that names cannot be told apart. */
+void sasl_keys_fake(enum sasl_hash hash, struct slice name, struct sasl_keys *out);
 
 struct sasl_mech;
 struct sasl {
@@ -25,7 +50,7 @@ struct sasl {
     unsigned steps;                        /* taken */
 };
 
-/* name: "PLAIN" or "LOGIN", case-insensitive. NULL: unknown. */
+/* name: PLAIN, LOGIN, SCRAM-SHA-1, SCRAM-SHA-256, OAUTHBEARER, XOAUTH2, case-insensitive. NULL: unknown. */
 const struct sasl_mech *sasl_mech_find(struct slice name);
 /* EXTERNAL (RFC 4422 appendix A): whom the peer wants to be; who it is, the connection has shown. Never among the names of
  * sasl_mech_find: a session that knows its peer asks for it. */
@@ -37,6 +62,10 @@ void sasl_init(struct sasl *s, const struct sasl_mech *mech);
 /* One client message (an initial response counts). PLAIN, RFC 4616 2: authzid NUL authcid NUL passwd. LOGIN: the name, then the
  * password. EXTERNAL: the authzid, may be empty. MS_ESYNTAX, MS_ELIMIT -> SASL_FAILED. */
 MS_MUST_USE enum ms_err sasl_step(struct sasl *s, struct slice client_message);
+/* In SASL_WANT_KEYS: goes on to SASL_WANT_CLIENT with the server-first-message. */
+void sasl_give_keys(struct sasl *s, const struct sasl_keys *keys);
+/* In SASL_HAVE_TOKEN: SASL_WANT_CLIENT with the error as challenge (RFC 7628 3.2.2); the client's next message ends in SASL_FAILED. */
+void sasl_refuse_token(struct sasl *s, const char *status);
 void sasl_fini(struct sasl *s);
 
 #endif

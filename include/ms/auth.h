@@ -1,0 +1,87 @@
+/*
+ * auth.h - one authentication, from the name of a mechanism to an account: what SMTP AUTH, IMAP LOGIN and AUTHENTICATE share.
+ * Layer 6 (auth).   Uses: base, obs, conf, crypt, loop, sasl, account.
+ *
+ * It drives the mechanism (sasl.h), asks the directory (account.h), checks tokens (crypt.h), delays and refuses those who guess, and
+ * decides who may act as whom. The session only moves messages:
+ *
+ *   auth_begin --> AUTH_CHALLENGE: send it, auth_step with what the client says --> ...
+ *              --> AUTH_DONE (outcome) | AUTH_WAIT: the same later, by callback
+ *
+ * Every refusal for good looks the same to the peer and takes the same time: unknown user, wrong password, status, scope, back-off.
+ * The log tells them apart (auth.failed reason=).
+ *
+ * Back-off (struct auth_guard, one for the process, any thread, no lock: a fixed table of atomics): failures are counted per address
+ * (IPv4 /32, IPv6 /64) and per account; past auth.failures_free each answer is delayed, doubling to auth.delay_max, and past
+ * auth.failures_max within auth.failure_time further tries are refused without a look at the password. Success clears the account's
+ * count for that address. Addresses in auth.trusted_networks (webmail, multiplexor) count per account only.
+ *
+ * Threads:  an exchange: its session's loop.   Memory: secrets are wiped by auth_end.
+ */
+#ifndef MS_AUTH_H
+#define MS_AUTH_H
+
+#include "ms/account.h"
+#include "ms/base/slice.h"
+#include "ms/conf.h"
+#include "ms/loop.h"
+#include "ms/sasl.h"
+
+struct auth_guard;  /* one for the process */
+struct auth_client; /* one per loop */
+struct auth_exchange;
+
+struct auth_peer {
+    const char *service;     /* name of the dispatcher's service, for the log */
+    const char *protocol;    /* "imap", "submission", "smtp", "pop3": app passwords have scopes of these */
+    const char *rip;         /* address of the peer (behind PROXY: the real one), net_addr.host */
+    const char *lip;
+    const char *tls;         /* version, "" = none: PLAIN, LOGIN, tokens are refused without unless auth.allow_plaintext or is_local */
+    const char *certificate; /* name shown by a verified client certificate, NULL = none; for EXTERNAL */
+    bool is_local;           /* the machine's own socket: EXTERNAL by SO_PEERCRED, as anybody */
+    uint64_t session;        /* for the log */
+};
+
+enum auth_outcome {
+    AUTH_OK,
+    AUTH_DENIED,        /* for good; SMTP 535 5.7.8, IMAP [AUTHENTICATIONFAILED] */
+    AUTH_TEMPORARY,     /* SMTP 454 4.7.0, IMAP [UNAVAILABLE] */
+    AUTH_NO_MECHANISM,  /* SMTP 504 5.5.4; also a mechanism that is switched off or not permitted here */
+    AUTH_NEEDS_TLS,     /* SMTP 538 5.7.11, IMAP [PRIVACYREQUIRED] */
+    AUTH_MALFORMED,     /* SMTP 501 5.5.2, IMAP BAD */
+    AUTH_NOT_PERMITTED, /* authenticated, but may not act as authzid; SMTP 535, IMAP [AUTHORIZATIONFAILED] */
+};
+struct auth_result {
+    enum auth_outcome outcome;
+    struct account_entry entry;  /* OK: whom the session acts as */
+    char login[ACCOUNT_LOGIN_MAX + 1]; /* OK: who proved it (another one: an administrator) */
+    const char *method;          /* "SCRAM-SHA-256", "LOGIN" */
+    char app_password[64];       /* its name, "" = none was used */
+};
+enum auth_state { AUTH_WAIT, AUTH_CHALLENGE, AUTH_DONE };
+/* AUTH_CHALLENGE: auth_challenge has the bytes (before base64). AUTH_DONE: auth_result_of; a last message of the server that must go out with success
+ * (SCRAM's) is a challenge before it, to be answered by an empty message (RFC 4954 4, RFC 9051 6.2.2). */
+typedef void auth_done_fn(void *owner, enum auth_state state);
+
+struct auth_guard *auth_guard_create(const struct conf *conf);
+void auth_guard_destroy(struct auth_guard **g);
+/* conf: holds section "auth"; auth_client_reconf on the loop when it was loaded anew. */
+struct auth_client *auth_client_create(struct loop *loop, struct account_client *accounts, struct auth_guard *guard, struct conf *conf);
+void auth_client_reconf(struct auth_client *c, struct conf *conf);
+void auth_client_destroy(struct auth_client **c);
+
+/* Mechanisms to offer to this peer now, blank-separated: "PLAIN LOGIN SCRAM-SHA-256 ..."; "" = none. */
+void auth_mechanisms(struct auth_client *c, const struct auth_peer *peer, struct str *out);
+/* A mechanism by name; initial: its decoded initial response. peer's texts live until auth_end. */
+enum auth_state auth_begin(struct auth_client *c, const struct auth_peer *peer, struct slice mechanism, bool has_initial, struct slice initial,
+                           auth_done_fn *done, void *owner, struct auth_exchange **out);
+/* A name and a password at once: IMAP LOGIN, POP3 PASS, "user*admin" too. */
+enum auth_state auth_begin_password(struct auth_client *c, const struct auth_peer *peer, struct slice user, struct slice password,
+                                    auth_done_fn *done, void *owner, struct auth_exchange **out);
+enum auth_state auth_step(struct auth_exchange *x, struct slice message);
+struct slice auth_challenge(const struct auth_exchange *x);
+const struct auth_result *auth_result_of(const struct auth_exchange *x);
+/* At any time: callbacks do not come any more; secrets are wiped. */
+void auth_end(struct auth_exchange **x);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * mapping.h - the mapping-table engine (semantics 9.6): named tables of pattern -> template, probed with one string.
+ * Layer 1 (mapping).   Uses: base.   Pure: no clock, no I/O.
+ *
+ *   mappings:                                   probe "TCP|192.0.2.1|25|10.1.2.3|40001"
+ *     PORT_ACCESS:                              -> flags Y
+ *       - "TCP|*|25|$<10.0.0.0/8>|*   $Y"
+ *       - "TCP|*|*|*|*                $N$U421$ try$ later"
+ *
+ * Threads:  a set is immutable after mapping_set_add of the last table; any thread may probe it.
+ * Limits:   MAPPING_* below; a probe takes at most MAPPING_STEPS_MAX steps (also for patterns that backtrack), then MS_ELIMIT.
+ * Errors:   in a table: all of them, each with the number of its entry. In a probe: MS_ELIMIT alone.
+ */
+#ifndef MS_MAPPING_H
+#define MS_MAPPING_H
+
+#include "ms/base/str.h"
+
+#define MAPPING_TABLES_MAX   64
+#define MAPPING_ENTRIES_MAX  10000 /* of one table */
+#define MAPPING_ENTRY_MAX    1024  /* octets of one entry */
+#define MAPPING_PROBE_MAX    2048
+#define MAPPING_OUTPUT_MAX   2048
+#define MAPPING_CAPTURES_MAX 10    /* $0 ... $9 */
+#define MAPPING_STEPS_MAX    100000
+#define MAPPING_DEPTH_MAX    10    /* $|table;argument| inside one another */
+
+struct mapping_set;
+struct mapping_set *mapping_set_create(void);
+void mapping_set_destroy(struct mapping_set **set);
+/* One table; entries: "pattern  template", as in the file. error() is called for each mistake with the entry's index; MS_ESYNTAX
+ * then, and the table is not added. A nested table may be added later; mapping_set_check reports those that never were. */
+typedef void mapping_error_fn(void *owner, size_t entry, const char *text);
+MS_MUST_USE enum ms_err mapping_set_add(struct mapping_set *set, const char *name, const char *const *entries, size_t count,
+                                        mapping_error_fn *error, void *owner);
+MS_MUST_USE enum ms_err mapping_set_check(const struct mapping_set *set, void (*error)(void *owner, const char *table, size_t entry,
+                                          const char *text), void *owner);
+bool mapping_has(const struct mapping_set *set, const char *table);
+
+/* Flags are letters (and '!', '<', '>') that the template set by $Y, $N, ...; the output is what is left: arguments, "|" between. */
+struct mapping_result {
+    bool matched;
+    uint64_t flags;    /* MAPPING_FLAG(letter) */
+    struct str output; /* mapping_result_init, _fini by the caller */
+};
+#define MAPPING_FLAG(c) ((uint64_t)1 << ((c) == '!' ? 26 : (c) == '<' ? 27 : (c) == '>' ? 28 : (c) - 'A'))
+void mapping_result_init(struct mapping_result *r);
+void mapping_result_fini(struct mapping_result *r);
+/* inputs: flags that $:X tests (MAPPING_FLAG). trace (may be NULL): a line for each entry that matched, for `mapping test`. No such table:
+ * MS_ENOTFOUND. */
+MS_MUST_USE enum ms_err mapping_probe(const struct mapping_set *set, const char *table, struct slice probe, uint64_t inputs,
+                                      struct mapping_result *out, struct str *trace);
+/* The i-th argument of the output, without its "|"; false: there are fewer. */
+bool mapping_argument(const struct mapping_result *r, unsigned i, struct slice *out);
+
+#endif
