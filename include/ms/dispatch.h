@@ -58,6 +58,7 @@ extern const char *const dispatch_protocol_names[]; /* NULL-terminated: what is 
 extern const struct conf_table dispatch_defaults_table, dispatch_services_table;
 
 struct dispatch_worker; /* handle of a worker on its loop */
+struct dispatch_session_view;
 
 struct service_proto {
     const char *name; /* "smtp", "submission", "lmtp", "imap" */
