@@ -23,6 +23,7 @@ PARSERS = {  # target -> what its input is read by
     "mime_cache": ["src/mime/mime_cache_parse.c"],
     "smtp": ["src/smtp/smtp_cmd_parse.c", "src/smtp/smtp_data_parse.c", "src/smtp/smtp_eol.c", "src/smtp/smtp_line.c",
              "src/smtp/smtp_param_parse.c", "src/smtp/smtp_path_parse.c"],
+    "httpd": ["src/httpd/httpd_parse.c"],
     "imap": ["src/imap/imap_cmd_parse.c", "src/imap/imap_date_parse.c", "src/imap/imap_feed.c",
              "src/imap/imap_fetch_parse.c", "src/imap/imap_list_parse.c", "src/imap/imap_parse.c",
              "src/imap/imap_search_parse.c", "src/imap/imap_seqset.c"],
