@@ -28,6 +28,7 @@
  * A digit behind the letter (C2:) names another session; the default is 1.
  */
 #include "imap_site.h"
+#include "play_text.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -53,59 +54,6 @@ static void play_fail(const struct play *p, const char *what, struct slice got)
 {
     fail_msg("%s:%u (%s): %s: \"" SLICE_FMT "\"", p->path, p->line_number, p->by_bytes ? "bytes" : "lines",
              what, SLICE_ARG(slice_sub(got, 0, 2000)));
-}
-
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
-}
-
-static void unescape(const char *in, size_t len, struct str *out);
-
-/* \R<count>{text} */
-static size_t repeat(const char *in, struct str *out)
-{
-    char *open;
-    unsigned long n = strtoul(in, &open, 10);
-    const char *end = strchr(open, '}');
-
-    assert_true(*open == '{' && end);
-    while (n-- > 0)
-        unescape(open + 1, (size_t)(end - open - 1), out);
-    return (size_t)(end + 1 - in);
-}
-
-static void unescape(const char *in, size_t len, struct str *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (in[i] != '\\') {
-            str_add_byte(out, (uint8_t)in[i]);
-            continue;
-        }
-        switch (in[++i]) {
-        case 'r':
-            str_add_byte(out, '\r');
-            break;
-        case 'n':
-            str_add_byte(out, '\n');
-            break;
-        case 't':
-            str_add_byte(out, '\t');
-            break;
-        case '0':
-            str_add_byte(out, 0);
-            break;
-        case 'x':
-            str_add_byte(out, (uint8_t)(hex_digit(in[i + 1]) << 4 | hex_digit(in[i + 2])));
-            i += 2;
-            break;
-        case 'R':
-            i += repeat(in + i + 1, out);
-            break;
-        default:
-            str_add_byte(out, (uint8_t)in[i]);
-        }
-    }
 }
 
 static void setting(struct play *p, const char *text)
@@ -166,7 +114,7 @@ static void expect_bytes(struct play *p, struct isession *s, const char *text)
     unsigned long count = strtoul(text, &rest, 10);
 
     str_reset(&p->text);
-    unescape(rest + 1, strlen(rest + 1), &p->text);
+    play_unescape(rest + 1, strlen(rest + 1), &p->text);
     for (unsigned i = 0; i < 20000 && s->sink.output.len - s->seen < count && !s->sink.closed; i++)
         isite_turn(&p->site);
     if (s->sink.output.len - s->seen < count)
@@ -267,8 +215,8 @@ static void deliver(struct play *p, char *text)
     assert_non_null(bar);
     str_init(&prefix, 0);
     str_reset(&p->text);
-    unescape(text, (size_t)(bar - text), &prefix);
-    unescape(bar + 1, strlen(bar + 1), &p->text);
+    play_unescape(text, (size_t)(bar - text), &prefix);
+    play_unescape(bar + 1, strlen(bar + 1), &p->text);
     isite_deliver(&p->site, "alice@example.org", str_cstr(&prefix), str_slice(&p->text));
     str_fini(&prefix);
 }
@@ -286,7 +234,7 @@ static void send(struct play *p, struct isession *s, const char *text, bool line
     if (line)
         str_addf(&p->text, "%s\r\n", text);
     else
-        unescape(text, strlen(text), &p->text);
+        play_unescape(text, strlen(text), &p->text);
     isession_feed(s, str_slice(&p->text), p->by_bytes);
 }
 

@@ -26,6 +26,7 @@
  * At the end of a script nothing may be left unread, and all blobs of the partitions must be whole.
  */
 #include "smtp_site.h"
+#include "play_text.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -55,58 +56,6 @@ static void play_fail(const struct play *p, const char *what, struct slice got)
              what, SLICE_ARG(got));
 }
 
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 32) - 'a' + 10);
-}
-
-static void unescape(const char *in, size_t len, struct str *out);
-
-/* \R<count>{text} */
-static size_t repeat(const char *in, struct str *out)
-{
-    char *open;
-    unsigned long n = strtoul(in, &open, 10);
-    const char *end = strchr(open, '}');
-    assert_true(*open == '{' && end);
-    while (n-- > 0)
-        unescape(open + 1, (size_t)(end - open - 1), out);
-    return (size_t)(end + 1 - in);
-}
-
-static void unescape(const char *in, size_t len, struct str *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (in[i] != '\\') {
-            str_add_byte(out, (uint8_t)in[i]);
-            continue;
-        }
-        switch (in[++i]) {
-        case 'r':
-            str_add_byte(out, '\r');
-            break;
-        case 'n':
-            str_add_byte(out, '\n');
-            break;
-        case 't':
-            str_add_byte(out, '\t');
-            break;
-        case '0':
-            str_add_byte(out, 0);
-            break;
-        case 'x':
-            str_add_byte(out, (uint8_t)(hex_digit(in[i + 1]) << 4 | hex_digit(in[i + 2])));
-            i += 2;
-            break;
-        case 'R':
-            i += repeat(in + i + 1, out);
-            break;
-        default:
-            str_add_byte(out, (uint8_t)in[i]);
-        }
-    }
-}
-
 static void setting(struct play *p, const char *text)
 {
     static const char *const tls[] = {"none", "starttls", "implicit"};
@@ -114,7 +63,7 @@ static void setting(struct play *p, const char *text)
     if (strncmp(text, "proto ", 6) == 0)
         snprintf(p->proto, sizeof p->proto, "%.15s", text + 6);
     else if (strncmp(text, "conf ", 5) == 0) {
-        unescape(text + 5, strlen(text + 5), &p->conf);
+        play_unescape(text + 5, strlen(text + 5), &p->conf);
         str_add_byte(&p->conf, '\n');
     } else if (strcmp(text, "plaintext off") == 0)
         p->no_plaintext = true;
@@ -175,7 +124,7 @@ static void expect_text(struct play *p, const char *pattern, struct slice text)
 {
     struct str plain;
     str_init(&plain, 0);
-    unescape(pattern, strlen(pattern), &plain);
+    play_unescape(pattern, strlen(pattern), &plain);
     if (!glob_matches_slice(str_slice(&plain), text))
         play_fail(p, "does not match", text);
     str_fini(&plain);
@@ -215,7 +164,7 @@ static void send(struct play *p, const char *text, bool line)
     if (line)
         str_addf(&p->text, "%s\r\n", text);
     else
-        unescape(text, strlen(text), &p->text);
+        play_unescape(text, strlen(text), &p->text);
     session_feed(&p->s, str_slice(&p->text), p->by_bytes);
 }
 

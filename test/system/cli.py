@@ -11,8 +11,8 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import Site, message, running  # noqa: E402
-from tap import Tap  # noqa: E402
+from msite import Site, can_log_in, message, running  # noqa: E402
+from tap import Tap, expect  # noqa: E402
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 66, 69, 73, 75, 78
 COMMANDS = ("init", "serve", "stop", "config check", "config show", "config sample", "config man", "user add", "user set", "user passwd",
@@ -24,31 +24,9 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
 
-def expect(done, code, *patterns):
-    text = done.stdout + done.stderr
-    if done.returncode != code:
-        raise RuntimeError(f"{done.args}: exit {done.returncode}, not {code}: {text}")
-    for pattern in patterns:
-        if not re.search(pattern, text):
-            raise RuntimeError(f"{done.args}: {pattern!r} is not in: {text}")
-    return done
-
-
 def deliver(site, test_id, user="anna"):
     with site.lmtp() as client:
         client.sendmail("a@example.net", [f"{user}@example.org"], message(test_id))
-
-
-def can_log_in(site, user, password):
-    import imaplib
-    client = imaplib.IMAP4("127.0.0.1", site.base + 143, timeout=20)
-    try:
-        client.login(user, password)
-        client.logout()
-        return True
-    except imaplib.IMAP4.error:
-        client.shutdown()
-        return False
 
 
 def add_user(site, name, password):

@@ -5,7 +5,6 @@ makes of it.
 usage: directory.py BINARY [--users N]      N users in the big import, default 100000
 """
 import argparse
-import imaplib
 import json
 import pathlib
 import re
@@ -18,8 +17,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from msite import PASSWORD, can_log_in, list_mailbox, message, running, wait_for  # noqa: E402
+from tap import Tap, same  # noqa: E402
 
 OK, USAGE, DATA, NOINPUT, NOUSER, NOHOST, UNAVAILABLE, CANTCREAT, TEMPFAIL = 0, 64, 65, 66, 67, 68, 69, 73, 75
 # SHA-512 crypt, from its public specification
@@ -56,24 +55,8 @@ def logins(site, *options):
     return [row["login"] for row in rows(site, "user", "list", *options)]
 
 
-def same(what, got, want):
-    if got != want:
-        raise RuntimeError(f"{what}: {got!r}, not {want!r}")
-
-
 def subset(what, got, want):
     same(what, {key: got.get(key) for key in want}, want)
-
-
-def can_log_in(site, user, password):
-    client = imaplib.IMAP4("127.0.0.1", site.base + 143, timeout=20)
-    try:
-        client.login(user, password)
-        client.logout()
-        return True
-    except imaplib.IMAP4.error:
-        client.shutdown()
-        return False
 
 
 def deliver(site, user, test_id):

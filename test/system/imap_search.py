@@ -11,7 +11,6 @@ import pathlib
 import random
 import re
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -19,7 +18,7 @@ import unicodedata
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import PASSWORD, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 MESSAGES = 300
 QUERIES = 400
@@ -43,11 +42,6 @@ WORDS = {
     "utf-8": "ελληνικά ΣΊΓΜΑ 🐟 Ǆ ﬁle émile".split(),
     "utf-7": "schön größe".split(),
 }
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def mapped(text):

@@ -12,7 +12,6 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from loadgen import Expect, Load, USERS, probe_uid, read_all  # noqa: E402

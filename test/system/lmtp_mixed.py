@@ -16,14 +16,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "oracle")]
 import reader  # noqa: E402
 from msite import list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 USERS = ("anna", "bert", "cora")
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def send(client, test_id):

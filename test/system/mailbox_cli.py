@@ -25,8 +25,8 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, running, wait_for  # noqa: E402
-from tap import Skip, Tap  # noqa: E402
+from msite import running, wait_for  # noqa: E402
+from tap import Skip, Tap, expect, same  # noqa: E402
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE = 0, 64, 65, 66, 67, 69
 EX_CANTCREAT, EX_TEMPFAIL, EX_NOPERM = 73, 75, 77
@@ -34,21 +34,6 @@ SETS = ("server.loops=2", "store.partitions.primary.segment_size=16MiB", "store.
         "store.partitions.primary.ballast=1MiB", "imap.append_max=2MiB")
 USERS = ("anna", "bert", "carl", "dora", "emil", "fritz", "gerd", "hans", "ida", "uwe")
 DATE = calendar.timegm((2011, 7, 8, 12, 8, 34))
-
-
-def expect(done, code, *patterns):
-    text = done.stdout + done.stderr
-    if done.returncode != code:
-        raise RuntimeError(f"{done.args}: exit {done.returncode}, not {code}: {text[-2000:]}")
-    for pattern in patterns:
-        if not re.search(pattern, text):
-            raise RuntimeError(f"{done.args}: {pattern!r} is not in: {text[-2000:]}")
-    return done
-
-
-def same(what, got, want):
-    if got != want:
-        raise RuntimeError(f"{what}: {str(got)[:1500]!r}, not {str(want)[:1500]!r}")
 
 
 class Box:

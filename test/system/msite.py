@@ -146,6 +146,17 @@ class Site:
         return ssl.create_default_context(cafile=str(self.folder / "tls/cert.pem"))
 
 
+def can_log_in(site, user, password):
+    client = imaplib.IMAP4("127.0.0.1", site.base + 143, timeout=20)
+    try:
+        client.login(user, password)
+        client.logout()
+        return True
+    except imaplib.IMAP4.error:
+        client.shutdown()
+        return False
+
+
 def message(test_id, sender="load@example.net", body="hello\r\n", extra=""):
     return (f"From: <{sender}>\r\nTo: someone@example.org\r\nSubject: test {test_id}\r\nX-Test-Id: {test_id}\r\n"
             f"Date: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <{test_id}@example.net>\r\n{extra}\r\n{body}").encode()

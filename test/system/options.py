@@ -17,12 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import message, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
+from tap import Tap, need  # noqa: E402
 
 
 def first_line(port, timeout=20):

@@ -13,14 +13,9 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import free_port_base, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 SERVICES = "dispatcher.services."
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def workers(site, service):

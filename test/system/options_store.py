@@ -13,15 +13,10 @@ from faultload import transact  # noqa: E402
 import powerlog  # noqa: E402
 from msite import message, running, wait_for  # noqa: E402
 from shmem import Shm  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 PARTITION = "store.partitions.primary."
 MIB = 1 << 20
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def deliver(site, test_id="m", size=100):

@@ -22,7 +22,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, expect, same  # noqa: E402
 
 EX_OK, EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_DATAERR = 0, 64, 66, 69, 65
 QID = r"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"
@@ -30,21 +30,6 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 SETS = ("server.loops=2", "store.partitions.primary.segment_size=16MiB", "store.partitions.primary.map_size=256MiB",
         "store.partitions.primary.ballast=1MiB")
 QUOTAS = {"full": 4000, "stuffed": 4000, "huge": 45_000_000}  # bytes; what is in it leaves no room for what comes
-
-
-def expect(done, code, *patterns):
-    text = done.stdout + done.stderr
-    if done.returncode != code:
-        raise RuntimeError(f"{done.args}: exit {done.returncode}, not {code}: {text[-2000:]}")
-    for pattern in patterns:
-        if not re.search(pattern, text):
-            raise RuntimeError(f"{done.args}: {pattern!r} is not in: {text[-2000:]}")
-    return done
-
-
-def same(what, got, want):
-    if got != want:
-        raise RuntimeError(f"{what}: {got!r}, not {want!r}")
 
 
 class Smtp:

@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, same  # noqa: E402
 
 BERT = "bert@example.org"
 ANNA = "anna@example.org"
@@ -97,11 +97,6 @@ def empty(site):
     return wait_for(lambda: not queue(site), 15)
 
 
-def expect(what, got, want):
-    if got != want:
-        raise RuntimeError(f"{what}: {got!r}, not {want!r}")
-
-
 def log_lines(site, event):
     return [line for line in site.log.read_text(errors="replace").splitlines() if f" event={event} " in line]
 
@@ -113,17 +108,17 @@ def fields(part):
 
 def check_report(report, action, code, to=ANNA):
     """A report as RFC 3464 wants it; its parts."""
-    expect("type", report.get_content_type(), "multipart/report")
-    expect("report-type", report["Content-Type"].params["report-type"], "delivery-status")
-    expect("Return-Path", str(report["Return-Path"]), "<>")
-    expect("Auto-Submitted", str(report["Auto-Submitted"]), "auto-replied")
-    expect("To", str(report["To"]), f"<{to}>" if "<" in str(report["To"]) else to)
+    same("type", report.get_content_type(), "multipart/report")
+    same("report-type", report["Content-Type"].params["report-type"], "delivery-status")
+    same("Return-Path", str(report["Return-Path"]), "<>")
+    same("Auto-Submitted", str(report["Auto-Submitted"]), "auto-replied")
+    same("To", str(report["To"]), f"<{to}>" if "<" in str(report["To"]) else to)
     parts = list(report.iter_parts())
-    expect("parts", [p.get_content_type() for p in parts][:2], ["text/plain", "message/delivery-status"])
+    same("parts", [p.get_content_type() for p in parts][:2], ["text/plain", "message/delivery-status"])
     groups = fields(parts[1])
-    expect("Action", groups[1]["Action"], action)
-    expect("Status", groups[1]["Status"], code)
-    expect("Final-Recipient", re.sub(r"\s", "", groups[1]["Final-Recipient"]), f"rfc822;{BERT}")
+    same("Action", groups[1]["Action"], action)
+    same("Status", groups[1]["Status"], code)
+    same("Final-Recipient", re.sub(r"\s", "", groups[1]["Final-Recipient"]), f"rfc822;{BERT}")
     if BERT not in parts[0].get_content():
         raise RuntimeError("the text does not name the recipient")
     return parts
@@ -150,8 +145,8 @@ def test_three_failures(binary):
         site.kill()
         site.start()
         time.sleep(1.5)
-        expect("bert has", ids(site, "bert"), ["again"])
-        expect("anna has", ids(site, "anna"), [])
+        same("bert has", ids(site, "bert"), ["again"])
+        same("anna has", ids(site, "anna"), [])
         check_lines(site, qid, None)
 
 
@@ -168,9 +163,9 @@ def check_lines(site, qid, original):
     got = [m[8] for m in lines]
     if got[-1] != "sent" or got.count("sent") != 1 or got.count("deferred") < 3:
         raise RuntimeError(f"deliveries: {got}")
-    expect("one trace", len({m[2] for m in lines}), 1)
-    expect("from, to, orig_to", {m.group(4, 5, 6) for m in lines}, {(ANNA, BERT, original)})
-    expect("dsn", {m[7] for m in lines}, {"4.2.1", "2.0.0"})
+    same("one trace", len({m[2] for m in lines}), 1)
+    same("from, to, orig_to", {m.group(4, 5, 6) for m in lines}, {(ANNA, BERT, original)})
+    same("dsn", {m[7] for m in lines}, {"4.2.1", "2.0.0"})
 
 
 def test_quota(binary):
@@ -189,7 +184,7 @@ def test_quota(binary):
         site.run("user", "set", BERT, "--quota-messages", "2", "-c", site.config)
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
-        expect("bert has", ids(site, "bert"), ["first", "second"])
+        same("bert has", ids(site, "bert"), ["first", "second"])
 
 
 def test_alias(binary):
@@ -203,7 +198,7 @@ def test_alias(binary):
         if "<office@example.org>" not in text:
             raise RuntimeError(text)
         line = next(line for line in log_lines(site, "delivery.bounced") if f"qid={qid}" in line)
-        expect("orig_to", LINE.search(line)[6], "office@example.org")
+        same("orig_to", LINE.search(line)[6], "office@example.org")
 
 
 def test_notice_and_expiry(binary):
@@ -229,17 +224,17 @@ def test_notice_and_expiry(binary):
         if "delivery time expired: 4.2.1" not in parts[0].get_content():
             raise RuntimeError("the text does not say why")
         groups = fields(parts[1])
-        expect("ENVID", groups[0]["Original-Envelope-Id"], "E-1")
-        expect("ORCPT", re.sub(r"\s", "", groups[1]["Original-Recipient"]), "rfc822;Bert@example.org")
-        expect("returned", parts[2].get_content_type(), "text/rfc822-headers")
+        same("ENVID", groups[0]["Original-Envelope-Id"], "E-1")
+        same("ORCPT", re.sub(r"\s", "", groups[1]["Original-Recipient"]), "rfc822;Bert@example.org")
+        same("returned", parts[2].get_content_type(), "text/rfc822-headers")
         if "X-Test-Id: late" not in parts[2].get_content():
             raise RuntimeError("the header of the message is not there")
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
         time.sleep(1.5)
-        expect("anna has", len(inbox(site, "anna")), 2)
+        same("anna has", len(inbox(site, "anna")), 2)
         status(site, BERT, "active")  # or he cannot log in
-        expect("bert has", ids(site, "bert"), [])
+        same("bert has", ids(site, "bert"), [])
 
 
 def test_permanent(binary):
@@ -249,15 +244,15 @@ def test_permanent(binary):
         if not wait_for(lambda: inbox(site, "anna")):
             raise RuntimeError(f"no report: {site.tail()}")
         parts = check_report(inbox(site, "anna")[0], "failed", "5.2.1")
-        expect("returned", parts[2].get_content_type(), "message/rfc822")
-        expect("the message", str(parts[2].get_payload(0)["X-Test-Id"]), "no")
+        same("returned", parts[2].get_content_type(), "message/rfc822")
+        same("the message", str(parts[2].get_payload(0)["X-Test-Id"]), "no")
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
         time.sleep(0.5)
-        expect("reports", len(inbox(site, "anna")), 1)
-        expect("others", ids(site, "carl"), [])
+        same("reports", len(inbox(site, "anna")), 1)
+        same("others", ids(site, "carl"), [])
         status(site, BERT, "active")
-        expect("bert has", ids(site, "bert"), [])
+        same("bert has", ids(site, "bert"), [])
         bounced = [line for line in log_lines(site, "delivery.bounced") if f"qid={qid}" in line]
         if len(bounced) != 1 or "dsn=5.2.1 status=bounced" not in bounced[0]:
             raise RuntimeError(f"log: {bounced}")
@@ -275,8 +270,8 @@ def test_null_sender(binary):
             raise RuntimeError(f"left: {queue(site)}")
         if not wait_for(lambda: log_lines(site, "delivery.report_dropped"), 3):
             raise RuntimeError("nothing in the log")
-        expect("anna has", ids(site, "anna"), [])
-        expect("reports", log_lines(site, "delivery.report"), [])
+        same("anna has", ids(site, "anna"), [])
+        same("reports", log_lines(site, "delivery.report"), [])
 
 
 def test_notify_never(binary):
@@ -285,7 +280,7 @@ def test_notify_never(binary):
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
         time.sleep(0.3)
-        expect("anna has", ids(site, "anna"), [])
+        same("anna has", ids(site, "anna"), [])
 
 
 def test_remote_sender(binary):
@@ -293,16 +288,16 @@ def test_remote_sender(binary):
     with running(binary) as site:
         inject(site, "disabled", lambda: receive(site, "far", "x@example.net"))
         entries = wait_for(lambda: [e for e in queue(site, held=True) if e["sender"] == ""])
-        expect("entries", len(queue(site)), 1)
+        same("entries", len(queue(site)), 1)
         entry = entries[0]
-        expect("to", [r["address"] for r in entry["recipients"]], ["x@example.net"])
+        same("to", [r["address"] for r in entry["recipients"]], ["x@example.net"])
         if not entry["hold_reason"]:
             raise RuntimeError("no reason")
         site.kill()
         site.start()
         time.sleep(1)
-        expect("still", [e["qid"] for e in queue(site, held=True)], [entry["qid"]])
-        expect("anna has", ids(site, "anna"), [])
+        same("still", [e["qid"] for e in queue(site, held=True)], [entry["qid"]])
+        same("anna has", ids(site, "anna"), [])
         return entry["hold_reason"]
 
 
@@ -329,7 +324,7 @@ def test_crashes(binary, crashes):
             if not empty(site):
                 raise RuntimeError(f"left after {n}: {queue(site)}")
         about = sorted(test_id_of(report) for report in inbox(site, "anna"))
-        expect("reports", about, sorted(f"crash-{n}" for n in range(crashes)))
+        same("reports", about, sorted(f"crash-{n}" for n in range(crashes)))
         site.stop()
         done = site.command("store", "verify")
         if done.returncode:
@@ -344,7 +339,7 @@ def test_hold(binary):
         if not wait_for(lambda: log_lines(site, "delivery.held"), 5):
             raise RuntimeError(f"not tried: {site.tail()}")
         held = wait_for(lambda: queue(site, held=True))
-        expect("held", [(e["qid"], e["hold_reason"][:5]) for e in held], [(entry["qid"], "4.2.1")])
+        same("held", [(e["qid"], e["hold_reason"][:5]) for e in held], [(entry["qid"], "4.2.1")])
 
 
 def main():

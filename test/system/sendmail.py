@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "oracle")]
 import maildrop  # noqa: E402
 from msite import running, wait_for  # noqa: E402
-from tap import Skip, Tap  # noqa: E402
+from tap import Skip, Tap, same  # noqa: E402
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL, EX_CONFIG = 0, 64, 65, 67, 69, 75, 78
 NOBODY = 65534
@@ -91,11 +91,6 @@ def text_of(message):
     return message.partition(b"\r\n\r\n")[2]
 
 
-def same(got, want, what):
-    if got != want:
-        raise RuntimeError(f"{what}: {got[:200]!r}, not {want[:200]!r}")
-
-
 def log_of(site):
     return site.log.read_text(errors="replace")
 
@@ -106,7 +101,7 @@ def check_simple(site):
     expect(call(site, "anna@example.org", data=b"Subject: simple one\n\nline\n"), EX_OK)
     got = find(site, b"simple one")
     mail = email.message_from_bytes(got)
-    same(text_of(got), b"line\r\n", "text")
+    same("text", text_of(got), b"line\r\n")
     if not (mail["Date"] and mail["Message-ID"] and "root@example.org" in mail["From"]):
         raise RuntimeError(f"fields are missing: {got!r}")
     trace = mail["Received"].split(" id ")[1].split(";")[0].strip()
@@ -142,23 +137,23 @@ def check_header_recipients(site):
 
 def check_dots(site):
     expect(call(site, "anna@example.org", data=b"Subject: dot one\n\na\n.\nb\n"), EX_OK)
-    same(text_of(find(site, b"dot one")), b"a\r\n", "a dot ends")
+    same("a dot ends", text_of(find(site, b"dot one")), b"a\r\n")
     for number, option in enumerate(("-i", "-oi", "-Oignoredots=true")):
         expect(call(site, option, "anna@example.org", data=b"Subject: dot two %d\n\na\n.\n..\nb" % number), EX_OK)
-        same(text_of(find(site, b"dot two %d" % number)), b"a\r\n.\r\n..\r\nb\r\n", option)
+        same(option, text_of(find(site, b"dot two %d" % number)), b"a\r\n.\r\n..\r\nb\r\n")
 
 
 def check_bytes(site):
     body = "grüße €\n".encode() + bytes(range(0x80, 0x100)) + b"\n" + b"x" * 2000 + b"\n"
     expect(call(site, "-B8BITMIME", "anna@example.org", data="Subject: grün one\n\n".encode() + body), EX_OK)
-    same(text_of(find(site, "grün one".encode())), body.replace(b"\n", b"\r\n"), "8-bit")
+    same("8-bit", text_of(find(site, "grün one".encode())), body.replace(b"\n", b"\r\n"))
     expect(call(site, "anna@example.org", data=b"Subject: crlf one\r\n\r\na\r\nb\r\r\nc\rd\r\n"), EX_OK)
-    same(text_of(find(site, b"crlf one")), b"a\r\nb\r\nc\r\nd\r\n", "line ends")
+    same("line ends", text_of(find(site, b"crlf one")), b"a\r\nb\r\nc\r\nd\r\n")
     expect(call(site, "anna@example.org", data=b"From x@y Sun Nov 22\nSubject: mbox one\n\n"), EX_OK)
     if b"From x@y" in find(site, b"mbox one"):
         raise RuntimeError("the mbox line is in the message")
     expect(call(site, "anna@example.org", data=b"no header one\n"), EX_OK)
-    same(text_of(find(site, b"no header one")), b"no header one\r\n", "without header")
+    same("without header", text_of(find(site, b"no header one")), b"no header one\r\n")
 
 
 def check_senders(site):
@@ -167,7 +162,7 @@ def check_senders(site):
     mail = email.message_from_bytes(got)
     if mail["Return-Path"] != "<bounce@example.net>" or "bounce@example.net" not in mail["From"]:
         raise RuntimeError(f"{got!r}")
-    same(str(email.header.make_header(email.header.decode_header(mail["From"]))).split(" <")[0], 'Jörg "J"', "name")
+    same("name", str(email.header.make_header(email.header.decode_header(mail["From"]))).split(" <")[0], 'Jörg "J"')
     expect(call(site, "-f", "<>", "anna@example.org", data=b"Subject: null one\n\n"), EX_OK)
     if not find(site, b"null one").startswith(b"Return-Path: <>\r\n"):
         raise RuntimeError("null sender")
@@ -221,14 +216,14 @@ def check_asks(site):
     expect(call(site, "-bv"), EX_USAGE)
     expect(call(site, "-bv", "a@b..c"), EX_DATAERR)
     shown = site.run("queue", "list", "--trace", "1-m1", "-c", site.config)
-    same(shown.stdout, "", "nothing of that trace waits")
+    same("nothing of that trace waits", shown.stdout, "")
 
 
 def check_big(site):
     body = b"".join(b"%07d %s\n" % (n, b"x" * 120) for n in range(BIG // 129))
     expect(call(site, "bert@example.org", data=b"Subject: big one\n\n" + body), EX_OK)
     got = find(site, b"Subject: big one", "bert", 60)
-    same(text_of(got), body.replace(b"\n", b"\r\n"), "big")
+    same("big", text_of(got), body.replace(b"\n", b"\r\n"))
     done = call(site, "bert@example.org", data=b"Subject: too big\n\n" + b"y" * (65 << 20))
     expect(done, EX_UNAVAILABLE, "larger")
 
@@ -248,7 +243,7 @@ def check_smtp(site):
     if codes != want:
         raise RuntimeError(f"{codes}, not {want}: {lines}")
     got = find(site, b"bs one")
-    same(text_of(got), b".dot\r\n", "dot stuffing")
+    same("dot stuffing", text_of(got), b".dot\r\n")
     if not got.startswith(b"Return-Path: <bert@example.org>"):
         raise RuntimeError(f"{got!r}")
     lines = smtp(site, b"HELO me\r\nMAIL FROM:<>\r\nRCPT TO:<anna@example.org>\r\nDATA\r\nbare\nlf\r\n.\r\n"
@@ -322,7 +317,7 @@ def check_circle(site):
     mail = maildrop.read(next(folder.iterdir()).read_bytes())
     if b"circle one" not in mail["message"] or "maildrop.refused" not in log_of(site):
         raise RuntimeError("not kept as it was")
-    same([m for m in inbox(site) if b"circle one" in m], [], "delivered")
+    same("delivered", [m for m in inbox(site) if b"circle one" in m], [])
 
 
 def check_kill_refused(binary, count):
@@ -429,8 +424,8 @@ def check_down(site):
     if len(found) != 1 or stat.S_IMODE(found[0].stat().st_mode) not in (0o600, 0o640):
         raise RuntimeError(f"{found}")
     mail = maildrop.read(found[0].read_bytes())
-    same(mail["message"], b"Subject: down one\r\n\r\nx\r\n", "message")
-    same(mail["rcpts"], [(b"anna@example.org", b"", 1), (b"root", b"", 1)], "recipients")
+    same("message", mail["message"], b"Subject: down one\r\n\r\nx\r\n")
+    same("recipients", mail["rcpts"], [(b"anna@example.org", b"", 1), (b"root", b"", 1)])
     if (mail["sender"], mail["envid"], mail["ret"], mail["uid"]) != (b"bert", b"E1", 1, os.geteuid()):
         raise RuntimeError(f"{mail}")
     for n in range(20):

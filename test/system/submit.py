@@ -19,16 +19,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import PASSWORD, message, running, wait_for  # noqa: E402
-from tap import Skip, Tap  # noqa: E402
+from tap import Skip, Tap, need  # noqa: E402
 
 BIG = 5_000_000
 LIMIT = 120
 FOREIGN = "jörg"  # a login beyond ASCII
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def make(serial, size, sender="anna@example.org"):

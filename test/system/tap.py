@@ -1,10 +1,29 @@
-"""Small TAP writer for the system tests."""
+"""Small TAP writer for the system tests, and what they claim with."""
+import re
 import sys
 import traceback
 
 
 class Skip(Exception):
     """Raised by a test that cannot run here; its text says why."""
+
+
+def need(condition, text):
+    if not condition:
+        raise RuntimeError(text)
+
+
+def same(what, got, want):
+    need(got == want, f"{what}: {str(got)[:1500]!r}, not {str(want)[:1500]!r}")
+
+
+def expect(done, code, *patterns):
+    """A command that has ended: its exit status, and what it printed."""
+    text = done.stdout + done.stderr
+    need(done.returncode == code, f"{done.args}: exit {done.returncode}, not {code}: {text[-2000:]}")
+    for pattern in patterns:
+        need(re.search(pattern, text), f"{done.args}: {pattern!r} is not in: {text[-2000:]}")
+    return done
 
 
 class Tap:

@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 HEAD = b"From: <a@example.net>\r\nTo: <anna@example.org>\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n"
 
@@ -67,11 +67,6 @@ MESSAGES = [  # name, message, only by BDAT
     ("NUL", lambda s: head(s) + b"\r\nnul \0 here\r\n", True),
     ("every octet", lambda s: head(s) + b"\r\n" + bytes(range(256)) * 50 + b"\r\n", True),
 ]
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def expect(client, code, *line):

@@ -16,15 +16,10 @@ from faultload import transact  # noqa: E402
 from formats import read_index  # noqa: E402
 from msite import list_mailbox, message, running, wait_for  # noqa: E402
 from replay import read_log  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 ANNA, BERT = "anna@example.org", "bert@example.org"
 FOLDERS = ("INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash")
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def sets(keep):

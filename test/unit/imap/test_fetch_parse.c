@@ -5,24 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "imap_describe.h"
-
-static void describe(struct str *out, const char *text)
-{
-    struct arena arena;
-
-    arena_init(&arena, 0);
-    str_reset(out);
-    describe_command(out, slice_cstr(text), false, &arena);
-    arena_fini(&arena);
-}
+#include "imap_check.h"
 
 static void test_good(void **state)
 {
-    static const struct {
-        const char *text;
-        const char *want;
-    } rows[] = {
+    static const struct described rows[] = {
         {"a FETCH 1 FAST", "1 items=d"},
         {"a FETCH 1 ALL", "1 items=1d"},
         {"a FETCH 1 full", "1 items=3d"},
@@ -59,15 +46,7 @@ static void test_good(void **state)
         {"a STORE 1 FLAGS (x X x \\seen \\SEEN)", "1 = (\\Seen x)"}, /* no doubles */
         {"a UID STORE 1 (UNCHANGEDSINCE 9) +FLAGS (\\Answered)", "1 + (\\Answered) unchanged=9"},
     };
-    struct str out;
-
-    str_init(&out, 0);
-    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
-        describe(&out, rows[i].text);
-        if (!slice_eq_cstr(str_slice(&out), rows[i].want))
-            fail_msg("%s\n  gives %s\n  not   %s", rows[i].text, str_cstr(&out), rows[i].want);
-    }
-    str_fini(&out);
+    check_described(rows, MS_ARRAY_LEN(rows));
 }
 
 static void test_refused(void **state)
@@ -157,11 +136,7 @@ static void test_refused(void **state)
     struct str out;
 
     str_init(&out, 0);
-    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
-        describe(&out, rows[i]);
-        if (!slice_has_prefix(str_slice(&out), SLICE_LIT("!MS_ESYNTAX")))
-            fail_msg("%s\n  gives %s", rows[i], str_cstr(&out));
-    }
+    check_syntax_refused(rows, MS_ARRAY_LEN(rows));
     /* RFC 3501 2.3.2: \Recent cannot be altered */
     describe(&out, "a STORE 1 +FLAGS (\\Recent)");
     assert_true(slice_has_prefix(str_slice(&out), SLICE_LIT("!MS_EINVAL")));
