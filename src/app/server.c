@@ -110,6 +110,7 @@ static void objects_free(struct server *s)
 
 static void server_free(struct server *s)
 {
+    server_notify_close(s);
     if (s->control.loop) {
         loop_timer_stop(s->control.loop, &s->housekeeper);
         loop_timer_stop(s->control.loop, &s->deadline);
@@ -145,8 +146,10 @@ int cmd_serve(struct app_args *args)
     s->sc = conf_section(s->conf, "server");
     server_block_signals();
     net_raise_nofile();
+    app_notify_open(&s->notify.notify);
     int rc = server_start(s);
     if (!rc) {
+        server_notify_ready(s);
         printf("ready pid=%ld loops=%u config=%s\n", (long)getpid(), s->loop_count, conf_file(s->conf));
         fflush(stdout);
         OBS_EVENT(OBS_APP_READY, 0, OBS_U("loops", s->loop_count));

@@ -7,6 +7,7 @@
  *   server_doors.c     admin socket, listeners, housekeeping, pid file
  *   server_signals.c   the signal thread
  *   server_stop.c      SIGTERM, `stop` and the deadline
+ *   server_notify.c    what the service manager is told
  *
  * Threads: the control loop, and before it runs the main thread; signal_main is a thread of its own.
  */
@@ -15,6 +16,7 @@
 
 #include "app.h"
 #include "app_maildrop.h"
+#include "app_notify.h"
 
 #include <pthread.h>
 
@@ -32,6 +34,19 @@ struct server_loop {
     struct account_client *accounts;
     struct part_client *part;
     struct route *route;
+};
+
+struct server_notify {
+    struct app_notify notify;
+    struct loop_timer watchdog;
+    bool asked; /* the loops, for a turn */
+    uint64_t turns[LOOP_WORKERS_MAX]; /* theirs when they were asked last */
+    /* the thread beside the replay */
+    pthread_t replay;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    clockid_t main_clock;
+    bool has_replay, replay_ends;
 };
 
 struct server {
@@ -58,6 +73,7 @@ struct server {
     struct app_maildrop *maildrop; /* on the first worker loop */
     struct loop_timer housekeeper, deadline, files;
     struct bus_ep *signal_ep, *control_ep;
+    struct server_notify notify;
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
     bool stopping;
@@ -74,6 +90,14 @@ void server_make_clients(struct server *s);
 void server_wire(struct server *s);
 int server_write_pid(struct server *s);
 int server_open_doors(struct server *s);
+
+/* -- the service manager */
+void server_notify_replay_begin(struct server *s);
+void server_notify_replay_end(struct server *s);
+void server_notify_ready(struct server *s); /* also when a reload is over, whatever came of it */
+void server_notify_reloading(struct server *s);
+void server_notify_stopping(struct server *s);
+void server_notify_close(struct server *s);
 
 /* -- signals: blocked in every thread, waited for by one of their own */
 void server_block_signals(void);

@@ -41,7 +41,9 @@ int server_recover_partition(struct server *s)
     struct part_report report = {0};
     struct ms_errinfo why;
     str_init(&report.text, 0);
+    server_notify_replay_begin(s);
     enum ms_err err = partition_recover(s->partition, PART_RECOVER_NORMAL, &report, &why);
+    server_notify_replay_end(s);
     if (report.text.len)
         fputs(str_cstr(&report.text), stderr);
     str_fini(&report.text);
