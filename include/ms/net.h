@@ -84,9 +84,15 @@ void net_listener_pause(struct net_listener *l);  /* the kernel's backlog queues
 void net_listener_resume(struct net_listener *l);
 bool net_listener_is_paused(const struct net_listener *l);
 void net_listener_close(struct net_listener **l);
+/* Binds and listens without a loop: for a process that gives up the right to do so before its threads start. */
+MS_MUST_USE enum ms_err net_listen(const char *where, int backlog, int *fd_out, struct ms_errinfo *why_out);
+/* Is fd a listening stream socket at exactly this address and port (a unix socket: that can still be reached)? */
+bool net_listens_at(int fd, const char *where);
 /* A socket that already listens (socket activation, descriptor store): takes over fd, also on error. MS_EINVAL: it is no listening socket, or not at `where`. */
 MS_MUST_USE enum ms_err net_listener_adopt(struct loop *loop, int fd, const char *where, net_accept_fn *on_accept, void *owner,
                                            struct net_listener **out, struct ms_errinfo *why_out);
+/* The path of a unix socket stays when the listener is closed: another process holds the socket too. So it is with adopted ones. */
+void net_listener_keep_path(struct net_listener *l);
 int net_listener_fd(const struct net_listener *l); /* borrowed: to be given to the descriptor store */
 const struct net_addr *net_listener_addr(const struct net_listener *l); /* real port when 0 was asked */
 

@@ -7,9 +7,8 @@
 #include "net_priv.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@ struct net_listener {
     bool watched;
     bool closed;
     bool is_unix;
+    bool keeps_path; /* another process holds the socket too: it stays reachable when we close */
     uint64_t rest_ms;
     net_accept_fn *on_accept;
     void *owner;
@@ -95,83 +95,64 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     }
 }
 
-/* A socket file that nobody listens on is left over from a server that was killed. */
-static enum ms_err unix_make_room(const struct sockaddr_storage *sa, socklen_t len,
-                                  struct ms_errinfo *why_out)
+/* Takes over fd. */
+static enum ms_err listener_new(struct loop *loop, int fd, const char *where, net_accept_fn *on_accept,
+                                void *owner, struct net_listener **out, struct ms_errinfo *why_out)
 {
-    const char *path = ((const struct sockaddr_un *)sa)->sun_path;
-    struct stat st;
+    struct net_listener *l = ms_new(struct net_listener);
+    socklen_t len = sizeof(l->sa);
 
-    if (lstat(path, &st) < 0)
-        return MS_OK; /* bind will tell if that is bad */
-    if (!S_ISSOCK(st.st_mode))
-        return ms_fail(why_out, MS_EEXIST, "%s exists and is not a socket", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return ms_fail_errno(why_out, errno, "socket");
-    int rc = connect(fd, (const struct sockaddr *)sa, len);
-    int err = errno;
-    close(fd);
-    if (rc == 0 || err != ECONNREFUSED)
-        return ms_fail(why_out, MS_EEXIST, "another process listens on %s", path);
-    if (unlink(path) < 0)
-        return ms_fail_errno(why_out, errno, "unlink %s", path);
-    return MS_OK;
-}
-
-static enum ms_err listener_bind(struct net_listener *l, const char *where, int backlog,
-                                 struct ms_errinfo *why_out)
-{
-    socklen_t len;
-    int one = 1;
-
-    MS_TRY(net__addr_parse(where, &l->sa, &len, why_out));
-    l->is_unix = l->sa.ss_family == AF_UNIX;
-    if (l->is_unix)
-        MS_TRY(unix_make_room(&l->sa, len, why_out));
-    l->fd = socket(l->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (l->fd < 0)
-        return ms_fail_errno(why_out, errno, "socket for %s", where);
-    if (!l->is_unix && setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
-        return ms_fail_errno(why_out, errno, "SO_REUSEADDR for %s", where);
-    if (l->sa.ss_family == AF_INET6 && setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
-        return ms_fail_errno(why_out, errno, "IPV6_V6ONLY for %s", where);
-    if (bind(l->fd, (struct sockaddr *)&l->sa, len) < 0)
-        return ms_fail_errno(why_out, errno, "bind %s", where);
-    if (listen(l->fd, backlog) < 0)
-        return ms_fail_errno(why_out, errno, "listen on %s", where);
-    if (!l->is_unix) {
-        len = sizeof(l->sa);
-        getsockname(l->fd, (struct sockaddr *)&l->sa, &len);
+    l->loop = loop;
+    l->fd = fd;
+    l->on_accept = on_accept;
+    l->owner = owner;
+    if (getsockname(fd, (struct sockaddr *)&l->sa, &len) < 0 ||
+        uv_poll_init(loop__uv(loop), &l->poll, fd) != 0) {
+        close(fd);
+        ms_free(l);
+        return ms_fail(why_out, MS_EIO, "cannot watch %s", where);
     }
+    l->is_unix = l->sa.ss_family == AF_UNIX;
     net__addr_from_sockaddr(&l->sa, &l->addr);
     if (l->is_unix)
         snprintf(l->addr.text, sizeof(l->addr.text), "%s", where); /* cut to fit: for logs only */
+    listener_watch(l);
+    *out = l;
     return MS_OK;
 }
 
 enum ms_err net_listener_open(struct loop *loop, const char *where, int backlog, net_accept_fn *on_accept,
                               void *owner, struct net_listener **out, struct ms_errinfo *why_out)
 {
-    MS_ASSERT(loop_is_home(loop) && loop__uv(loop) && on_accept);
-    struct net_listener *l = ms_new(struct net_listener);
+    int fd;
 
-    l->loop = loop;
-    l->fd = -1;
-    l->on_accept = on_accept;
-    l->owner = owner;
-    enum ms_err err = listener_bind(l, where, backlog, why_out);
-    if (!err && uv_poll_init(loop__uv(loop), &l->poll, l->fd) != 0)
-        err = ms_fail(why_out, MS_EIO, "cannot watch %s", where);
-    if (err) {
-        if (l->fd >= 0)
-            close(l->fd);
-        ms_free(l);
-        return err;
+    MS_ASSERT(loop_is_home(loop) && loop__uv(loop) && on_accept);
+    MS_TRY(net_listen(where, backlog, &fd, why_out));
+    return listener_new(loop, fd, where, on_accept, owner, out, why_out);
+}
+
+enum ms_err net_listener_adopt(struct loop *loop, int fd, const char *where, net_accept_fn *on_accept,
+                               void *owner, struct net_listener **out, struct ms_errinfo *why_out)
+{
+    MS_ASSERT(loop_is_home(loop) && loop__uv(loop) && on_accept);
+    if (!net_listens_at(fd, where) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+        close(fd);
+        return ms_fail(why_out, MS_EINVAL, "a descriptor that we were given does not listen on %s", where);
     }
-    listener_watch(l);
-    *out = l;
+    MS_TRY(listener_new(loop, fd, where, on_accept, owner, out, why_out));
+    (*out)->keeps_path = true;
     return MS_OK;
+}
+
+int net_listener_fd(const struct net_listener *l)
+{
+    return l->fd;
+}
+
+void net_listener_keep_path(struct net_listener *l)
+{
+    l->keeps_path = true;
 }
 
 void net_listener_pause(struct net_listener *l)
@@ -215,7 +196,7 @@ void net_listener_close(struct net_listener **listener)
     l->watched = false;
     loop_timer_stop(l->loop, &l->rest);
     uv_close((uv_handle_t *)&l->poll, on_uv_closed);
-    if (l->is_unix)
+    if (l->is_unix && !l->keeps_path)
         unlink(((struct sockaddr_un *)&l->sa)->sun_path);
     close(l->fd);
 }

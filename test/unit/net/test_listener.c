@@ -215,6 +215,80 @@ static void test_unix(void **state)
     unlink(un.sun_path);
 }
 
+/* A socket that another process bound goes on in our hands, and stays reachable when we close it. */
+static void test_adopt(void **state)
+{
+    char where[128], other[128];
+    int fd, copy;
+
+    assert_int_equal(net_listen("127.0.0.1:0", 16, &fd, NULL), MS_OK);
+    struct sockaddr_in sa;
+    socklen_t len = sizeof(sa);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    snprintf(where, sizeof(where), "127.0.0.1:%u", ntohs(sa.sin_port));
+    int client = connect_v4(ntohs(sa.sin_port)); /* waits in the kernel */
+    assert_true((copy = dup(fd)) >= 0);
+    assert_int_equal(fcntl(fd, F_SETFL, 0), 0); /* blocking, as it may come */
+    assert_int_equal(net_listener_adopt(loop, fd, where, on_accept, &accepted, &listener, NULL), MS_OK);
+    assert_int_equal(net_listener_fd(listener), fd);
+    assert_string_equal(net_listener_addr(listener)->text, where);
+    settle(3);
+    assert_int_equal(accepted, 1);
+    net_listener_close(&listener);
+    close(client);
+    client = connect_v4(ntohs(sa.sin_port)); /* not refused: the copy listens */
+    close(client);
+
+    snprintf(where, sizeof(where), "unix:%s/adopted", dir);
+    snprintf(other, sizeof(other), "%s/adopted", dir);
+    close(copy);
+    assert_int_equal(net_listen(where, 16, &fd, NULL), MS_OK);
+    assert_int_equal(net_listener_adopt(loop, fd, where, on_accept, &accepted, &listener, NULL), MS_OK);
+    net_listener_close(&listener);
+    assert_int_equal(unlink(other), 0); /* it was left there */
+
+    assert_int_equal(open_listener(where, NULL), MS_OK);
+    net_listener_keep_path(listener);
+    net_listener_close(&listener);
+    assert_int_equal(unlink(other), 0);
+}
+
+static void test_adopt_refuses(void **state)
+{
+    char where[128], path[120];
+    struct ms_errinfo why;
+    int fd, pair[2];
+
+    assert_int_equal(net_listen("127.0.0.1:0", 1, &fd, NULL), MS_OK);
+    assert_false(net_listens_at(fd, "127.0.0.1:0")); /* not literally */
+    assert_false(net_listens_at(fd, "127.0.0.1:1"));
+    assert_false(net_listens_at(fd, "nonsense"));
+    close(fd);
+    assert_false(net_listens_at(fd, "127.0.0.1:25")); /* closed */
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(sa);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    snprintf(where, sizeof(where), "127.0.0.1:%u", ntohs(sa.sin_port));
+    assert_false(net_listens_at(fd, where)); /* bound, not listening */
+    assert_int_equal(net_listener_adopt(loop, fd, where, on_accept, &accepted, &listener, &why), MS_EINVAL);
+    assert_non_null(strstr(why.text, where));
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* taken over all the same */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_false(net_listens_at(pair[0], "unix:/tmp/x"));
+    close(pair[0]);
+    close(pair[1]);
+
+    snprintf(path, sizeof(path), "%s/lost", dir);
+    snprintf(where, sizeof(where), "unix:%s", path);
+    assert_int_equal(net_listen(where, 1, &fd, NULL), MS_OK);
+    assert_true(net_listens_at(fd, where));
+    assert_int_equal(unlink(path), 0);
+    assert_false(net_listens_at(fd, where)); /* nobody can reach it */
+    close(fd);
+}
+
 /* Out of descriptors: the listener rests instead of spinning, and goes on when there are some again. */
 static void test_no_descriptors(void **state)
 {
@@ -262,7 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_bad_addresses),  T(test_v4),           T(test_v6),
         T(test_pause),          T(test_unix),         T(test_close_in_accept),
-        T(test_no_descriptors), T(test_raise_nofile),
+        T(test_no_descriptors), T(test_raise_nofile), T(test_adopt),
+        T(test_adopt_refuses),
     };
     if (!mkdtemp(dir))
         return 1;
