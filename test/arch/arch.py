@@ -14,6 +14,7 @@ OWNERS = {  # header -> modules that may include it (architecture: a third-party
     "mbedtls/": {"crypt", "net"},
     "psa/": {"crypt", "net"},
     "crypt.h": {"crypt"},
+    "openssl/": {"crypt"},
     "yaml.h": {"conf"},
     "ldns/": {"dns"},
     "xxhash.h": {"base"},

@@ -29,6 +29,9 @@ MS_MUST_USE enum ms_err unicode_fold(struct slice in, struct str *out);
  * each other. Marks are not put in order. What is no UTF-8 becomes U+FFFD. Appended to out, of any length; the map
  * of one byte has 12 at most. */
 void unicode_casemap(struct slice in, struct str *out);
+/* SASLprep (RFC 4013): the form in which passwords are compared by SCRAM. Appended to out. MS_EINVAL: not UTF-8, has what is forbidden
+ * (controls, private use, mixed directions, ...), or nothing is left. MS_ELIMIT. */
+MS_MUST_USE enum ms_err unicode_saslprep(struct slice in, struct str *out);
 /* Lower-case A-labels (RFC 5891, UTS 46 non-transitional); NUL-terminated. Letters, digits, hyphens and dots
  * only; no empty label and no final dot, labels <= UNICODE_LABEL_MAX. MS_EINVAL, MS_ELIMIT. */
 MS_MUST_USE enum ms_err unicode_domain_to_ascii(struct slice in, char out[UNICODE_DOMAIN_MAX + 1]);

@@ -245,10 +245,78 @@ static void test_plain(void **state)
     assert_false(unicode_is_ascii(SLICE_LIT("\xc3\xb6")));
 }
 
+/* RFC 4013 3, then each table of RFC 3454. */
+static const struct {
+    const char *in, *want; /* NULL: MS_EINVAL */
+} prep_rows[] = {
+    {"I\xc2\xadX", "IX"},
+    {"user", "user"},
+    {"USER", "USER"},
+    {"\xc2\xaa", "a"},
+    {"\xe2\x85\xa8", "IX"},
+    {"\x07", NULL},
+    {"\xd8\xa7\x31", NULL},
+    {"p w", "p w"},
+    {"~!\"#", "~!\"#"},
+    {"a\xc2\xa0z", "a z"},                         /* C.1.2 */
+    {"a\xe3\x80\x80z", "a z"},
+    {"a\xe2\x80\x8dz", "az"},                     /* B.1 */
+    {"a\xef\xb8\x8fz", "az"},
+    {"gro\xcc\x88\xc3\x9f", "gr\xc3\xb6\xc3\x9f"}, /* NFKC, case kept */
+    {"\xef\xac\x81", "fi"},
+    {"\xd8\xa7\xd9\x84\xd8\xa7", "\xd8\xa7\xd9\x84\xd8\xa7"}, /* right to left */
+    {"\xd8\xa7\x31\xd8\xa7", "\xd8\xa7\x31\xd8\xa7"},
+    {"\xd8\xa7"
+     "a\xd8\xa7", NULL},
+    {"1\xd7\x90", NULL},
+    {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}, /* of a later Unicode */
+    {"", NULL},
+    {"\xc2\xad", NULL}, /* nothing is left */
+    {"a\n", NULL},
+    {"\x7f", NULL},
+    {"\xc2\x85", NULL},
+    {"\xdb\x9d", NULL},         /* C.2.2 */
+    {"\xe2\x80\xa8", NULL},
+    {"\xee\x80\x80", NULL},     /* C.3 */
+    {"\xf4\x8f\xbf\xbd", NULL},
+    {"\xef\xb7\x90", NULL},     /* C.4 */
+    {"\xef\xbf\xbf", NULL},
+    {"\xf0\x9f\xbf\xbe", NULL},
+    {"\xef\xbf\xbd", NULL},     /* C.6 */
+    {"\xe2\xbf\xb0", NULL},     /* C.7 */
+    {"\xe2\x80\x8f", NULL},     /* C.8 */
+    {"\xe2\x80\xae", NULL},
+    {"\xf3\xa0\x80\x81", NULL}, /* C.9 */
+    {"\xcd\xb8", NULL},         /* assigned to nothing */
+    {"\xff", NULL},
+    {"\xed\xa0\x80", NULL},     /* C.5, no UTF-8 */
+    {"\xc3", NULL},
+};
+
+static void test_saslprep(void **state)
+{
+    static uint8_t longest[UNICODE_NAME_MAX + 1];
+    struct str out;
+    str_init(&out, 0);
+    for (size_t i = 0; i < MS_ARRAY_LEN(prep_rows); i++) {
+        str_reset(&out);
+        enum ms_err err = unicode_saslprep(slice_cstr(prep_rows[i].in), &out);
+        if (err != (prep_rows[i].want ? MS_OK : MS_EINVAL) ||
+            strcmp(str_cstr(&out), prep_rows[i].want ? prep_rows[i].want : "") != 0)
+            fail_msg("row %zu: %d \"%s\"", i, err, str_cstr(&out));
+    }
+    str_reset(&out);
+    assert_int_equal(unicode_saslprep(slice_make("a\0b", 3), &out), MS_EINVAL);
+    memset(longest, 'a', sizeof longest);
+    assert_int_equal(unicode_saslprep(slice_make(longest, UNICODE_NAME_MAX), &out), MS_OK);
+    assert_int_equal(unicode_saslprep(slice_make(longest, sizeof longest), &out), MS_ELIMIT);
+    str_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nfc),    cmocka_unit_test(test_fold),    cmocka_unit_test(test_fold_is_stable),
+        cmocka_unit_test(test_saslprep), cmocka_unit_test(test_nfc),    cmocka_unit_test(test_fold),    cmocka_unit_test(test_fold_is_stable),
         cmocka_unit_test(test_domain), cmocka_unit_test(test_display), cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,69 @@ static void test_digest_vectors(void **state)
     }
 }
 
+/* SHA-1: FIPS 180-4 examples and RFC 2202 test cases 1, 2, 6. */
+static const struct {
+    const char *key;
+    size_t key_len;
+    const char *text;
+    const char *want;
+} sha1_rows[] = {
+    {NULL, 0, "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+    {NULL, 0, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"},
+    {"\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b\x0b", 20, "Hi There",
+     "b617318655057264e28bc0b6fb378c8ef146be00"},
+    {"Jefe", 4, "what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"},
+};
+
+static void test_sha1_vectors(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(sha1_rows); i++) {
+        uint8_t out[CRYPT_SHA1_BYTES];
+        struct str hex;
+        if (sha1_rows[i].key)
+            crypt_hmac(CRYPT_SHA1, slice_make(sha1_rows[i].key, sha1_rows[i].key_len),
+                       slice_cstr(sha1_rows[i].text), out);
+        else
+            crypt_digest(CRYPT_SHA1, slice_cstr(sha1_rows[i].text), out);
+        str_init(&hex, 0);
+        hex_emit(&hex, slice_make(out, sizeof out));
+        assert_string_equal(str_cstr(&hex), sha1_rows[i].want);
+        str_fini(&hex);
+    }
+}
+
+/* RFC 6070 for SHA-1, RFC 7914 11 for SHA-256 (its first 32 octets). */
+static const struct {
+    enum crypt_hash hash;
+    const char *password, *salt;
+    size_t password_len, salt_len;
+    uint32_t iterations;
+    const char *want;
+} pbkdf2_rows[] = {
+    {CRYPT_SHA1, "password", "salt", 8, 4, 1, "0c60c80f961f0e71f3a9b524af6012062fe037a6"},
+    {CRYPT_SHA1, "password", "salt", 8, 4, 2, "ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957"},
+    {CRYPT_SHA1, "password", "salt", 8, 4, 4096, "4b007901b765489abead49d926f721d065a429c1"},
+    {CRYPT_SHA256, "passwd", "salt", 6, 4, 1,
+     "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"},
+    {CRYPT_SHA256, "Password", "NaCl", 8, 4, 80000,
+     "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"},
+};
+
+static void test_pbkdf2_vectors(void **state)
+{
+    for (size_t i = 0; i < MS_ARRAY_LEN(pbkdf2_rows); i++) {
+        uint8_t out[CRYPT_HASH_BYTES_MAX];
+        struct str hex;
+        crypt_pbkdf2(pbkdf2_rows[i].hash, slice_make(pbkdf2_rows[i].password, pbkdf2_rows[i].password_len),
+                     slice_make(pbkdf2_rows[i].salt, pbkdf2_rows[i].salt_len), pbkdf2_rows[i].iterations,
+                     out);
+        str_init(&hex, 0);
+        hex_emit(&hex, slice_make(out, crypt_hash_bytes(pbkdf2_rows[i].hash)));
+        assert_string_equal(str_cstr(&hex), pbkdf2_rows[i].want);
+        str_fini(&hex);
+    }
+}
+
 static void test_random_differs(void **state)
 {
     uint8_t a[32] = {0}, b[32] = {0};
@@ -62,8 +125,8 @@ static void test_equal_and_wipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_digest_vectors),
-        cmocka_unit_test(test_random_differs),
+        cmocka_unit_test(test_digest_vectors), cmocka_unit_test(test_sha1_vectors),
+        cmocka_unit_test(test_pbkdf2_vectors), cmocka_unit_test(test_random_differs),
         cmocka_unit_test(test_equal_and_wipe),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
