@@ -5,7 +5,8 @@
 
 #include "ms/crypt.h"
 
-static const struct sasl_mech *const mechs[] = {&sasl__plain, &sasl__login};
+static const struct sasl_mech *const mechs[] = {&sasl__scram_sha256, &sasl__scram_sha1,  &sasl__plain,
+                                                &sasl__login,        &sasl__oauthbearer, &sasl__xoauth2};
 
 const struct sasl_mech *sasl_mech_find(struct slice name)
 {
@@ -40,12 +41,17 @@ void sasl_init(struct sasl *s, const struct sasl_mech *mech)
     str_init(&s->challenge, SASL_MESSAGE_MAX);
     str_add_cstr(&s->challenge, mech->first);
     s->steps = 0;
+    s->is_refused = false;
+    s->priv = NULL;
 }
 
 enum ms_err sasl_step(struct sasl *s, struct slice client_message)
 {
-    MS_ASSERT(s->state == SASL_WANT_CLIENT);
     str_reset(&s->challenge);
+    if (s->state != SASL_WANT_CLIENT)
+        return sasl__fail(s, MS_EINVAL);
+    if (s->is_refused) /* RFC 7628 3.2.3: the dummy response */
+        return sasl__fail(s, MS_EDENIED);
     if (client_message.len > SASL_MESSAGE_MAX)
         return sasl__fail(s, MS_ELIMIT);
     enum ms_err err = s->mech->step(s, client_message);
@@ -59,8 +65,31 @@ enum ms_err sasl__fail(struct sasl *s, enum ms_err err)
     return err;
 }
 
+void sasl_give_keys(struct sasl *s, const struct sasl_keys *keys)
+{
+    MS_ASSERT(s->state == SASL_WANT_KEYS);
+    str_reset(&s->challenge);
+    s->mech->give_keys(s, keys);
+    s->state = SASL_WANT_CLIENT;
+}
+
+/* The status is one of ours, a word of the registry (RFC 6749 11.4): nothing in it needs a backslash. */
+void sasl_refuse_token(struct sasl *s, const char *status)
+{
+    MS_ASSERT(s->state == SASL_HAVE_TOKEN);
+    str_reset(&s->challenge);
+    if (s->mech->refusal)
+        str_add_cstr(&s->challenge, s->mech->refusal);
+    else
+        str_addf(&s->challenge, "{\"status\":\"%s\"}", status);
+    s->is_refused = true;
+    s->state = SASL_WANT_CLIENT;
+}
+
 void sasl_fini(struct sasl *s)
 {
+    if (s->mech->fini)
+        s->mech->fini(s);
     if (s->password.ptr)
         crypt_wipe(s->password.ptr, s->password.cap);
     str_fini(&s->authzid);
