@@ -154,6 +154,8 @@ void conf_report_emit(const struct conf_report *report, struct str *out);
 /* For table checks. key: an option of this table; its place is where it was set, else where the entry begins. NULL: the
  * entry as a whole. An error at an option whose own value was wrong already is dropped. hint may be NULL. */
 void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...) MS_PRINTF(4, 5);
+/* The same for one item of a list, from 0: its own place when it has one. */
+void conf_check_item_error(struct conf_check *check, const char *key, size_t item, const char *hint, const char *fmt, ...) MS_PRINTF(5, 6);
 struct conf;
 /* The snapshot being made: all sections and maps can be read. */
 const struct conf *conf_check_conf(const struct conf_check *check);

@@ -49,6 +49,10 @@ struct store_conf {
 };
 extern const struct conf_table *const app_tables[];
 extern const size_t app_table_count;
+extern const struct conf_table app_mappings_table;
+/* The mapping tables of a configuration that was loaded without a mistake. */
+struct mapping_set;
+struct mapping_set *app_mapping_set_create(const struct conf *conf);
 
 /* Loads the configuration; on errors prints all of them and returns NULL (exit EX_CONFIG). */
 struct conf *app_conf_load(const char *file);
@@ -126,6 +130,7 @@ int cmd_queue_release(struct app_args *args);
 int cmd_queue_run(struct app_args *args);
 int cmd_queue_return(struct app_args *args);
 int cmd_queue_delete(struct app_args *args);
+int cmd_mapping_test(struct app_args *args);
 int cmd_mailq(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);

@@ -123,6 +123,7 @@ const struct conf_table *const app_tables[] = {
     &account_table,
     &dispatch_defaults_table,
     &dispatch_services_table,
+    &app_mappings_table,
     &route_table,
     &channel_defaults_table,
     &channel_table,

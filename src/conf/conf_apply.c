@@ -261,13 +261,15 @@ static void convert_tab(struct apply *ap, const struct conf__tab *tab)
 
 /* -- check */
 
-void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...)
+/* item: the place of that item, SIZE_MAX: of the option. */
+static void check_verr(struct conf_check *check, const char *key, size_t item, const char *hint, const char *fmt,
+                       va_list ap)
 {
     struct conf__entry *entry = check->entry;
     int i = key ? conf__opt_find(entry->tab->table, slice_cstr(key)) : -1;
     const struct conf__slot *slot = i < 0 ? NULL : &entry->slots[i];
+    const struct conf__node *at = slot ? slot->node : NULL;
     char path[CONF_PATH_MAX];
-    va_list ap;
 
     MS_ASSERT(!key || slot);
     check->count++;
@@ -275,9 +277,27 @@ void conf_check_error(struct conf_check *check, const char *key, const char *hin
         return;
     if (key)
         path_child(entry->path, slice_cstr(key), path);
+    if (at && item != SIZE_MAX && at->kind == CONF__LIST)
+        for (at = at->first; at->next && item > 0; at = at->next)
+            item--;
+    conf__verr(check->apply->report, at ? at->at : entry->at, key ? path : entry->path, hint, fmt, ap);
+}
+
+void conf_check_error(struct conf_check *check, const char *key, const char *hint, const char *fmt, ...)
+{
+    va_list ap;
+
     va_start(ap, fmt);
-    conf__verr(check->apply->report, slot && slot->node ? slot->node->at : entry->at, key ? path : entry->path,
-               hint, fmt, ap);
+    check_verr(check, key, SIZE_MAX, hint, fmt, ap);
+    va_end(ap);
+}
+
+void conf_check_item_error(struct conf_check *check, const char *key, size_t item, const char *hint, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    check_verr(check, key, item, hint, fmt, ap);
     va_end(ap);
 }
 
