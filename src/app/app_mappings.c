@@ -22,6 +22,7 @@ static const struct conf_opt mappings_opts[] = {
 
 struct told {
     struct conf_check *check;
+    const char **items; /* a copy, in which wrong entries are replaced */
     size_t count;
 };
 
@@ -29,7 +30,12 @@ static void on_error(void *owner, size_t entry, const char *text)
 {
     struct told *t = owner;
 
-    conf_check_item_error(t->check, "entries", MS_MIN(entry, t->count), NULL, "%s", text);
+    if (entry == t->count) { /* the table as a whole */
+        conf_check_error(t->check, NULL, NULL, "%s", text);
+        return;
+    }
+    conf_check_item_error(t->check, "entries", entry, NULL, "%s", text);
+    t->items[entry] = "* $E";
 }
 
 static void on_missing(void *owner, const char *table, size_t entry, const char *missing)
@@ -44,12 +50,19 @@ static enum ms_err mappings_check(const void *entry, const char *name, struct co
 {
     const struct mappings_conf *conf = entry;
     struct mapping_set *set = mapping_set_create();
-    struct told told = {.check = check, .count = conf->entries.count};
+    size_t count = conf->entries.count;
+    struct told told = {.check = check, .items = ms_alloc_array(count + 1, sizeof(char *)), .count = count};
 
+    for (size_t i = 0; i < count; i++)
+        told.items[i] = conf->entries.items[i];
     if (conf_map_count(conf_check_conf(check), "mappings.*") > MAPPING_TABLES_MAX)
-        conf_check_error(check, "entries", NULL, "more than %d tables", MAPPING_TABLES_MAX);
-    if (mapping_set_add(set, name, conf->entries.items, conf->entries.count, on_error, &told) == MS_OK)
+        conf_check_error(check, NULL, NULL, "more than %d tables", MAPPING_TABLES_MAX);
+    enum ms_err err = mapping_set_add(set, name, told.items, count, on_error, &told);
+    if (err == MS_ESYNTAX) /* also with wrong entries: what the others name is looked at */
+        err = mapping_set_add(set, name, told.items, count, on_error, &told);
+    if (!err)
         (void)!mapping_set_check(set, on_missing, &told);
+    ms_free(told.items);
     mapping_set_destroy(&set);
     return MS_OK;
 }
@@ -60,7 +73,7 @@ const struct conf_table app_mappings_table = {
     CONF_STRUCT(struct mappings_conf),
     .short_key = "entries",
     .check = mappings_check,
-    .help = "Mapping tables, by name. PORT_ACCESS is asked about every connection."};
+    .help = "Mapping tables, by name. See mailserverd-mappings(5)."};
 
 static void not_reached(void *owner, size_t entry, const char *text)
 {

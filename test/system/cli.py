@@ -20,7 +20,7 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
             "domain delete", "domain list", "domain show", "alias add", "alias set", "alias delete", "alias list", "alias show",
             "directory verify",
             "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "jobs status",
-            "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return", "queue delete", "mailq")
+            "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return", "queue delete", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
 
