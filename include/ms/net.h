@@ -119,6 +119,7 @@ void net_write_mbuf(struct net_stream *s, struct mbuf *buf, size_t off, size_t l
 bool net_peer_is_gone(const struct net_stream *s);
 size_t net_out_bytes(const struct net_stream *s); /* not yet given to the kernel */
 const struct net_addr *net_peer(const struct net_stream *s);
+void net_set_peer(struct net_stream *s, const struct net_addr *peer); /* who it really is, as the PROXY header told */
 struct loop *net_loop(const struct net_stream *s);
 
 /* -- TLS (server side) */
@@ -199,6 +200,16 @@ struct net_proxy {
     bool is_tls;        /* version 2, TLV SSL: the client came over TLS */
 };
 MS_MUST_USE enum ms_err net_proxy_parse(struct slice in, struct net_proxy *out, size_t *used_out);
+
+/* Turns a client away: fd (a fresh socket, non-blocking) is taken over, text sent with one call, our side ended, and what the client
+ * sends thrown away until it has closed, at most NET_REFUSE_MS; closing at once would reset the connection, and the client would
+ * not see the text. At most NET_REFUSE_MAX of a loop wait so; then the oldest is closed. Empty text: closed at once. */
+#define NET_REFUSE_MAX 256
+#define NET_REFUSE_MS  1000
+void net_refuse(struct loop *loop, int fd, struct slice text);
+void net_refuse_stop(struct loop *loop); /* before the loop's end: closes those that wait */
+/* The address a connected socket was reached at. */
+void net_local_addr(int fd, struct net_addr *out);
 
 /* Soft limit of descriptors raised to the hard one; returns it. */
 uint64_t net_raise_nofile(void);

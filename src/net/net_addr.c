@@ -97,3 +97,13 @@ void net__addr_from_sockaddr(const struct sockaddr_storage *sa, struct net_addr 
         snprintf(out->text, sizeof(out->text), "unix:");
     }
 }
+
+void net_local_addr(int fd, struct net_addr *out)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof(sa);
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        sa.ss_family = AF_UNSPEC;
+    net__addr_from_sockaddr(&sa, out);
+}

@@ -23,6 +23,8 @@ struct net_loop *net__loop(struct loop *loop)
         return nl;
     nl = ms_new(struct net_loop);
     nl->loop = loop;
+    nl->refusals.loop = loop;
+    list_init(&nl->refusals.waiting);
     loop_slot_set(loop, LOOP_SLOT_NET, nl, net_loop_destroy);
     return nl;
 }

@@ -40,11 +40,19 @@ struct net_inbuf {
     uint32_t cap;
 };
 
+/* Clients that were turned away and have not closed yet, the oldest first. */
+struct net_refusals {
+    struct loop *loop;
+    struct list waiting;
+    unsigned count;
+};
+
 /* What net keeps once per loop. */
 struct net_loop {
     struct loop *loop;
     struct net_chunk *free_blocks;
     unsigned free_count;
+    struct net_refusals refusals;
     bool view_busy;  /* `view` is in the hands of a session */
     uint8_t *cipher; /* NET_READ_BYTES, made with the first TLS stream */
     uint8_t view[NET_READ_BYTES];

@@ -297,6 +297,11 @@ const struct net_addr *net_peer(const struct net_stream *s)
     return &s->peer;
 }
 
+void net_set_peer(struct net_stream *s, const struct net_addr *peer)
+{
+    s->peer = *peer;
+}
+
 struct loop *net_loop(const struct net_stream *s)
 {
     return s->nl->loop;
