@@ -11,6 +11,9 @@
  *              worker wanted                  -----> DISPATCH_MSG_WORKER   -> proto->worker_open(...)
  *              session ended, room again      <----- DISPATCH_NOTE_CLOSED
  *
+ * Before the hand-off a connection stands at the door (dispatch_door.h inside the module): its PROXY header, the limits of its address
+ * and network, the access rules, the DNS lists. Whoever is turned away is told so in the words of the protocol and costs no worker.
+ *
  * Threads:  dispatch_open/start/stop on the control thread; dispatch_session_closed on the worker's loop.
  *           A worker's number of live sessions is an atomic that its loop writes and the control thread reads.
  * Limits:   DISPATCH_SERVICES_MAX, DISPATCH_WORKERS_MAX per service; when nobody can take a connection the listener pauses and the kernel's backlog
@@ -37,7 +40,7 @@
 #define DISPATCH_MSG_DRAIN   BUS_KIND(7, 1, 3) /* a[0] = worker: no more connections, say goodbye */
 #define DISPATCH_MSG_RETIRE  BUS_KIND(7, 1, 6) /* a[0] = worker: no more connections; it ends with its last one */
 #define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker, a[1] = kind answered */
-#define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker: one session fewer, or the worker has ended */
+#define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker, a[1] = session that ended */
 
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
 
@@ -53,22 +56,36 @@ struct dispatch_service_conf { /* "dispatcher.services.*", defaults from "dispat
     uint64_t max_handoffs;     /* connections on their way to workers */
     uint64_t historical_time_ms; /* how long ended workers stay in the status */
     uint64_t backlog; /* 0 = max_procs * max_conns, at least 5; the kernel has its own limit */
+    bool proxy_protocol;       /* each connection begins with a PROXY header; only trusted_networks may connect */
+    uint64_t address_conns, network_conns; /* connections at a time; 0 = no limit */
+    uint64_t address_rate, network_rate;   /* new connections a minute, as many at once; 0 = no limit */
+    int64_t network_bits_v4, network_bits_v6; /* what a network is */
+};
+struct dispatch_conf { /* "dispatcher" */
+    struct conf_strlist trusted_networks; /* of proxies */
 };
 extern const char *const dispatch_protocol_names[]; /* NULL-terminated: what is built */
-extern const struct conf_table dispatch_defaults_table, dispatch_services_table;
+extern const struct conf_table dispatch_table, dispatch_defaults_table, dispatch_services_table;
 
 struct dispatch_worker; /* handle of a worker on its loop */
 struct dispatch_session_view;
+
+/* A client that gets no session: for now, or for good. */
+enum dispatch_refusal { DISPATCH_TEMPORARY, DISPATCH_PERMANENT };
 
 struct service_proto {
     const char *name; /* "smtp", "submission", "lmtp", "imap" */
     /* env: as registered. Everything the worker needs it takes from env by loop index. */
     void *(*worker_open)(void *env, struct dispatch_worker *handle, struct loop *loop,
                          const struct dispatch_service_conf *conf, const char *service_name);
-    /* Takes over fd. session: 64-bit id for logs, unique in the process's life. Calls dispatch_session_closed at its end. */
+    /* Takes over fd. session: 64-bit id for logs, unique in the process's life. peer: the client, as a trusted proxy told it; not
+     * always that of the socket. Calls dispatch_session_closed at its end. */
     void (*session_open)(void *worker, int fd, const struct net_addr *peer, uint64_t session);
     void (*worker_drain)(void *worker);  /* say goodbye at the next permitted moment; sessions close one by one */
     void (*worker_close)(void *worker);  /* no session left */
+    /* The one line, with its end, that a client reads who is turned away before any session. text: printable ASCII, perhaps with
+     * the protocol's own code in front ("554 5.7.1 why"). Control thread; NULL: such clients are closed without a word. */
+    void (*refusal)(void *env, enum dispatch_refusal kind, const char *text, struct str *out);
     /* Every session of the worker. May be NULL. */
     void (*session_each)(void *worker, void (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
     /* Says goodbye in the protocol's words and closes; false: no such session here. May be NULL. */
@@ -93,8 +110,8 @@ MS_MUST_USE enum ms_err dispatch_start(struct dispatch *d, const struct conf *co
 /* Closes listeners, drains workers; on_idle when the last session is gone. */
 void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owner);
 void dispatch_destroy(struct dispatch **d);
-/* The worker's loop: one session has ended. */
-void dispatch_session_closed(struct dispatch_worker *handle);
+/* The worker's loop: a session has ended. The worker may end with it. */
+void dispatch_session_closed(struct dispatch_worker *handle, uint64_t session);
 
 /* -- the pure part (semantics 2.4), tested with D1-D10 */
 enum dispatch_wstate { DISPATCH_W_STARTING, DISPATCH_W_RUNNING, DISPATCH_W_TERMINATING };

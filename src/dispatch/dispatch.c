@@ -1,12 +1,11 @@
 /*
- * dispatch.c - the control thread's half: listeners, choice, hand-off, back-pressure.
+ * dispatch.c - the control thread's half: start and stop, and what loops tell.
  *
  * A worker is taken as running from the moment it is asked for: the request to open it and the connections
  * that follow travel in one ring, so the loop sees them in order.
  *
- * Back-pressure: a service whose workers are all full (or whose ring to the chosen loop is full) pauses its
- * listeners; the kernel's backlog queues. A session's end brings a note and the listeners go on. An overflow
- * of notes means only "look again".
+ * Every session's end reaches the control thread: a note that finds no room is sent again. An overflow means only
+ * "look again".
  */
 #include "dispatch_priv.h"
 
@@ -16,52 +15,9 @@
 struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t slot)
 {
     uint64_t service = slot / DISPATCH_SLOTS_MAX, index = slot % DISPATCH_SLOTS_MAX;
-    MS_ASSERT(service < d->service_count && index < d->services[service].slot_count);
-    return &d->services[service].workers[index];
-}
-
-/* Listeners are paused while nobody could take a connection, so that none is accepted that has to wait here.
- */
-static void service_gate(struct dispatch_service *s)
-{
-    bool pause = s->dispatch->draining || !dispatch__has_room(s);
-    if (pause == s->paused)
-        return;
-    s->paused = pause;
-    for (unsigned i = 0; i < s->listener_count; i++) {
-        if (!s->listeners[i])
-            continue;
-        if (pause)
-            net_listener_pause(s->listeners[i]);
-        else
-            net_listener_resume(s->listeners[i]);
-    }
-    if (pause && !s->dispatch->draining && !dispatch__hands_over(s))
-        OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
-}
-
-static void on_accept(void *owner, int fd, const struct net_addr *peer)
-{
-    struct dispatch_service *s = owner;
-    struct dispatch *d = s->dispatch;
-    struct dispatch_worker *w = dispatch__pick(s);
-    struct bus_msg msg = {.kind = DISPATCH_MSG_HANDOFF,
-                          .a = {w ? w->slot : 0, (uint64_t)fd, ++d->next_session}};
-    if (w)
-        msg.body = mbuf_from(slice_make(peer, sizeof *peer));
-    if (!w || bus_call(d->ep, w->lane->ep, &msg) != MS_OK) {
-        /* The gate closes before this can happen; an accept that slipped through is refused by closing. */
-        mbuf_unref(&msg.body);
-        close(fd);
-        obs_count(MET_DISPATCH_REFUSED, 1);
-    } else {
-        w->pending++;
-        w->life++;
-        obs_count(MET_DISPATCH_ACCEPTED, 1);
-        dispatch__spares(s);
-        dispatch__expire(s);
-    }
-    service_gate(s);
+    MS_ASSERT(service < MS_ARRAY_LEN(d->services) && d->services[service] &&
+              index < d->services[service]->slot_count);
+    return &d->services[service]->workers[index];
 }
 
 static void on_taken(void *owner, const struct bus_msg *msg)
@@ -77,10 +33,10 @@ static void on_taken(void *owner, const struct bus_msg *msg)
 
 static uint64_t sessions_left(const struct dispatch *d)
 {
-    uint64_t left = 0;
+    uint64_t left = d->door_count;
     for (unsigned i = 0; i < d->service_count; i++)
-        for (unsigned k = 0; k < d->services[i].slot_count; k++) {
-            const struct dispatch_worker *w = &d->services[i].workers[k];
+        for (unsigned k = 0; d->services[i] && k < d->services[i]->slot_count; k++) {
+            const struct dispatch_worker *w = &d->services[i]->workers[k];
             left += w->pending + atomic_load_explicit(&w->active, memory_order_relaxed);
         }
     return left;
@@ -98,9 +54,15 @@ static void report_idle(struct loop_hook *hook)
 void dispatch__on_closed(struct dispatch *d)
 {
     for (unsigned i = 0; i < d->service_count; i++) {
-        dispatch__reap(&d->services[i]);
-        if (d->services[i].paused && !d->draining)
-            service_gate(&d->services[i]);
+        struct dispatch_service *s = d->services[i];
+        if (!s)
+            continue;
+        dispatch__reap(s);
+        if (d->draining)
+            continue;
+        dispatch__door_pump(s);
+        if (s->paused)
+            dispatch__service_gate(s);
     }
     if (d->draining && d->on_idle && sessions_left(d) == 0)
         loop_hook_arm(d->control, &d->idle_hook, report_idle);
@@ -108,7 +70,9 @@ void dispatch__on_closed(struct dispatch *d)
 
 static void on_closed_note(void *owner, const struct bus_msg *msg)
 {
-    dispatch__on_closed(owner);
+    struct dispatch *d = owner;
+    dispatch__live_end(d, msg->a[1]);
+    dispatch__on_closed(d);
 }
 
 static void on_notes_overflow(void *owner)
@@ -121,11 +85,14 @@ static void on_tick(struct loop_timer *timer)
 {
     struct dispatch *d = MS_CONTAINER_OF(timer, struct dispatch, tick);
     for (unsigned i = 0; i < d->service_count && !d->draining; i++) {
-        struct dispatch_service *s = &d->services[i];
+        struct dispatch_service *s = d->services[i];
+        if (!s)
+            continue;
         dispatch__reap(s);
         dispatch__expire(s);
         dispatch__spares(s);
-        service_gate(s);
+        dispatch__door_pump(s);
+        dispatch__service_gate(s);
     }
     if (!d->draining)
         loop_timer_start(d->control, timer, DISPATCH_TICK_MS, on_tick);
@@ -138,6 +105,8 @@ struct dispatch *dispatch_create(struct loop *control, struct bus *bus)
     d->bus = bus;
     d->ep = bus_ep_of_loop(bus, control);
     MS_ASSERT(d->ep);
+    map_init(&d->live);
+    dispatch__peers_init(&d->peers);
     bus_on(d->ep, DISPATCH_MSG_TAKEN, on_taken, d);
     bus_on(d->ep, DISPATCH_NOTE_CLOSED, on_closed_note, d);
     return d;
@@ -165,7 +134,7 @@ void dispatch_register(struct dispatch *d, const struct service_proto *proto, vo
 void dispatch_add_service(struct dispatch *d, const char *name, const struct service_proto *proto, void *env,
                           const char *where, const struct dispatch_service_conf *conf)
 {
-    MS_ASSERT(!d->services && d->extra_count < DISPATCH_EXTRAS_MAX);
+    MS_ASSERT(!d->started && d->extra_count < DISPATCH_EXTRAS_MAX);
     struct dispatch_extra *x = &d->extras[d->extra_count++];
     int name_len = snprintf(x->name, sizeof x->name, "%s", name);
     int where_len = snprintf(x->where, sizeof x->where, "%s", where);
@@ -178,87 +147,24 @@ void dispatch_add_service(struct dispatch *d, const char *name, const struct ser
     x->conf.listen.count = 1;
 }
 
-/* A relative socket path is relative to the configuration's folder, like every path in it. */
-static void listen_address(const struct dispatch_service *s, const char *text, char *out, size_t out_max)
-{
-    bool relative = strncmp(text, "unix:", 5) == 0 && text[5] != '/';
-    if (relative)
-        snprintf(out, out_max, "unix:%s/%s", conf_dir(s->dispatch->conf), text + 5);
-    else
-        snprintf(out, out_max, "%s", text);
-}
-
-static enum ms_err service_listen(struct dispatch_service *s, struct ms_errinfo *why_out)
-{
-    uint64_t backlog = s->conf.backlog ? s->conf.backlog : MS_MAX(s->conf.max_procs * s->conf.max_conns, 5);
-    for (size_t i = 0; i < s->conf.listen.count; i++) {
-        char where[512];
-        struct ms_errinfo why;
-        listen_address(s, s->conf.listen.items[i], where, sizeof where);
-        enum ms_err err = net_listener_open(s->dispatch->control, where, (int)MS_MIN(backlog, 65535),
-                                            on_accept, s, &s->listeners[i], &why);
-        if (err)
-            return ms_fail(why_out, err, "service %s: %s", s->name, why.text);
-        s->listener_count++;
-    }
-    return MS_OK;
-}
-
-static enum ms_err service_init(struct dispatch *d, struct dispatch_service *s,
-                                const struct dispatch_service_conf *conf, const char *name,
-                                struct ms_errinfo *why_out)
-{
-    s->dispatch = d;
-    s->name = name;
-    s->conf = *conf;
-    for (unsigned i = 0; i < d->proto_count; i++)
-        if (strcmp(d->protos[i].proto->name, dispatch_protocol_names[conf->protocol]) == 0) {
-            s->proto = d->protos[i].proto;
-            s->env = d->protos[i].env;
-        }
-    if (!s->proto)
-        return ms_fail(why_out, MS_EUNSUPPORTED, "service %s: protocol %s is not built", name,
-                       dispatch_protocol_names[conf->protocol]);
-    dispatch__slots_init(s);
-    return MS_OK;
-}
-
-static void services_add_extras(struct dispatch *d)
-{
-    for (unsigned i = 0; i < d->extra_count; i++) {
-        const struct dispatch_extra *x = &d->extras[i];
-        struct dispatch_service *s = &d->services[d->service_count++];
-        s->dispatch = d;
-        s->name = x->name;
-        s->conf = x->conf;
-        s->proto = x->proto;
-        s->env = x->env;
-        dispatch__slots_init(s);
-    }
-}
-
 enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct ms_errinfo *why_out)
 {
     size_t count = conf_map_count(conf, "dispatcher.services.*");
     if (count > DISPATCH_SERVICES_MAX)
         return ms_fail(why_out, MS_ELIMIT, "more than %d services", DISPATCH_SERVICES_MAX);
+    d->started = true;
     d->conf = conf_ref((struct conf *)(uintptr_t)conf);
-    d->services = ms_alloc_array(MS_MAX(count + d->extra_count, 1), sizeof *d->services);
     for (size_t i = 0; i < count; i++) {
         const char *name;
         const struct dispatch_service_conf *sc = conf_map_entry(conf, "dispatcher.services.*", i, &name);
-        MS_TRY(service_init(d, &d->services[d->service_count++], sc, name, why_out));
+        struct dispatch_service *s;
+        MS_TRY(dispatch__service_add(d, name, sc, &s, why_out));
     }
-    services_add_extras(d);
+    dispatch__services_add_extras(d);
     for (unsigned i = 0; i < d->service_count; i++)
-        MS_TRY(service_listen(&d->services[i], why_out));
-    for (unsigned i = 0; i < d->service_count; i++) {
-        dispatch__spares(&d->services[i]);
-        service_gate(&d->services[i]);
-        for (unsigned k = 0; k < d->services[i].listener_count; k++)
-            OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", d->services[i].name),
-                      OBS_C("address", net_listener_addr(d->services[i].listeners[k])->text));
-    }
+        MS_TRY(dispatch__service_listen(d->services[i], why_out));
+    for (unsigned i = 0; i < d->service_count; i++)
+        dispatch__service_open(d->services[i]);
     loop_timer_start(d->control, &d->tick, DISPATCH_TICK_MS, on_tick);
     return MS_OK;
 }
@@ -270,20 +176,29 @@ void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owne
     d->on_idle = on_idle;
     d->idle_owner = owner;
     for (unsigned i = 0; i < d->service_count; i++) {
-        struct dispatch_service *s = &d->services[i];
-        for (unsigned k = 0; k < s->listener_count; k++)
-            net_listener_close(&s->listeners[k]);
-        for (unsigned k = 0; k < s->slot_count; k++) {
-            struct dispatch_worker *w = &s->workers[k];
-            struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->slot}};
-            if (!w->is_used)
-                continue;
-            w->state = DISPATCH_W_TERMINATING;
-            if (bus_call(d->ep, w->lane->ep, &msg) != MS_OK) /* cut off at the deadline then */
+        struct dispatch_service *s = d->services[i];
+        if (!s)
+            continue;
+        dispatch__service_unlisten(s);
+        dispatch__door_clear(s);
+        for (unsigned k = 0; k < s->slot_count; k++)
+            if (s->workers[k].is_used &&
+                !dispatch__drain_worker(&s->workers[k])) /* cut off at the deadline then */
                 OBS_EVENT(OBS_DISPATCH_NO_DRAIN, 0, OBS_C("service", s->name));
-        }
     }
     dispatch__on_closed(d);
+}
+
+static void service_destroy(struct dispatch_service *s)
+{
+    dispatch__service_unlisten(s);
+    dispatch__door_clear(s);
+    /* Loops are stopped: what a deadline cut off is released here. */
+    for (unsigned k = 0; k < s->slot_count; k++)
+        if (s->workers[k].impl)
+            s->proto->worker_close(s->workers[k].impl);
+    ms_free(s->workers);
+    ms_free(s);
 }
 
 void dispatch_destroy(struct dispatch **dp)
@@ -293,26 +208,15 @@ void dispatch_destroy(struct dispatch **dp)
         return;
     loop_hook_disarm(d->control, &d->idle_hook);
     loop_timer_stop(d->control, &d->tick);
-    for (unsigned i = 0; i < d->service_count; i++) {
-        struct dispatch_service *s = &d->services[i];
-        for (unsigned k = 0; k < s->listener_count; k++)
-            net_listener_close(&s->listeners[k]);
-        /* Loops are stopped: what a deadline cut off is released here. */
-        for (unsigned k = 0; k < s->slot_count; k++)
-            if (s->workers[k].impl)
-                s->proto->worker_close(s->workers[k].impl);
-        ms_free(s->workers);
-    }
-    ms_free(d->services);
+    for (unsigned i = 0; i < d->service_count; i++)
+        if (d->services[i])
+            service_destroy(d->services[i]);
+    net_refuse_stop(d->control);
+    for (unsigned i = 0; i < d->lane_count; i++)
+        dispatch__lane_fini(&d->lanes[i]);
+    dispatch__live_fini(d);
+    dispatch__peers_fini(&d->peers);
     conf_unref(&d->conf);
     ms_free(d);
     *dp = NULL;
-}
-
-const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i)
-{
-    for (unsigned k = 0; k < d->service_count; k++)
-        if (strcmp(d->services[k].name, service) == 0)
-            return i < d->services[k].listener_count ? net_listener_addr(d->services[k].listeners[i]) : NULL;
-    return NULL;
 }

@@ -76,7 +76,53 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "0s",                                                                                       \
          .min = "0s",                                                                                        \
          .max = "30d",                                                                                       \
-         .help = "How long ended workers stay in `dispatcher status`."},                                     \
+         .help = "How long ended workers and closed connections stay in `dispatcher status`."},              \
+        {.key = "max_conns_per_address",                                                                     \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, address_conns),                                               \
+         .dflt = "10000",                                                                                    \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .help = "Connections at a time from one address (IPv6: one /64); more are turned away."},           \
+        {.key = "max_conns_per_network",                                                                     \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, network_conns),                                               \
+         .dflt = "20000",                                                                                    \
+         .min = "1",                                                                                         \
+         .max = "1000000",                                                                                   \
+         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .help = "Connections at a time from one network."},                                                 \
+        {.key = "max_rate_per_address",                                                                      \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, address_rate),                                                \
+         .dflt = "6000",                                                                                     \
+         .min = "1",                                                                                         \
+         .max = "10000000",                                                                                  \
+         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .help = "New connections a minute from one address, all of them at once if it had none before."},   \
+        {.key = "max_rate_per_network",                                                                      \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, network_rate),                                                \
+         .dflt = "30000",                                                                                    \
+         .min = "1",                                                                                         \
+         .max = "10000000",                                                                                  \
+         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .help = "New connections a minute from one network."},                                              \
+        {.key = "network_bits",                                                                              \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, network_bits_v4),                                             \
+         .dflt = "24",                                                                                       \
+         .min = "1",                                                                                         \
+         .max = "32",                                                                                        \
+         .help = "Leading bits of an IPv4 address that are its network, for the two limits of networks."},   \
+        {.key = "network_bits_v6",                                                                           \
+         .type = CONF_INT,                                                                                   \
+         CONF_AT(struct dispatch_service_conf, network_bits_v6),                                             \
+         .dflt = "48",                                                                                       \
+         .min = "1",                                                                                         \
+         .max = "64",                                                                                        \
+         .help = "The same of an IPv6 address."},                                                            \
     {                                                                                                        \
         .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
         .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \

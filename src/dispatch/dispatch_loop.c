@@ -22,8 +22,7 @@ static void on_worker(void *owner, const struct bus_msg *msg)
     struct dispatch_lane *lane = owner;
     struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
     w->draining = false;
-    w->impl =
-        w->service->proto->worker_open(w->service->env, w, lane->loop, &w->service->conf, w->service->name);
+    w->impl = w->service->proto->worker_open(w->service->env, w, lane->loop, &w->conf, w->service->name);
     lane_reply(lane, msg);
 }
 
@@ -48,7 +47,8 @@ static void worker_close_if_empty(struct dispatch_worker *w)
     if (w->draining && w->impl && atomic_load_explicit(&w->active, memory_order_relaxed) == 0) {
         w->service->proto->worker_close(w->impl);
         w->impl = NULL;
-        atomic_store_explicit(&w->has_ended, true, memory_order_release); /* the slot is the control thread's again */
+        atomic_store_explicit(&w->has_ended, true,
+                              memory_order_release); /* the slot is the control thread's again */
     }
 }
 
@@ -73,15 +73,48 @@ static void on_retire(void *owner, const struct bus_msg *msg)
     lane_reply(lane, msg);
 }
 
-void dispatch_session_closed(struct dispatch_worker *w)
+/* -- sessions that have ended: each is told, for the control thread counts them */
+static bool note_closed(struct dispatch_lane *lane, uint64_t session)
 {
-    MS_ASSERT(loop_is_home(w->lane->loop));
+    struct bus_msg note = {.kind = DISPATCH_NOTE_CLOSED, .a = {0, session}};
+    return bus_note(lane->ep, control_ep(lane), &note);
+}
+
+static void on_resend(struct loop_timer *timer)
+{
+    struct dispatch_lane *lane = MS_CONTAINER_OF(timer, struct dispatch_lane, resend);
+    while (lane->unsent_count && note_closed(lane, lane->unsent[lane->unsent_count - 1]))
+        lane->unsent_count--;
+    if (lane->unsent_count)
+        loop_timer_start(lane->loop, timer, DISPATCH_RESEND_MS, on_resend);
+}
+
+static void tell_later(struct dispatch_lane *lane, uint64_t session)
+{
+    if (lane->unsent_count == lane->unsent_cap) {
+        lane->unsent_cap = MS_MAX(2 * lane->unsent_cap, (size_t)64);
+        lane->unsent = ms_realloc_array(lane->unsent, lane->unsent_cap, sizeof(*lane->unsent));
+    }
+    lane->unsent[lane->unsent_count++] = session;
+    if (!loop_timer_is_running(&lane->resend))
+        loop_timer_start(lane->loop, &lane->resend, DISPATCH_RESEND_MS, on_resend);
+}
+
+void dispatch_session_closed(struct dispatch_worker *w, uint64_t session)
+{
     struct dispatch_lane *lane = w->lane;
-    struct bus_msg note = {.kind = DISPATCH_NOTE_CLOSED, .a = {w->slot}};
+    MS_ASSERT(loop_is_home(lane->loop));
     uint64_t before = atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
     MS_ASSERT(before > 0);
     worker_close_if_empty(w); /* the slot may be another worker's from here on */
-    bus_note(lane->ep, control_ep(lane), &note);
+    if (!note_closed(lane, session))
+        tell_later(lane, session);
+}
+
+void dispatch__lane_fini(struct dispatch_lane *lane)
+{
+    loop_timer_stop(lane->loop, &lane->resend);
+    ms_free(lane->unsent);
 }
 
 void dispatch__lane_init(struct dispatch_lane *lane)

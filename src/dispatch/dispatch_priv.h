@@ -5,11 +5,18 @@
 #define DISPATCH_PRIV_H
 
 #include "ms/dispatch.h"
+#include "ms/base/map.h"
 #include "ms/obs.h"
+
+#include "dispatch_door.h"
+#include "dispatch_peers.h"
 
 #define DISPATCH_PROTOS_MAX 8
 #define DISPATCH_NOTES      4096
 #define DISPATCH_TICK_MS    1000 /* between looks at ages */
+#define DISPATCH_WHERE_MAX  512
+#define DISPATCH_CLOSED_MAX 1024 /* closed connections remembered, of all services */
+#define DISPATCH_RESEND_MS  10   /* until a loop tries again to tell of ended sessions */
 
 /* A worker's slot. The control thread fills it and sends its number; from then on the loop owns impl, and the
  * atomic fields are all that both touch.
@@ -30,6 +37,7 @@ struct dispatch_worker {
     uint64_t seen;     /* life at the last look: none came since when they are equal */
     uint64_t born_ms;
     uint64_t idle_at_ms; /* without connections since */
+    struct dispatch_service_conf conf; /* the service's when the worker was made */
     /* loop */
     void *impl;
     bool draining;
@@ -42,19 +50,46 @@ struct dispatch_past { /* a worker that has ended */
     struct dispatch_lane *lane;
 };
 
+struct dispatch_listener {
+    struct dispatch_service *service;
+    struct net_listener *net; /* NULL: free */
+    char where[DISPATCH_WHERE_MAX]; /* as the configuration has it, paths absolute: its identity in a reload */
+};
+
+/* Control thread, but for what its workers' loops read: name, proto, env and workers, which never change. */
 struct dispatch_service {
     struct dispatch *dispatch;
-    const char *name;
-    struct dispatch_service_conf conf;
+    unsigned index; /* in dispatch->services */
+    char name[CONF_NAME_MAX + 1];
+    struct dispatch_service_conf conf; /* texts of the snapshot dispatch->conf */
     const struct service_proto *proto;
     void *env;
-    struct net_listener *listeners[DISPATCH_LISTEN_MAX];
-    unsigned listener_count;
+    struct dispatch_listener listeners[DISPATCH_LISTEN_MAX];
     struct dispatch_worker *workers; /* slots */
     unsigned slot_count;
     struct dispatch_past past[DISPATCH_HISTORY_MAX]; /* a ring, past_count % DISPATCH_HISTORY_MAX is the next */
     uint64_t past_count;
+    bool stopped; /* by dispatch_service_stop: no listeners, no workers */
     bool paused;
+    struct list door, line; /* of dispatch_conn */
+    unsigned door_count;    /* of both */
+    uint64_t active;        /* sessions handed over and not ended */
+    uint64_t accepted;
+    uint64_t refused[DISPATCH_R_COUNT];
+    struct obs_limit refused_limit[DISPATCH_R_COUNT];
+};
+
+/* A session that was handed over. */
+struct dispatch_live {
+    uint64_t session, worker, since_ms;
+    struct dispatch_service *service;
+    struct dispatch_peer *address, *network;
+    char peer[NET_ADDR_TEXT_MAX];
+};
+
+struct dispatch_closed {
+    struct dispatch_live live; /* address, network: gone */
+    uint64_t ended_ms;
 };
 
 /* The way to one loop. */
@@ -63,6 +98,10 @@ struct dispatch_lane {
     struct loop *loop;
     struct bus_ep *ep;
     unsigned workers;
+    /* loop: ended sessions whose note found no room */
+    uint64_t *unsent;
+    size_t unsent_count, unsent_cap;
+    struct loop_timer resend;
 };
 
 struct dispatch_extra {
@@ -86,9 +125,15 @@ struct dispatch {
     unsigned proto_count;
     struct dispatch_extra extras[DISPATCH_EXTRAS_MAX];
     unsigned extra_count;
-    struct dispatch_service *services;
-    unsigned service_count;
-    struct conf *conf; /* the snapshot that the services' names and lists live in */
+    struct dispatch_service *services[DISPATCH_SERVICES_MAX + DISPATCH_EXTRAS_MAX]; /* NULL: free */
+    unsigned service_count; /* the last one used, and one */
+    struct conf *conf; /* the snapshot that the services' lists live in */
+    bool started;
+    unsigned door_count; /* connections at the doors */
+    struct dispatch_peers peers;
+    struct map live; /* session -> struct dispatch_live */
+    struct dispatch_closed *closed; /* a ring like a service's past; NULL until something is remembered */
+    uint64_t closed_count;
     uint64_t next_session, next_worker;
     struct loop_timer tick;
     bool draining;
@@ -99,6 +144,27 @@ struct dispatch {
 
 /* Slots are numbered service * DISPATCH_SLOTS_MAX + index. */
 struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t slot);
+void dispatch__on_closed(struct dispatch *d); /* control: a session ended somewhere */
+
+/* dispatch_service.c */
+/* Not listening yet. MS_ELIMIT, MS_EUNSUPPORTED: nothing was made. */
+MS_MUST_USE enum ms_err dispatch__service_add(struct dispatch *d, const char *name,
+                                              const struct dispatch_service_conf *conf, struct dispatch_service **out,
+                                              struct ms_errinfo *why_out);
+void dispatch__services_add_extras(struct dispatch *d);
+struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name);
+/* One address of conf.listen; paused. */
+MS_MUST_USE enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text, struct ms_errinfo *why_out);
+MS_MUST_USE enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out); /* all of them */
+void dispatch__service_unlisten(struct dispatch_service *s);
+void dispatch__service_open(struct dispatch_service *s); /* it listens: makes min_procs, lets clients in */
+void dispatch__service_gate(struct dispatch_service *s); /* pauses listeners, or lets them go on */
+
+/* dispatch_live.c */
+void dispatch__live_begin(struct dispatch_conn *c, const struct dispatch_worker *w);
+void dispatch__live_end(struct dispatch *d, uint64_t session);
+void dispatch__live_fini(struct dispatch *d);
+void dispatch__uncount(struct dispatch *d, struct dispatch_peer *address, struct dispatch_peer *network); /* may be NULL */
 
 /* dispatch_worker.c: slots, on the control thread */
 void dispatch__slots_init(struct dispatch_service *s);
@@ -113,7 +179,10 @@ bool dispatch__hands_over(const struct dispatch_service *s); /* max_handoffs are
 void dispatch__spares(struct dispatch_service *s); /* min_procs, and one in expectation */
 void dispatch__expire(struct dispatch_service *s); /* begins the end of workers whose time has come */
 void dispatch__reap(struct dispatch_service *s);   /* gives back the slots of those that have ended */
+bool dispatch__drain_worker(struct dispatch_worker *w); /* its sessions say goodbye; false: its ring is full */
+
+/* dispatch_loop.c */
 void dispatch__lane_init(struct dispatch_lane *lane); /* handlers on the loop */
-void dispatch__on_closed(struct dispatch *d);         /* control: a session ended somewhere */
+void dispatch__lane_fini(struct dispatch_lane *lane);
 
 #endif

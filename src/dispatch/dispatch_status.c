@@ -43,7 +43,9 @@ static void emit_past(const struct dispatch_service *s, struct str *out)
 void dispatch_emit_status(struct dispatch *d, struct str *out)
 {
     for (unsigned i = 0; i < d->service_count; i++) {
-        struct dispatch_service *s = &d->services[i];
+        struct dispatch_service *s = d->services[i];
+        if (!s)
+            continue;
         struct dispatch_wview views[DISPATCH_SLOTS_MAX];
         struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
         size_t n = dispatch__views(s, views, by);

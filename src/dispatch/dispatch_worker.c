@@ -15,7 +15,7 @@ void dispatch__slots_init(struct dispatch_service *s)
     s->slot_count = (unsigned)MS_MIN(wanted, DISPATCH_SLOTS_MAX);
     s->workers = ms_alloc_array(s->slot_count, sizeof *s->workers);
     for (unsigned i = 0; i < s->slot_count; i++)
-        s->workers[i].slot = (uint32_t)((s - s->dispatch->services) * DISPATCH_SLOTS_MAX + i);
+        s->workers[i].slot = (uint32_t)(s->index * DISPATCH_SLOTS_MAX + i);
 }
 
 static uint64_t worker_active(const struct dispatch_worker *w)
@@ -111,6 +111,7 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     w->is_used = true;
     w->dispatch = d;
     w->service = s;
+    w->conf = s->conf;
     w->lane = lane;
     w->state = DISPATCH_W_RUNNING;
     w->pending = w->life = w->seen = 0;
@@ -175,6 +176,8 @@ void dispatch__spares(struct dispatch_service *s)
     struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
     struct dispatch_limits lim = dispatch__limits(s);
 
+    if (s->stopped)
+        return;
     while (dispatch_wants_spare(&lim, views, dispatch__views(s, views, by)))
         if (!service_spawn(s))
             return;
@@ -191,6 +194,14 @@ static bool worker_retire(struct dispatch_worker *w)
     OBS_EVENT(OBS_DISPATCH_WORKER_ENDING, 0, OBS_C("service", w->service->name), OBS_U("worker", w->id),
               OBS_U("connections", w->life), OBS_U("left", worker_active(w) + w->pending));
     return true;
+}
+
+bool dispatch__drain_worker(struct dispatch_worker *w)
+{
+    struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->slot}};
+
+    w->state = DISPATCH_W_TERMINATING;
+    return bus_call(w->dispatch->ep, w->lane->ep, &msg) == MS_OK;
 }
 
 void dispatch__expire(struct dispatch_service *s)

@@ -369,9 +369,10 @@ static void on_closed(void *owner, enum net_close_why why)
     }
     OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""),
               OBS_C("why", net_close_why_name(why)));
+    uint64_t id = s->id;
     imapd__session_discard(s);
     if (handle)
-        dispatch_session_closed(handle); /* may end the worker */
+        dispatch_session_closed(handle, id); /* may end the worker */
 }
 
 const struct net_callbacks imapd_callbacks = {

@@ -71,10 +71,10 @@ static void *local_worker_open(void *env, struct dispatch_worker *handle, struct
     return w;
 }
 
-static void session_refuse(struct imapd_worker *w)
+static void session_refuse(struct imapd_worker *w, uint64_t session)
 {
     if (w->handle)
-        dispatch_session_closed(w->handle);
+        dispatch_session_closed(w->handle, session);
 }
 
 static void session_open(void *worker, int fd, const struct net_addr *peer, uint64_t session)
@@ -85,16 +85,17 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
 
     if (w->implicit_tls && !w->env->tls) {
         close(fd);
-        session_refuse(w);
+        session_refuse(w, session);
         return;
     }
     s = imapd__session_create(w, session);
     if (net_stream_open(w->loop, fd, NET_IN_MAX, &imapd_callbacks, s, &stream)) {
         imapd__session_discard(s);
-        session_refuse(w);
+        session_refuse(w, session);
         return;
     }
     s->stream = stream;
+    net_set_peer(stream, peer);
     if (w->implicit_tls && net_tls_start(stream, w->env->tls)) {
         imapd__session_abort(s, NET_CLOSED_TLS);
         return;
@@ -113,7 +114,7 @@ static void local_session_open(void *worker, int fd, const struct net_addr *peer
         (cred.uid != geteuid() && cred.uid != 0)) {
         OBS_EVENT(OBS_IMAPD_LOCAL_REFUSED, session, OBS_U("uid", cred.uid));
         close(fd);
-        session_refuse(w);
+        session_refuse(w, session);
         return;
     }
     w->peer_uid = cred.uid;
@@ -128,6 +129,21 @@ struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t 
 
     imapd__session_start(s, stream);
     return stream;
+}
+
+/* Digits, dots and the blank behind them: a reply code of SMTP, which an access rule may give. */
+static const char *text_behind_code(const char *text)
+{
+    size_t code = strspn(text, "0123456789.");
+
+    return code > 0 && text[code] == ' ' ? text + code + 1 : text;
+}
+
+/* RFC 9051 7.1.5: BYE instead of a greeting. */
+static void refusal(void *env, enum dispatch_refusal kind, const char *text, struct str *out)
+{
+    text = text_behind_code(text_behind_code(text));
+    str_addf(out, "* BYE %s\r\n", text[0] ? text : "not now");
 }
 
 static void worker_drain(void *worker)
@@ -153,6 +169,7 @@ const struct service_proto imapd_proto = {
     .name = "imap",
     .worker_open = worker_open,
     .session_open = session_open,
+    .refusal = refusal,
     .worker_drain = worker_drain,
     .worker_close = worker_close,
 };
@@ -160,6 +177,7 @@ const struct service_proto imapd_local_proto = {
     .name = "imap-local",
     .worker_open = local_worker_open,
     .session_open = local_session_open,
+    .refusal = refusal,
     .worker_drain = worker_drain,
     .worker_close = worker_close,
 };

@@ -54,12 +54,25 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
     struct smtpd_session *s = smtpd__session_create(w, session);
     struct net_stream *stream;
     if (net_stream_open(w->loop, fd, NET_IN_MAX, &smtpd__callbacks, s, &stream) == MS_OK) {
+        net_set_peer(stream, peer);
         smtpd__session_begin(s, stream);
         return;
     }
     smtpd__session_free(s);
     if (w->handle)
-        dispatch_session_closed(w->handle);
+        dispatch_session_closed(w->handle, session);
+}
+
+/* RFC 5321 3.1, 3.8: a server that will not serve greets with 554, one that cannot now with 421 and its name. */
+static void refusal(void *env_ptr, enum dispatch_refusal kind, const char *text, struct str *out)
+{
+    const struct smtpd_env *env = env_ptr;
+    if (strspn(text, "0123456789") == 3)
+        str_addf(out, "%s\r\n", text);
+    else if (kind == DISPATCH_PERMANENT)
+        str_addf(out, "554 5.7.1 %s\r\n", text);
+    else
+        str_addf(out, "421 4.7.0 %s %s\r\n", env->hostname, text);
 }
 
 struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, uint64_t session)
@@ -80,6 +93,7 @@ struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, u
     const struct service_proto ident = {.name = name_,                                                       \
                                         .worker_open = ident##_worker_open,                                  \
                                         .session_open = session_open,                                        \
+                                        .refusal = refusal,                                                  \
                                         .worker_drain = worker_drain,                                        \
                                         .worker_close = worker_close}
 

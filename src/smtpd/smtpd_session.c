@@ -104,9 +104,10 @@ static void on_closed(void *owner, enum net_close_why why)
     OBS_EVENT(OBS_SMTPD_CLOSED, s->id, OBS_C("svc", s->worker->service),
               OBS_C("why", net_close_why_name(why)), OBS_U("transactions", s->tx_number),
               OBS_U("errors", s->errors));
+    uint64_t id = s->id;
     smtpd__session_free(s);
     if (handle)
-        dispatch_session_closed(handle); /* may close the worker */
+        dispatch_session_closed(handle, id); /* may close the worker */
 }
 
 void smtpd__close(struct smtpd_session *s, enum net_close_why why)

@@ -104,7 +104,8 @@ static void test_of(void **state)
     assert_memory_not_equal(&a, &b, sizeof(a));
     assert_true(net_network_of("::ffff:192.0.2.1", 24, 48, &b)); /* one limit, however it came */
     assert_memory_equal(&a, &b, sizeof(a));
-    assert_true(net_network_of("2001:db8:1:2::1", 32, 64, &a) && net_network_of("2001:db8:1:2:ffff::", 32, 64, &b));
+    assert_true(net_network_of("2001:db8:1:2::1", 32, 64, &a) &&
+                net_network_of("2001:db8:1:2:ffff::", 32, 64, &b));
     assert_memory_equal(&a, &b, sizeof(a));
     assert_int_equal(a.bits, 64);
     assert_false(net_network_of("local", 32, 64, &a));

@@ -1,0 +1,64 @@
+/*
+ * dispatch_live.c - what the control thread knows of each session: from the hand-off until its loop says that it has
+ * ended. So counts of addresses are exact, and `dispatcher status` can tell of connections that have closed.
+ */
+#include <stdio.h>
+
+#include "dispatch_priv.h"
+
+void dispatch__live_begin(struct dispatch_conn *c, const struct dispatch_worker *w)
+{
+    struct dispatch *d = c->service->dispatch;
+    struct dispatch_live *live = ms_new(struct dispatch_live);
+
+    live->session = c->session;
+    live->worker = w->id;
+    live->service = c->service;
+    live->address = c->address;
+    live->network = c->network;
+    live->since_ms = loop_now_ms(d->control);
+    snprintf(live->peer, sizeof(live->peer), "%s", c->peer.text);
+    c->address = c->network = NULL; /* they are the session's from here on */
+    c->service->active++;
+    map_put_u64(&d->live, live->session, live);
+}
+
+static void remember(struct dispatch *d, const struct dispatch_live *live)
+{
+    if (live->service->conf.historical_time_ms == 0)
+        return;
+    if (!d->closed)
+        d->closed = ms_alloc_array(DISPATCH_CLOSED_MAX, sizeof(*d->closed));
+    d->closed[d->closed_count++ % DISPATCH_CLOSED_MAX] =
+        (struct dispatch_closed){.live = *live, .ended_ms = loop_now_ms(d->control)};
+}
+
+void dispatch__live_end(struct dispatch *d, uint64_t session)
+{
+    struct dispatch_live *live = map_remove_u64(&d->live, session);
+
+    MS_ASSERT(live);
+    live->service->active--;
+    remember(d, live);
+    dispatch__uncount(d, live->address, live->network);
+    ms_free(live);
+}
+
+void dispatch__uncount(struct dispatch *d, struct dispatch_peer *address, struct dispatch_peer *network)
+{
+    if (address)
+        dispatch__peer_give(&d->peers, address);
+    if (network)
+        dispatch__peer_give(&d->peers, network);
+}
+
+void dispatch__live_fini(struct dispatch *d)
+{
+    size_t cursor = 0;
+    void *live;
+
+    while (map_next(&d->live, &cursor, NULL, &live))
+        ms_free(live);
+    map_fini(&d->live);
+    ms_free(d->closed);
+}

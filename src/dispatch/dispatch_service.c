@@ -1,0 +1,169 @@
+/*
+ * dispatch_service.c - services: made, listening, paused.
+ *
+ * Listeners are paused while nobody could take a connection, so that none is accepted that has to wait here; the
+ * kernel's backlog queues. A session's end brings a note, and they go on.
+ */
+#include <stdio.h>
+
+#include "dispatch_priv.h"
+
+/* In the first free place; a number that had another service before is used again when nothing of it is left. */
+static struct dispatch_service *service_new(struct dispatch *d, const char *name,
+                                            const struct dispatch_service_conf *conf)
+{
+    for (unsigned i = 0; i < MS_ARRAY_LEN(d->services); i++) {
+        if (d->services[i])
+            continue;
+        struct dispatch_service *s = d->services[i] = ms_new(struct dispatch_service);
+        s->dispatch = d;
+        s->index = i;
+        snprintf(s->name, sizeof(s->name), "%s", name);
+        s->conf = *conf;
+        list_init(&s->door);
+        list_init(&s->line);
+        d->service_count = MS_MAX(d->service_count, i + 1);
+        dispatch__slots_init(s);
+        return s;
+    }
+    return NULL;
+}
+
+enum ms_err dispatch__service_add(struct dispatch *d, const char *name,
+                                  const struct dispatch_service_conf *conf, struct dispatch_service **out,
+                                  struct ms_errinfo *why_out)
+{
+    const char *protocol = dispatch_protocol_names[conf->protocol];
+
+    for (unsigned i = 0; i < d->proto_count; i++) {
+        if (strcmp(d->protos[i].proto->name, protocol) != 0)
+            continue;
+        struct dispatch_service *s = service_new(d, name, conf);
+        if (!s)
+            return ms_fail(why_out, MS_ELIMIT, "more than %d services", DISPATCH_SERVICES_MAX);
+        s->proto = d->protos[i].proto;
+        s->env = d->protos[i].env;
+        *out = s;
+        return MS_OK;
+    }
+    return ms_fail(why_out, MS_EUNSUPPORTED, "service %s: protocol %s is not built", name, protocol);
+}
+
+void dispatch__services_add_extras(struct dispatch *d)
+{
+    for (unsigned i = 0; i < d->extra_count; i++) {
+        const struct dispatch_extra *x = &d->extras[i];
+        struct dispatch_service *s = service_new(d, x->name, &x->conf);
+        MS_ASSERT(s); /* places are kept for them */
+        s->proto = x->proto;
+        s->env = x->env;
+    }
+}
+
+struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name)
+{
+    for (unsigned i = 0; i < d->service_count; i++)
+        if (d->services[i] && strcmp(d->services[i]->name, name) == 0)
+            return d->services[i];
+    return NULL;
+}
+
+/* -- listening */
+static void on_accept(void *owner, int fd, const struct net_addr *peer)
+{
+    struct dispatch_listener *l = owner;
+    dispatch__door_open(l->service, fd, peer);
+}
+
+/* A relative socket path is relative to the configuration's folder, like every path in it. */
+static void listen_address(const struct dispatch_service *s, const char *text, char *out, size_t out_max)
+{
+    bool relative = strncmp(text, "unix:", 5) == 0 && text[5] != '/';
+    if (relative)
+        snprintf(out, out_max, "unix:%s/%s", conf_dir(s->dispatch->conf), text + 5);
+    else
+        snprintf(out, out_max, "%s", text);
+}
+
+enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text, struct ms_errinfo *why_out)
+{
+    uint64_t backlog = s->conf.backlog ? s->conf.backlog : MS_MAX(s->conf.max_procs * s->conf.max_conns, 5);
+    struct dispatch_listener *l = NULL;
+    struct ms_errinfo why;
+
+    for (unsigned i = 0; i < DISPATCH_LISTEN_MAX && !l; i++)
+        if (!s->listeners[i].net)
+            l = &s->listeners[i];
+    if (!l)
+        return ms_fail(why_out, MS_ELIMIT, "service %s: more than %d addresses", s->name,
+                       DISPATCH_LISTEN_MAX);
+    l->service = s;
+    listen_address(s, text, l->where, sizeof(l->where));
+    enum ms_err err = net_listener_open(s->dispatch->control, l->where, (int)MS_MIN(backlog, 65535),
+                                        on_accept, l, &l->net, &why);
+    if (err)
+        return ms_fail(why_out, err, "service %s: %s", s->name, why.text);
+    net_listener_pause(l->net); /* until dispatch__service_gate opens it */
+    s->paused = true;
+    return MS_OK;
+}
+
+enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out)
+{
+    for (size_t i = 0; i < s->conf.listen.count; i++)
+        MS_TRY(dispatch__listener_open(s, s->conf.listen.items[i], why_out));
+    return MS_OK;
+}
+
+void dispatch__service_open(struct dispatch_service *s)
+{
+    s->stopped = false;
+    dispatch__spares(s);
+    s->paused = true;
+    dispatch__service_gate(s);
+    for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
+        if (s->listeners[i].net)
+            OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", s->name),
+                      OBS_C("address", net_listener_addr(s->listeners[i].net)->text));
+}
+
+void dispatch__service_unlisten(struct dispatch_service *s)
+{
+    for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
+        net_listener_close(&s->listeners[i].net);
+}
+
+static bool service_takes(struct dispatch_service *s)
+{
+    return !s->dispatch->draining && !s->stopped && s->door_count < DISPATCH_DOOR_MAX &&
+           list_is_empty(&s->line) && dispatch__has_room(s);
+}
+
+void dispatch__service_gate(struct dispatch_service *s)
+{
+    bool pause = !service_takes(s);
+
+    if (pause == s->paused)
+        return;
+    s->paused = pause;
+    for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++) {
+        if (!s->listeners[i].net)
+            continue;
+        if (pause)
+            net_listener_pause(s->listeners[i].net);
+        else
+            net_listener_resume(s->listeners[i].net);
+    }
+    if (pause && !s->dispatch->draining && !s->stopped && !dispatch__hands_over(s))
+        OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
+}
+
+const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i)
+{
+    const struct dispatch_service *s = dispatch__service_find((struct dispatch *)(uintptr_t)d, service);
+
+    for (unsigned k = 0; s && k < DISPATCH_LISTEN_MAX; k++)
+        if (s->listeners[k].net && i-- == 0)
+            return net_listener_addr(s->listeners[k].net);
+    return NULL;
+}
