@@ -237,7 +237,8 @@ def at_once(binary, count):
     if hard != resource.RLIM_INFINITY and hard < need:
         raise Skip(f"only {hard} open files are allowed, {need} are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, need), hard))
-    with running(binary, users=[f"user{n}" for n in range(1, USERS + 1)]) as site:
+    no_limits = [f"dispatcher.defaults.{key}=none" for key in ("max_conns_per_address", "max_rate_per_address")]
+    with running(binary, users=[f"user{n}" for n in range(1, USERS + 1)], sets=no_limits) as site:
         begun = time.monotonic()
         many = Many(site, count)
         opened = time.monotonic() - begun
