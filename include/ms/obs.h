@@ -44,6 +44,13 @@ enum obs_counter {
     MET_COUNT
 };
 
+enum obs_family {
+#define X(id, name, kind, labels, help) id,
+#include "ms/obs_families.def"
+#undef X
+    FAM_COUNT
+};
+
 enum obs_kv_type { OBS_KV_SLICE, OBS_KV_U64, OBS_KV_I64, OBS_KV_ERR, OBS_KV_HEX };
 
 struct obs_kv {
@@ -102,6 +109,37 @@ void obs_count(enum obs_counter c, uint64_t n);
 uint64_t obs_counter_get(enum obs_counter c); /* sum over threads */
 const char *obs_counter_name(enum obs_counter c);
 const char *obs_counter_help(enum obs_counter c);
+
+/* -- metrics with labels: rows of obs_families.def. A series is one set of label values; it is looked up once (a lock) and
+ * kept where it is used, then counting costs what obs_count costs. Values are copied; NULL ends them. What no longer
+ * fits (OBS_CELLS_MAX) is counted in the series 0, which nobody sees, and once in metric_series_lost_total. */
+#define OBS_LABELS_MAX 3
+#define OBS_LABEL_MAX  64 /* longer values are cut */
+#define OBS_CELLS_MAX  4096 /* a series has one, a histogram OBS_BOUNDS + 2 */
+#define OBS_BOUNDS     12
+enum obs_family_kind { OBS_COUNTER, OBS_GAUGE, OBS_SECONDS, OBS_BYTES, OBS_AT_SCRAPE, OBS_AT_SCRAPE_SUM };
+/* Any thread. Kinds COUNTER, GAUGE, SECONDS, BYTES. */
+unsigned obs_series(enum obs_family f, const char *a, const char *b, const char *c);
+void obs_series_add(unsigned series, int64_t n); /* counters: n >= 0; gauges up and down, on any thread */
+/* Histograms. value: microseconds, bytes. Bounds are powers of four: 16 us .. 67 s, 1 KiB .. 4 GiB. */
+void obs_series_observe(unsigned series, uint64_t value);
+int64_t obs_series_get(unsigned series);         /* sum over threads; of a histogram: the sum of its values */
+uint64_t obs_series_count(unsigned series);      /* of a histogram: how many */
+const char *obs_family_name(enum obs_family f);
+enum obs_family_kind obs_family_kind(enum obs_family f);
+const char *obs_family_labels(enum obs_family f); /* "service result" */
+const char *obs_family_help(enum obs_family f);
+enum obs_level obs_event_level(enum obs_event ev);
+const char *obs_level_name(enum obs_level level);
+const char *obs_event_keys(enum obs_event ev);
+const char *obs_event_help(enum obs_event ev);
+
+/* -- Prometheus text format 0.0.4 */
+#define OBS_METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+void obs_metrics_emit(struct str *out); /* every counter and every family that has series; any thread */
+/* What is known at scrape only: once its head, then its samples. Label names are the row's, in its order. */
+void obs_metric_begin(struct str *out, enum obs_family f);
+void obs_metric_sample(struct str *out, enum obs_family f, const char *a, const char *b, const char *c, double value);
 
 /* Power-of-two histogram; per thread inside, like counters. Values in the unit that the name states. */
 #define OBS_HIST_BUCKETS 40

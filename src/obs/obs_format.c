@@ -237,7 +237,7 @@ void obs__line_format(struct obs_line *line, enum obs_format format, uint64_t wa
     (void)clock_emit_rfc3339(wall_us, stamp);
     (void)(line_put_cstr(line, json ? "{\"ts\":\"" : "ts=") && line_put_cstr(line, stamp) &&
            line_put_cstr(line, json ? "\",\"level\":\"" : " level=") &&
-           line_put_cstr(line, obs__level_name(obs__event_level(ev))) &&
+           line_put_cstr(line, obs_level_name(obs_event_level(ev))) &&
            line_put_cstr(line, json ? "\",\"event\":\"" : " event=") &&
            line_put_cstr(line, obs_event_name(ev)) && line_put_cstr(line, json ? "\"" : ""));
     if (session && !has_trace)

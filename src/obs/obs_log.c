@@ -91,7 +91,7 @@ static unsigned sinks_of(enum obs_level level)
 void obs_event_emit(enum obs_event ev, uint64_t session, const struct obs_kv *kv, size_t count)
 {
     enum obs_format format = (enum obs_format)atomic_load_explicit(&lg.format, memory_order_relaxed);
-    unsigned sinks = sinks_of(obs__event_level(ev));
+    unsigned sinks = sinks_of(obs_event_level(ev));
     struct obs_slot *slot;
     struct obs_line line;
 

@@ -21,8 +21,6 @@ struct obs_line {
 
 void obs__line_format(struct obs_line *line, enum obs_format format, uint64_t wall_us, enum obs_event ev,
                       uint64_t session, const struct obs_kv *kv, size_t count);
-const char *obs__level_name(enum obs_level level);
-enum obs_level obs__event_level(enum obs_event ev);
 
 /* -- ring: one writer, one reader. Positions count bytes since the start and wrap in 32 bits -- */
 
@@ -61,6 +59,7 @@ enum obs_slot_state { OBS_SLOT_FREE, OBS_SLOT_ACTIVE, OBS_SLOT_ENDED };
 
 struct obs_slot {
     _Alignas(64) _Atomic uint64_t counters[MET_COUNT]; /* stored by the thread only */
+    _Alignas(64) _Atomic uint64_t cells[OBS_CELLS_MAX];
     _Atomic int state;
     _Atomic int emitting; /* between the look at obs_log's `running` and the end of the push */
     _Atomic uint64_t dropped;
@@ -74,6 +73,9 @@ size_t obs__slot_count(void);
 struct obs_slot *obs__slot_at(size_t i);
 /* Frees slots of ended threads whose ring is empty. */
 void obs__slots_reclaim(void);
+/* n more in a cell, n fewer as its complement; the sum over threads, living and ended. */
+void obs__cell_add(size_t cell, uint64_t n);
+void obs__cells_sum(size_t first, size_t count, uint64_t *sums_out);
 /* Lines lost by threads without a slot, by ended threads, or by a failed write. */
 void obs__lost_add(uint64_t lines);
 /* Takes all that were lost since the last call. */

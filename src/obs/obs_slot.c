@@ -16,6 +16,7 @@ static struct {
     _Atomic size_t high;                 /* slots ever used */
     _Atomic size_t taken;                /* hint for threads that found none */
     _Atomic uint64_t retired[MET_COUNT]; /* of ended threads, and of threads without a slot */
+    _Atomic uint64_t retired_cells[OBS_CELLS_MAX];
     _Atomic uint64_t lost;
 } reg = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -42,6 +43,14 @@ static void slot_give_back(void *arg)
 
         atomic_fetch_add_explicit(&reg.retired[c], n, memory_order_relaxed);
         atomic_store_explicit(&slot->counters[c], 0, memory_order_relaxed);
+    }
+    for (size_t c = 0; c < OBS_CELLS_MAX; c++) {
+        uint64_t n = atomic_load_explicit(&slot->cells[c], memory_order_relaxed);
+
+        if (n == 0) /* most were never touched: their pages need not be there */
+            continue;
+        atomic_fetch_add_explicit(&reg.retired_cells[c], n, memory_order_relaxed);
+        atomic_store_explicit(&slot->cells[c], 0, memory_order_relaxed);
     }
     obs__lost_add(atomic_exchange_explicit(&slot->dropped, 0, memory_order_relaxed));
     if (obs__ring_is_empty(&slot->ring))
@@ -159,4 +168,28 @@ uint64_t obs_counter_get(enum obs_counter c)
         sum += atomic_load_explicit(&reg.slots[i].counters[c], memory_order_relaxed);
     pthread_mutex_unlock(&reg.lock);
     return sum;
+}
+
+void obs__cell_add(size_t cell, uint64_t n)
+{
+    struct obs_slot *slot = obs__slot_get();
+    uint64_t now;
+
+    if (MS_UNLIKELY(!slot)) {
+        atomic_fetch_add_explicit(&reg.retired_cells[cell], n, memory_order_relaxed);
+        return;
+    }
+    now = atomic_load_explicit(&slot->cells[cell], memory_order_relaxed);
+    atomic_store_explicit(&slot->cells[cell], now + n, memory_order_relaxed);
+}
+
+void obs__cells_sum(size_t first, size_t count, uint64_t *sums_out)
+{
+    pthread_mutex_lock(&reg.lock);
+    for (size_t c = 0; c < count; c++)
+        sums_out[c] = atomic_load_explicit(&reg.retired_cells[first + c], memory_order_relaxed);
+    for (size_t i = 0; i < obs__slot_count(); i++)
+        for (size_t c = 0; c < count; c++)
+            sums_out[c] += atomic_load_explicit(&reg.slots[i].cells[first + c], memory_order_relaxed);
+    pthread_mutex_unlock(&reg.lock);
 }

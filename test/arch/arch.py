@@ -63,7 +63,7 @@ def includes(path):
 def header_module(name):
     parts = name[len("ms/"):].split("/")
     stem = parts[0] if len(parts) > 1 else parts[0].rsplit(".", 1)[0]
-    return "obs" if stem in ("obs_events", "obs_counters") else stem
+    return "obs" if stem in ("obs_events", "obs_counters", "obs_families") else stem
 
 
 def check_layers(table):
