@@ -157,6 +157,15 @@ void dispatch_each_listener(struct dispatch *d, void (*fn)(void *owner, const ch
 #define DISPATCH_STALL_MS 5000
 bool dispatch_loops_answer(const struct dispatch *d);
 
+/* -- for monitoring: every service, those in no configuration too. Control thread. */
+struct dispatch_service_view {
+    const char *name, *protocol;
+    uint64_t connections; /* there, and on their way to workers */
+    unsigned workers;
+    unsigned listeners, listening; /* wanted, open */
+};
+void dispatch_each_service(const struct dispatch *d, void (*fn)(void *owner, const struct dispatch_service_view *view), void *owner);
+
 /* -- sessions, for `session list/kick`: answers of all loops come one after the other, then done. Control thread. */
 struct dispatch_session_view { /* what a protocol tells of one session */
     uint64_t session, worker;

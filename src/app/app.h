@@ -34,6 +34,9 @@ struct log_conf {
     const char *history;
     uint64_t history_bytes; /* 0 = none */
 };
+struct admin_conf {
+    const char *metrics_listen;
+};
 struct tls_conf {
     const char *certificate;
     const char *key;

@@ -70,7 +70,22 @@ static const struct conf_opt store_opts[] = {
      .max = "3650d",
      .help = "How long a removed user can be restored: his mailboxes and his entry stay until then."},
 };
+static const struct conf_opt admin_opts[] = {
+    {.key = "metrics_listen", .type = CONF_STRING, CONF_AT(struct admin_conf, metrics_listen),
+     .dflt = "127.0.0.1:9470",
+     .help = "Address of /metrics, /healthz and /readyz over HTTP, without passwords or TLS. none: nowhere."},
+};
 /* clang-format on */
+
+static enum ms_err admin_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct admin_conf *ac = entry;
+    bool is_unix = strncmp(ac->metrics_listen, "unix:/", 6) == 0;
+    if (strcmp(ac->metrics_listen, "none") != 0 && !is_unix && !strchr(ac->metrics_listen, ':'))
+        conf_check_error(check, "metrics_listen", "127.0.0.1:9470, [::1]:9470, unix:/path or none",
+                         "not an address with a port");
+    return MS_OK;
+}
 
 static enum ms_err tls_check(const void *entry, const char *name, struct conf_check *check)
 {
@@ -109,6 +124,11 @@ static const struct conf_table tls_table = {.path = "tls",
                                             .help = "Certificate of all services."};
 static const struct conf_table auth_table = {
     .path = "auth", CONF_OPTS(auth_opts), CONF_STRUCT(struct auth_conf), .help = "Logging in."};
+static const struct conf_table admin_table = {.path = "admin",
+                                              CONF_OPTS(admin_opts),
+                                              CONF_STRUCT(struct admin_conf),
+                                              .check = admin_check,
+                                              .help = "Watching and operating the server."};
 static const struct conf_table store_table = {.path = "store",
                                               CONF_OPTS(store_opts),
                                               CONF_STRUCT(struct store_conf),
@@ -136,6 +156,7 @@ const struct conf_table *const app_tables[] = {
     &lmtpd_table,
     &lmtpd_services_table,
     &imapd_table,
+    &admin_table,
 };
 const size_t app_table_count = MS_ARRAY_LEN(app_tables);
 

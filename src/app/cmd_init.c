@@ -169,7 +169,7 @@ static void kv_service(struct init *in, const char *name, const char *protocol, 
 
 static void collect(struct init *in)
 {
-    char postmaster[512];
+    char postmaster[512], metrics[32];
     struct slice name, password;
     uint64_t quota;
     kv(in, "server.hostname", in->hostname);
@@ -179,6 +179,9 @@ static void collect(struct init *in)
     kv(in, "tls.key", "tls/key.pem");
     if (in->plaintext)
         kv(in, "auth.allow_plaintext", "yes");
+    snprintf(metrics, sizeof metrics, "127.0.0.1:%llu", /* never public, whatever --listen says */
+             in->port_base ? (unsigned long long)in->port_base + 470 : 9470ull);
+    kv(in, "admin.metrics_listen", metrics);
     kv(in, "directory.path", "directory/directory.mdb");
     kv_service(in, "smtp", "smtp", 25, "starttls");
     kv_service(in, "lmtp", "lmtp", 24, "none");

@@ -9,6 +9,9 @@
  */
 #include "server_priv.h"
 
+#include "metrics.h"
+#include "ms/base/clock.h"
+
 #include <unistd.h>
 
 struct part_client *server_control_part(struct server *s)
@@ -62,6 +65,7 @@ static int server_start(struct server *s)
     server_make_loops(s);
     server_make_clients(s);
     server_wire(s);
+    s->metrics = metrics_create(s);
     s->maildrop = app_maildrop_create(s->conf, s->loops[0].loop, s->partition, &s->chan);
     rc = server_write_pid(s);
     if (!rc)
@@ -119,6 +123,7 @@ static void server_free(struct server *s)
     store_janitor_destroy(&s->janitor);
     app_user_janitor_destroy(&s->user_janitor);
     ctl_server_close(&s->ctl);
+    metrics_destroy(&s->metrics);
     stop_threads(s);
     if (!s->cut_off)
         objects_free(s); /* else sessions are left, and what they point to goes with the process */
@@ -144,6 +149,7 @@ int cmd_serve(struct app_args *args)
         return EX_CONFIG;
     }
     s->sc = conf_section(s->conf, "server");
+    s->started_us = clock_wall_us();
     server_block_signals();
     net_raise_nofile();
     app_notify_open(&s->notify.notify);

@@ -3,6 +3,8 @@
  */
 #include "server_priv.h"
 
+#include "metrics.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,5 +68,6 @@ int server_open_doors(struct server *s)
     s->user_janitor =
         app_user_janitor_create(s->account, s->control.accounts, s->control.part, s->control.loop, store);
     on_housekeep(&s->housekeeper);
+    metrics_start(s->metrics);
     return EX_OK;
 }

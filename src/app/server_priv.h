@@ -67,6 +67,8 @@ struct server {
     struct store_janitor *janitor;
     struct app_user_janitor *user_janitor;
     struct ctl_server *ctl;
+    struct metrics *metrics;
+    uint64_t started_us; /* wall clock */
     struct smtpd_env smtpd;
     struct imapd_env imapd;
     struct chan_env chan;

@@ -63,7 +63,7 @@ static void put_value(struct str *out, double value)
     if (value >= -9e15 && value <= 9e15 && (double)(int64_t)value == value)
         str_addf(out, " %lld\n", (long long)value);
     else
-        str_addf(out, " %.9g\n", value);
+        str_addf(out, " %.13g\n", value);
 }
 
 /* -- counted here */

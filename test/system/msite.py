@@ -20,7 +20,7 @@ def free_port_base():
     for _ in range(200):
         base = 10000 + int.from_bytes(os.urandom(2), "big") % 21000  # below the ports that clients are given
         try:
-            for port in (24, 25, 143, 465, 587, 993):
+            for port in (24, 25, 143, 465, 470, 587, 993):
                 with socket.socket() as s:
                     s.bind(("127.0.0.1", base + port))
             return base
