@@ -1,6 +1,6 @@
 /*
  * account.h - who has an account here: the directory as the rest of the server sees it.
- * Layer 5 (account).   Uses: base, obs, conf, crypt, loop, bus, net, db.
+ * Layer 5 (account).   Uses: base, obs, conf, crypt, loop, sasl, bus, net, db.
  *
  * Two faces. Sessions and delivery ask through a client of their loop (account_resolve, account_verify, account_may_send...): every
  * question is answered at once, or MS_EMORE and later by callback on the same loop. Commands change the embedded directory through
@@ -19,9 +19,16 @@
  *            HMAC-SHA-256 of login and password under a per-process random key, bound to the hash that proved it; negative results are
  *            not cached. A login that does not exist costs the same time as a wrong password.
  *
- * On disk: file directory.mdb, databases meta, domain, user, name, address, target; each row: version byte ... CRC-32C of key and row. Byte by byte
- * in src/account/account_row.c and mailserverd-formats(5).
- *   user     be64 account id -> login, password hash, limits, partition, status, forwards, grants, times
+ *            App passwords are secrets that we make (ACCOUNT_APP_SECRET_BITS of chance), so nobody can try them all and a slow hash would
+ *            protect nothing: they are kept as HMAC-SHA-256 under a salt of their own, and checked at once on the loop. What does not look
+ *            like one (account_app.c) is never compared with them, and what does costs ACCOUNT_APPS_MAX HMACs whoever the login is.
+ * SCRAM:     keys are made when a password is set from its text, and for older entries when their password is first proven
+ *            (directory.scram); never from a ready-made hash, and a new password takes the old ones away.
+ *
+ * On disk: file directory.mdb, databases meta, domain, user, name, address, target, app; each row: version byte ... CRC-32C of key and
+ * row. Byte by byte in src/account/account_row.c and mailserverd-formats(5).
+ *   user     be64 account id -> login, password hash, SCRAM keys, limits, partition, status, forwards, grants, times
+ *   app      be64 account id + name -> scope, salted hash, created, last use
  *   name     canonical address, or "@domain" for a catch-all -> kind, and: user: account id; alias: targets and status
  *   address  be64 account id + canonical address -> nothing: the aliases that lead to this account alone
  *   target   canonical address, NUL, name of an alias or login -> nothing: who has the address among his targets or forwards
@@ -35,7 +42,9 @@
 #include "ms/base/arena.h"
 #include "ms/base/str.h"
 #include "ms/conf.h"
+#include "ms/crypt.h"
 #include "ms/loop.h"
+#include "ms/sasl.h"
 
 #define ACCOUNT_LOGIN_MAX     255
 #define ACCOUNT_PARTITION_MAX 64
@@ -81,6 +90,7 @@ struct account_conf { /* option section "directory" and the keys it needs of "au
     uint64_t proven_ms; /* 0 = no cache */
     uint64_t threads;   /* for password checks */
     uint64_t cache_ms, negative_ms; /* of back ends that answer later */
+    bool scram; /* SCRAM keys are kept beside the hash */
 };
 extern const struct conf_table account_table;
 
@@ -137,21 +147,25 @@ MS_MUST_USE enum ms_err account_may_send(struct account_client *c, uint64_t id, 
  * other status is MS_EDENIED, at the price of a password check. */
 MS_MUST_USE enum ms_err account_verify(struct account_client *c, struct slice login, struct slice password,
                                        struct account_entry *out, account_done_fn *done, void *owner, uint64_t *request_out);
-/* The same for a service ("imap", "submission", ...; "" = any): app passwords whose scope has it are tried too. app_out (ACCOUNT_APP_NAME_MAX + 1): the name
- * of the one that fitted, "" = the main password; filled when the callback comes. Its last use is kept (written at most once per
- * ACCOUNT_APP_USE_MS). */
-#define ACCOUNT_APP_NAME_MAX 63
-#define ACCOUNT_APPS_MAX     32 /* app passwords of a user */
-#define ACCOUNT_APP_USE_MS   (3600u * 1000)
+/* The same for a service ("imap", "submission", ...; "" = any): app passwords whose scope has it are tried too, before the main one and at
+ * once (MS_OK). app_out (ACCOUNT_APP_NAME_MAX + 1): the name of the one that fitted, "" = the main password; filled when this returns. Its
+ * last use is kept, at most once per ACCOUNT_APP_USE_MS, and written off the loop. A user without a main password may have app passwords. */
+#define ACCOUNT_APP_NAME_MAX    63
+#define ACCOUNT_APP_SCOPE_MAX   8    /* services of one */
+#define ACCOUNT_APPS_MAX        32   /* app passwords of a user */
+#define ACCOUNT_APP_USE_MS      (3600u * 1000)
+#define ACCOUNT_APP_SECRET_BITS 140
+#define ACCOUNT_APP_SECRET_LEN  34   /* seven groups of four letters and digits, "-" between */
 MS_MUST_USE enum ms_err account_verify_for(struct account_client *c, struct slice login, struct slice password, const char *service,
                                            char *app_out, struct account_entry *out, account_done_fn *done, void *owner, uint64_t *request_out);
-/* SCRAM keys of a login. MS_OK always has keys and an answer in *state_out: MS_OK: of an account that may log in; MS_EDENIED: there is none, it has no keys of
- * this hash, or its status forbids: keys are faked, and whatever the proof, the login fails. MS_EMORE never with the embedded directory. */
-struct sasl_keys;
+/* SCRAM keys of a login. MS_OK always has keys and an answer in *state_out: MS_OK: of an account that may log in; MS_EDENIED: there is none,
+ * it has no keys of this hash, or its status forbids: keys are faked, and whatever the proof, the login fails. Else temporary. MS_EMORE
+ * never with the embedded directory. The caller wipes the keys. */
 MS_MUST_USE enum ms_err account_scram_keys(struct account_client *c, struct slice login, int hash /* enum sasl_hash */, struct sasl_keys *keys_out,
                                            struct account_entry *entry_out, enum ms_err *state_out);
-/* A login known by other means (certificate, token, administrator): found and permitted to log in? judge_status false: administrators. MS_OK, MS_EDENIED,
- * MS_EMORE, or temporary. */
+/* A login known by other means (certificate, token, administrator): found and permitted to log in? It needs no password.
+ * judge_status false: administrators, who may see to any user but a REMOVED or UNUSED one. MS_OK, MS_EDENIED, MS_EMORE (never with the
+ * embedded directory), or temporary. */
 MS_MUST_USE enum ms_err account_login_find(struct account_client *c, struct slice login, bool judge_status, struct account_entry *out,
                                            account_done_fn *done, void *owner, uint64_t *request_out);
 void account_forget(struct account_client *c, uint64_t request); /* of any of these */
@@ -180,12 +194,14 @@ enum account_field { /* bits of account_user_spec.set */
     ACCOUNT_SET_PASSWORD = 1, ACCOUNT_SET_QUOTA = 2, ACCOUNT_SET_QUOTA_MESSAGES = 4, ACCOUNT_SET_MESSAGE_MAX = 8,
     ACCOUNT_SET_RECIPIENTS_MAX = 16, ACCOUNT_SET_PARTITION = 32, ACCOUNT_SET_STATUS = 64, ACCOUNT_SET_MAIL_STATUS = 128,
     ACCOUNT_SET_FORWARDS = 256, ACCOUNT_SET_KEEP = 512, ACCOUNT_SET_GRANTS = 1024, ACCOUNT_SET_NAME = 2048,
+    ACCOUNT_SET_ADMIN = 4096,
 };
 #define ACCOUNT_DISPLAY_MAX 128
 struct account_user_spec {
     unsigned set;              /* fields that are given */
     struct slice login;        /* user@domain or bare */
-    struct slice password_hash; /* ready-made, crypt(5); a user without one cannot log in */
+    struct slice password_hash; /* ready-made, crypt(5); a user without one has no main password */
+    const struct sasl_keys *keys; size_t key_count; /* PASSWORD: what SCRAM has of it, one a hash at most; 0: none, old ones go */
     struct slice display_name;
     uint64_t quota_bytes, quota_messages, message_max;
     uint32_t recipients_max;
@@ -193,8 +209,20 @@ struct account_user_spec {
     enum account_status status, mail_status;
     const struct slice *forwards; size_t forward_count;
     bool keep;
+    bool admin; /* may log in as any user */
     const struct slice *grants; size_t grant_count;
 };
+/* A password from its text: the hash, and SCRAM keys when directory.scram has them and SASLprep takes the password. 50 ms of CPU and more.
+ * MS_EINVAL, MS_ELIMIT: as crypt_password_hash. Wipe it. */
+#define ACCOUNT_KEYS_MAX 2
+struct account_password {
+    char hash[CRYPT_HASH_TEXT_MAX];
+    struct sasl_keys keys[ACCOUNT_KEYS_MAX];
+    size_t key_count;
+};
+MS_MUST_USE enum ms_err account_password_make(const struct account *a, struct slice password, struct account_password *out);
+void account_password_set(struct account_user_spec *spec, const struct account_password *password); /* borrowed */
+
 /* A transaction over many changes, for imports: everything between begin and commit is one. Without one each call is its own. */
 MS_MUST_USE enum ms_err account_dir_begin(struct account *a, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err account_dir_commit(struct account *a, struct ms_errinfo *why_out);
@@ -220,6 +248,7 @@ struct account_user_info { /* everything but the password; texts live in arena *
     struct slice display_name;
     enum account_status status, mail_status; /* as stored */
     bool has_password, keep;
+    bool has_keys[ACCOUNT_KEYS_MAX]; /* of SCRAM, by enum sasl_hash */
     uint64_t created_us, changed_us, removed_us; /* 0 = not removed */
     struct slice *forwards; size_t forward_count;
     struct slice *grants; size_t grant_count;
@@ -232,6 +261,19 @@ MS_MUST_USE enum ms_err account_dir_user_next(struct account *a, const char *aft
                                               struct account_user_info *out);
 /* Users removed before before_us, in id order behind after_id. MS_ENOTFOUND: no more. Cheap when there are none. */
 MS_MUST_USE enum ms_err account_dir_removed_next(struct account *a, uint64_t before_us, uint64_t after_id, uint64_t *id_out);
+
+struct account_app_info {
+    char name[ACCOUNT_APP_NAME_MAX + 1];
+    struct slice *scope; size_t scope_count; /* services; none: all */
+    uint64_t created_us, used_us;            /* 0: never used */
+};
+/* scope: words of a-z, 0-9, "-"; none: every service. secret_out is told once and kept nowhere; wipe it. Not for REMOVED users. */
+MS_MUST_USE enum ms_err account_dir_app_add(struct account *a, struct slice login, struct slice name, const struct slice *scope,
+                                            size_t scope_count, char secret_out[ACCOUNT_APP_SECRET_LEN + 1], struct ms_errinfo *why_out);
+MS_MUST_USE enum ms_err account_dir_app_delete(struct account *a, struct slice login, struct slice name, struct ms_errinfo *why_out);
+/* In name order behind `after` ("" = first); texts live in arena. MS_ENOTFOUND with a sentence: no such user; without: no more. */
+MS_MUST_USE enum ms_err account_dir_app_next(struct account *a, struct slice login, const char *after, struct arena *arena,
+                                             struct account_app_info *out, struct ms_errinfo *why_out);
 
 struct account_domain_info {
     char name[ACCOUNT_DOMAIN_MAX + 1];      /* A-labels */

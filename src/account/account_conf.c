@@ -39,6 +39,15 @@ static const struct conf_opt account_opts[] = {
      .min = "0s",
      .max = "1h",
      .help = "The same for the answer that there is no such name. Trouble of that directory is never kept."},
+    {.key = "scram",
+     .type = CONF_BOOL,
+     CONF_AT(struct account_conf, scram),
+     .dflt = "yes",
+     .help = "Keys for SCRAM are kept beside the hash of each password: made when it is set from its text, "
+             "and for "
+             "older ones when it is first proven. A stolen directory is easier to try passwords on with them "
+             "than "
+             "without."},
 };
 
 const struct conf_table account_table = {.path = "directory",

@@ -15,8 +15,8 @@
 #define KEY_FORMAT  SLICE_LIT("format")
 #define KEY_REMOVED "removed"
 
-static const char *const dir_names[ACCOUNT_DB_COUNT] = {"meta",   "user",    "name",
-                                                        "domain", "address", "target"};
+static const char *const dir_names[ACCOUNT_DB_COUNT] = {"meta",    "user",   "name", "domain",
+                                                        "address", "target", "app"};
 
 static enum ms_err read_format(struct db_txn *txn, uint8_t *out)
 {
@@ -26,7 +26,7 @@ static enum ms_err read_format(struct db_txn *txn, uint8_t *out)
     return *out >= 1 && *out <= ACCOUNT_FORMAT ? MS_OK : MS_EVERSION;
 }
 
-/* The first row of version 2 makes the directory one of format 2: programs that know version 1 only then keep
+/* The first change makes the directory one of our format: programs that do not know all row versions then keep
  * away. */
 static enum ms_err raise_format(struct db_txn *txn)
 {
@@ -70,13 +70,31 @@ enum ms_err account__dir_open(struct account *a, const char *path, bool create, 
     return err;
 }
 
+static enum ms_err write_commit(struct account *a, struct db_txn **txn, struct ms_errinfo *why_out)
+{
+    enum ms_err err = db_write_commit(txn, why_out);
+    pthread_mutex_unlock(&a->write_lock);
+    return err;
+}
+
+static void write_abort(struct account *a, struct db_txn **txn)
+{
+    db_write_abort(txn);
+    pthread_mutex_unlock(&a->write_lock);
+}
+
 static enum ms_err write_open(struct account *a, struct db_txn **out, struct ms_errinfo *why_out)
 {
+    pthread_mutex_lock(&a->write_lock); /* threads of this process; LMDB's own lock keeps the others apart */
     db_writer_claim(a->db);
-    MS_TRY(db_write_begin(a->db, out, why_out));
-    enum ms_err err = raise_format(*out);
+    enum ms_err err = db_write_begin(a->db, out, why_out);
     if (err) {
-        db_write_abort(out);
+        pthread_mutex_unlock(&a->write_lock);
+        return err;
+    }
+    err = raise_format(*out);
+    if (err) {
+        write_abort(a, out);
         return ms_fail(why_out, err, "cannot write the directory's format: %s", ms_err_text(err));
     }
     return MS_OK;
@@ -91,13 +109,13 @@ enum ms_err account_dir_begin(struct account *a, struct ms_errinfo *why_out)
 enum ms_err account_dir_commit(struct account *a, struct ms_errinfo *why_out)
 {
     MS_ASSERT(a->txn);
-    return db_write_commit(&a->txn, why_out);
+    return write_commit(a, &a->txn, why_out);
 }
 
 void account_dir_abort(struct account *a)
 {
     if (a->txn)
-        db_write_abort(&a->txn);
+        write_abort(a, &a->txn);
 }
 
 enum ms_err account__write_begin(struct account *a, struct db_txn **out, struct ms_errinfo *why_out)
@@ -112,8 +130,8 @@ enum ms_err account__write_end(struct account *a, struct db_txn **txn, enum ms_e
     if (*txn == a->txn)
         return err;
     if (!err)
-        return db_write_commit(txn, why_out);
-    db_write_abort(txn);
+        return write_commit(a, txn, why_out);
+    write_abort(a, txn);
     return err;
 }
 

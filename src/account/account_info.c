@@ -45,7 +45,9 @@ static enum ms_err fill_user(struct db_txn *txn, struct account_user *user, stru
                                       .forward_count = user->forwards.count,
                                       .grants = account__list_copy(&user->grants, arena),
                                       .grant_count = user->grants.count};
-    crypt_wipe(user->hash, sizeof user->hash);
+    for (size_t i = 0; i < user->key_count; i++)
+        out->has_keys[user->keys[i].hash] = true;
+    account__user_wipe(user);
     return fill_addresses(txn, user->entry.id, arena, out);
 }
 

@@ -143,6 +143,8 @@ static enum ms_err purge(struct move *m, uint64_t id, struct ms_errinfo *why_out
     if (!err)
         err = account__del(m->txn, ACCOUNT_DB_USER, slice_make(key, 8));
     if (!err)
+        err = account__apps_delete(m->txn, id);
+    if (!err)
         err = account__put_removed(m->txn, id, 0);
     if (!err)
         err = refresh_changed(m);

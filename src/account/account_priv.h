@@ -4,6 +4,7 @@
 #ifndef ACCOUNT_PRIV_H
 #define ACCOUNT_PRIV_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "ms/account.h"
@@ -13,8 +14,7 @@
 #include "ms/db.h"
 #include "ms/obs.h"
 
-#define ACCOUNT_FORMAT                                                                                       \
-    2 /* of new rows; a directory of format 1 becomes one of format 2 with its first change */
+#define ACCOUNT_FORMAT    3 /* of the highest row version; an older directory becomes one with its first change */
 #define ACCOUNT_ROW_MAX   ((size_t)1 << 19) /* an alias of ACCOUNT_TARGETS_MAX targets */
 #define ACCOUNT_LOCAL_MAX 64                /* RFC 5321 4.5.3.1.1 */
 #define ACCOUNT_PAIR_MAX  DB_KEY_MAX        /* two canonical names and a NUL */
@@ -27,6 +27,7 @@ enum account_dbi {
     ACCOUNT_DB_DOMAIN,
     ACCOUNT_DB_ADDRESS, /* be64 id + name of an alias that leads to it alone */
     ACCOUNT_DB_TARGET,  /* target, NUL, name of the alias or login whose forward it is */
+    ACCOUNT_DB_APP,     /* be64 id + name of an app password */
     ACCOUNT_DB_COUNT
 };
 
@@ -36,7 +37,10 @@ struct account {
     uint64_t proven_ms, cache_ms, negative_ms;
     uint64_t threads;
     struct db_txn *txn;                    /* between account_dir_begin and commit */
+    pthread_mutex_t write_lock;            /* held while a write transaction is open: threads of this process */
+    bool scram;                            /* SCRAM keys are made */
     struct loop_pool *check_pool;          /* password checks */
+    struct loop_pool *later_pool;          /* one thread: what a login leaves to be written */
     uint8_t key[CRYPT_SHA256_BYTES];       /* of the proven cache; never leaves memory */
     const struct account_backend *backend; /* NULL: the embedded directory */
     void *backend_self;
@@ -90,6 +94,8 @@ struct account_user {
     struct account_entry
         entry; /* entry.status: of the user alone; account__entry_status joins the domain's */
     char hash[CRYPT_HASH_TEXT_MAX];
+    struct sasl_keys keys[ACCOUNT_KEYS_MAX];
+    size_t key_count;
     enum account_status status,
         mail_status; /* as stored; a removed user's is that which restore gives back */
     bool keep;
@@ -113,6 +119,16 @@ struct account_domain {
     struct slice canonical; /* into the row; empty: itself */
 };
 
+/* A stored app password, parsed. name points into the key, scope into the row. */
+#define ACCOUNT_APP_SALT_BYTES 16
+struct account_app {
+    struct slice name;
+    uint64_t created_us, used_us;
+    uint8_t salt[ACCOUNT_APP_SALT_BYTES], hash[CRYPT_SHA256_BYTES];
+    struct account_list scope;
+};
+
+void account__user_wipe(struct account_user *user); /* what proves its login */
 void account__user_hold(struct account_user *user, struct arena *arena); /* as account__list_hold */
 void account__user_emit(struct str *out, struct slice key, const struct account_user *user);
 MS_MUST_USE enum ms_err account__user_parse(struct slice key, struct slice row, struct account_user *out);
@@ -120,6 +136,8 @@ void account__name_emit(struct str *out, struct slice key, const struct account_
 MS_MUST_USE enum ms_err account__name_parse(struct slice key, struct slice row, struct account_name *out);
 void account__domain_emit(struct str *out, struct slice key, const struct account_domain *domain);
 MS_MUST_USE enum ms_err account__domain_parse(struct slice key, struct slice row, struct account_domain *out);
+void account__app_emit(struct str *out, struct slice key, const struct account_app *app);
+MS_MUST_USE enum ms_err account__app_parse(struct slice key, struct slice row, struct account_app *out);
 /* Rows of address and target say all with their key: version and checksum. */
 void account__mark_emit(struct str *out, struct slice key);
 MS_MUST_USE enum ms_err account__mark_parse(struct slice key, struct slice row);
@@ -280,5 +298,22 @@ bool account__proven_has(struct account_client *c, const char *login, const char
 void account__proven_add(struct account_client *c, const char *login, const char *hash,
                          struct slice password);
 void account__proven_clear(struct account_client *c);
+
+/* -- account_app.c */
+bool account__app_is_secret(struct slice password); /* of the form that ours have */
+/* The app password of a user that this secret is of, with the service in its scope. MS_ENOTFOUND: none. Costs the same for each id, 0 (nobody)
+ * too. Texts point into the transaction. */
+MS_MUST_USE enum ms_err account__app_match(struct db_txn *txn, uint64_t id, struct slice secret, struct slice service,
+                                           struct account_app *out);
+MS_MUST_USE enum ms_err account__app_used(struct account *a, uint64_t id, struct slice name, uint64_t now_us);
+MS_MUST_USE enum ms_err account__apps_delete(struct db_txn *txn, uint64_t id);
+
+/* -- account_later.c: written behind a login, by a thread of its own; what finds the queue full is done by the next login */
+void account__later_use(struct account_client *c, uint64_t id, struct slice app);
+void account__later_keys(struct account_client *c, uint64_t id, const char *hash, struct slice password);
+
+/* -- account_password.c */
+/* Those that SASLprep lets be made, in the order of a row. Milliseconds. */
+void account__keys_make(struct slice password, struct account_password *out);
 
 #endif

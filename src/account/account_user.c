@@ -33,8 +33,8 @@ static enum ms_err change_begin(struct user_change *ch, struct account *a, struc
 /* Storage trouble comes without a sentence. */
 static enum ms_err change_end(struct user_change *ch, enum ms_err err)
 {
-    crypt_wipe(ch->user.hash, sizeof ch->user.hash);
-    crypt_wipe(ch->old.hash, sizeof ch->old.hash);
+    account__user_wipe(&ch->user);
+    account__user_wipe(&ch->old);
     str_fini(&ch->forwards);
     str_fini(&ch->grants);
     arena_fini(&ch->arena);
@@ -101,12 +101,22 @@ static enum ms_err set_status(struct user_change *ch, const struct account_user_
     return MS_OK;
 }
 
+/* A new password takes the SCRAM keys of the old one away. */
+static enum ms_err set_password(struct user_change *ch, const struct account_user_spec *spec)
+{
+    MS_TRY(set_text(spec->password_hash, ch->user.hash, sizeof ch->user.hash - 1, "password hash", ch->why));
+    MS_ASSERT(spec->key_count <= ACCOUNT_KEYS_MAX);
+    ch->user.key_count = spec->key_count;
+    for (size_t i = 0; i < spec->key_count; i++)
+        ch->user.keys[i] = spec->keys[i];
+    return MS_OK;
+}
+
 static enum ms_err set_fields(struct user_change *ch, const struct account_user_spec *spec)
 {
     struct account_entry *e = &ch->user.entry;
     if (spec->set & ACCOUNT_SET_PASSWORD)
-        MS_TRY(
-            set_text(spec->password_hash, ch->user.hash, sizeof ch->user.hash - 1, "password hash", ch->why));
+        MS_TRY(set_password(ch, spec));
     if (spec->set & ACCOUNT_SET_PARTITION)
         MS_TRY(set_text(spec->partition, e->partition, ACCOUNT_PARTITION_MAX, "partition name", ch->why));
     if (spec->set & ACCOUNT_SET_NAME)
@@ -120,6 +130,8 @@ static enum ms_err set_fields(struct user_change *ch, const struct account_user_
         e->message_max = spec->message_max;
     if (spec->set & ACCOUNT_SET_RECIPIENTS_MAX)
         e->recipients_max = spec->recipients_max;
+    if (spec->set & ACCOUNT_SET_ADMIN)
+        e->is_admin = spec->admin;
     if (spec->set & ACCOUNT_SET_KEEP)
         ch->user.keep = spec->keep;
     if (spec->set & ACCOUNT_SET_FORWARDS)

@@ -94,7 +94,7 @@ static void check_user(struct verify *v, struct slice key, struct slice row)
     if (user.removed_us && account__get_removed(v->txn, user.entry.id) != user.removed_us)
         problem(v, "user %s: removed, and not in the index of removed users", user.entry.login);
     check_targets(v, login, &user.forwards);
-    crypt_wipe(user.hash, sizeof user.hash);
+    account__user_wipe(&user);
 }
 
 static void check_alias(struct verify *v, struct slice key, const struct account_name *name)
@@ -167,6 +167,24 @@ static void check_address(struct verify *v, struct slice key, struct slice row)
                 (unsigned long long)ms_get_be64(key.ptr));
 }
 
+static void check_app(struct verify *v, struct slice key, struct slice row)
+{
+    struct account_app app;
+    struct account_user user;
+    unsigned long long id = key.len < 8 ? 0 : ms_get_be64(key.ptr);
+    enum ms_err err = account__app_parse(key, row, &app);
+    if (err) {
+        problem(v, "app password of account %llu: %s", id, ms_err_text(err));
+        return;
+    }
+    err = account__get_user(v->txn, id, &user);
+    if (err)
+        problem(v, "app password " SLICE_FMT " of account %llu: its user: %s", SLICE_ARG(app.name), id,
+                ms_err_text(err));
+    else
+        account__user_wipe(&user);
+}
+
 static void check_target(struct verify *v, struct slice key, struct slice row)
 {
     struct slice owner = key, target;
@@ -218,6 +236,7 @@ static enum ms_err verify(struct verify *v)
     MS_TRY(check_rows(v, ACCOUNT_DB_NAME, check_name));
     MS_TRY(check_rows(v, ACCOUNT_DB_ADDRESS, check_address));
     MS_TRY(check_rows(v, ACCOUNT_DB_TARGET, check_target));
+    MS_TRY(check_rows(v, ACCOUNT_DB_APP, check_app));
     return check_meta(v);
 }
 

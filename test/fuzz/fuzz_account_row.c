@@ -1,7 +1,7 @@
 /*
- * fuzz_account_row.c - hostile rows of the directory. First byte: 0 user, 1 name, 2 domain, 3 mark of an index;
- * with 0x80 the row gets the checksum that fits it. Then u8 key length, key, value. What can be read is written
- * again: a row of version 2 must be the same bytes, one of version 1 must say the same. Needs: libms_account.
+ * fuzz_account_row.c - hostile rows of the directory. First byte: 0 user, 1 name, 2 domain, 3 mark of an index,
+ * 4 app password; with 0x80 the row gets the checksum that fits it. Then u8 key length, key, value. What can be read is
+ * written again: a row of the version that is written must be the same bytes, an older one must say the same. Needs: libms_account.
  * Corpus: corpus/account_row.
  */
 #include "../../src/account/account_priv.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void same(const struct str *out, struct slice row)
 {
-    MS_ASSERT(row.ptr[0] == 1 || slice_eq(row, str_slice(out)));
+    MS_ASSERT(row.ptr[0] < out->ptr[0] || slice_eq(row, str_slice(out)));
 }
 
 static void user(struct slice key, struct slice row)
@@ -32,8 +32,23 @@ static void user(struct slice key, struct slice row)
     same(&out, row);
     MS_ASSERT(account__user_parse(key, str_slice(&out), &again) == MS_OK);
     MS_ASSERT(again.keep == u.keep && again.entry.id == u.entry.id && again.entry.status == u.entry.status);
+    MS_ASSERT(again.key_count == u.key_count && memcmp(again.keys, u.keys, sizeof u.keys) == 0);
     str_fini(&out);
     arena_fini(&arena);
+}
+
+static void app(struct slice key, struct slice row)
+{
+    struct account_app a;
+    struct str out;
+    if (account__app_parse(key, row, &a))
+        return;
+    MS_ASSERT(a.name.len > 0 && a.name.len <= ACCOUNT_APP_NAME_MAX && a.scope.count <= ACCOUNT_APP_SCOPE_MAX);
+    (void)account__list_has(&a.scope, SLICE_LIT("imap"));
+    str_init(&out, ACCOUNT_ROW_MAX);
+    account__app_emit(&out, key, &a);
+    same(&out, row);
+    str_fini(&out);
 }
 
 static void name(struct slice key, struct slice row)
@@ -73,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     str_add_slice(&row, value);
     if (data[0] & 0x80)
         str_add_le32(&row, crc32c_add(crc32c_add(0, key.ptr, key.len), value.ptr, value.len));
-    switch (data[0] & 3) {
+    switch (data[0] & 7) {
     case 0:
         user(key, str_slice(&row));
         break;
@@ -82,6 +97,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 2:
         domain(key, str_slice(&row));
+        break;
+    case 4:
+        app(key, str_slice(&row));
         break;
     default:
         if (account__mark_parse(key, str_slice(&row)) == MS_OK)

@@ -376,7 +376,7 @@ static void test_version_1(void **state)
     assert_int_equal(entry.status, ACCOUNT_ACTIVE);
     assert_int_equal(verify(), MS_OK);
     check_alias(&d, "info", "anna");
-    assert_int_equal(format_of(), 2);
+    assert_int_equal(format_of(), ACCOUNT_FORMAT);
     assert_int_equal(check_user(&d, "bert"), 2);
     struct account_user_spec spec = {.set = ACCOUNT_SET_QUOTA, .login = SLICE_LIT("anna"), .quota_bytes = 7};
     check_ok(account_dir_user_set(d.a, &spec, &d.why));
@@ -395,7 +395,7 @@ static void test_later_format(void **state)
     struct account_conf conf = {.path = d.path};
     struct account *other = NULL;
     check_ok(account__write_begin(d.a, &txn, &d.why));
-    check_ok(db_put(txn, ACCOUNT_DB_META, SLICE_LIT("format"), SLICE_LIT("\3")));
+    check_ok(db_put(txn, ACCOUNT_DB_META, SLICE_LIT("format"), SLICE_LIT("\4")));
     check_ok(account__write_end(d.a, &txn, MS_OK, &d.why));
     check_dir_close(&d);
     check_refused(&d, account_open(&conf, "example.org", true, &other, &d.why), MS_EVERSION);
