@@ -27,6 +27,8 @@ struct server_conf {
     uint64_t stop_ms;
     const char *run_dir;
     const char *maildrop;
+    const char *user, *group; /* NULL: who started it */
+    int sandbox;              /* enum app_sandbox_mode */
 };
 struct log_conf {
     int level;

@@ -3,6 +3,7 @@
  * errors at once.
  */
 #include "app.h"
+#include "app_sandbox.h"
 
 #include "ms/channel.h"
 #include "ms/dispatch.h"
@@ -35,6 +36,15 @@ static const struct conf_opt server_opts[] = {
      .help = "Folder of the process id file and the admin socket."},
     {.key = "maildrop", .type = CONF_PATH, CONF_AT(struct server_conf, maildrop), .dflt = MAILDROP_FOLDER,
      .help = "Folder into which the command sendmail puts messages. Its mode (3733) lets everybody write into it."},
+    {.key = "user", .type = CONF_STRING, CONF_AT(struct server_conf, user), .example = "mailserverd",
+     .help = "Name or number of the user that a server started as root becomes, once its sockets are open and its "
+             "keys read. Without it the server stays who started it."},
+    {.key = "group", .type = CONF_STRING, CONF_AT(struct server_conf, group), .example = "mailserverd",
+     .help = "Its group, when it is not the user's own."},
+    {.key = "sandbox", .type = CONF_ENUM, CONF_AT(struct server_conf, sandbox), .names = app_sandbox_mode_names,
+     .dflt = "auto",
+     .help = "The server reaches only the files that its configuration names (Landlock), and makes no system calls "
+             "that mail does not need (seccomp). auto: as far as the kernel can. on: else it does not start."},
 };
 static const struct conf_opt log_opts[] = {
     {.key = "level", .type = CONF_ENUM, CONF_AT(struct log_conf, level), .names = level_names, .dflt = "info",

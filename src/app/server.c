@@ -55,7 +55,9 @@ static int start_threads(struct server *s)
 
 static int server_start(struct server *s)
 {
-    int rc = server_open_log(s);
+    int rc = server_confine_files(s);
+    if (!rc)
+        rc = server_open_log(s);
     if (!rc)
         rc = server_open_stores(s);
     if (!rc)
@@ -70,6 +72,8 @@ static int server_start(struct server *s)
     rc = server_write_pid(s);
     if (!rc)
         rc = start_threads(s);
+    if (!rc)
+        rc = server_confine_calls(s);
     return rc ? rc : server_open_doors(s);
 }
 
@@ -132,6 +136,7 @@ static void server_free(struct server *s)
     if (s->pid_path[0])
         unlink(s->pid_path);
     obs_stop();
+    app_paths_fini(&s->confined.allowed);
     if (s->cut_off)
         return;
     conf_unref(&s->conf);

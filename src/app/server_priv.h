@@ -8,6 +8,7 @@
  *   server_signals.c   the signal thread
  *   server_stop.c      SIGTERM, `stop` and the deadline
  *   server_notify.c    what the service manager is told
+ *   server_confine.c   user, Landlock, seccomp
  *
  * Threads: the control loop, and before it runs the main thread; signal_main is a thread of its own.
  */
@@ -17,6 +18,7 @@
 #include "app.h"
 #include "app_maildrop.h"
 #include "app_notify.h"
+#include "app_sandbox.h"
 
 #include <pthread.h>
 
@@ -49,6 +51,13 @@ struct server_notify {
     bool has_replay, replay_ends;
 };
 
+struct server_confined {
+    struct app_paths allowed;
+    int landlock; /* version of the kernel's; 0 = files are not confined */
+    bool seccomp;
+    char reason[MS_ERRINFO_TEXT_MAX]; /* why something is not */
+};
+
 struct server {
     struct conf *conf;
     const struct server_conf *sc;
@@ -76,6 +85,7 @@ struct server {
     struct loop_timer housekeeper, deadline, files;
     struct bus_ep *signal_ep, *control_ep;
     struct server_notify notify;
+    struct server_confined confined;
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
     bool stopping;
@@ -92,6 +102,13 @@ void server_make_clients(struct server *s);
 void server_wire(struct server *s);
 int server_write_pid(struct server *s);
 int server_open_doors(struct server *s);
+
+/* -- what is given up: user and files before there is any other thread, system calls when all are there */
+int server_confine_files(struct server *s);
+int server_confine_calls(struct server *s);
+/* A reload: MS_EDENIED when the configuration names what the sandbox of the start does not allow. */
+MS_MUST_USE enum ms_err server_confine_check(const struct server *s, const struct conf *conf,
+                                             struct ms_errinfo *why_out);
 
 /* -- the service manager */
 void server_notify_replay_begin(struct server *s);

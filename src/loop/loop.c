@@ -137,13 +137,16 @@ static void *loop_thread_main(void *arg)
 int loop__thread_create(pthread_t *thread, const char *name, void *(*fn)(void *), void *arg)
 {
     sigset_t all, old;
+    char old_name[LOOP_NAME_MAX] = "";
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* inherited: signals are the control thread's */
+    /* The name is inherited too: that of another thread is a file of /proc, which a sandbox may not let us write. */
+    pthread_getname_np(pthread_self(), old_name, sizeof(old_name));
+    pthread_setname_np(pthread_self(), name);
     int err = pthread_create(thread, NULL, fn, arg);
+    pthread_setname_np(pthread_self(), old_name);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (err == 0)
-        pthread_setname_np(*thread, name);
     return err;
 }
 

@@ -266,6 +266,7 @@ static void log_sleep(void)
 
 static void *log_main(void *arg)
 {
+    (void)pthread_setname_np(pthread_self(), "log");
     (void)arg;
     for (;;) {
         bool last = atomic_load(&lg.stopping);
@@ -306,7 +307,6 @@ enum ms_err obs_start(int fd, enum obs_level level, enum obs_format format)
         lg.wake_fd = -1;
         return ms_err_from_errno(err);
     }
-    (void)pthread_setname_np(lg.thread, "log");
     atomic_store(&lg.running, 1);
     return MS_OK;
 }

@@ -260,14 +260,16 @@ static void wire(struct partition *p, struct bus *bus)
 enum ms_err part__thread_start(pthread_t *thread, void *(*main)(void *), void *arg, const char *name)
 {
     sigset_t all, old;
+    char old_name[16] = "";
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the control thread */
+    /* Inherited by the new thread; to name another one needs a file of /proc, which a sandbox may not let us write. */
+    pthread_getname_np(pthread_self(), old_name, sizeof old_name);
+    pthread_setname_np(pthread_self(), name);
     int rc = pthread_create(thread, NULL, main, arg);
+    pthread_setname_np(pthread_self(), old_name);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (rc)
-        return ms_err_from_errno(rc);
-    pthread_setname_np(*thread, name);
-    return MS_OK;
+    return rc ? ms_err_from_errno(rc) : MS_OK;
 }
 
 enum ms_err part__applier_start(struct partition *p, struct bus *bus, struct ms_errinfo *why)
