@@ -40,6 +40,7 @@
 #define DISPATCH_MSG_DRAIN   BUS_KIND(7, 1, 3) /* a[0] = worker: no more connections, say goodbye */
 #define DISPATCH_MSG_RETIRE  BUS_KIND(7, 1, 6) /* a[0] = worker: no more connections; it ends with its last one */
 #define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker, a[1] = kind answered */
+#define DISPATCH_MSG_KILL    BUS_KIND(7, 1, 7) /* a[0] = worker: say goodbye, then close what is left at once */
 #define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker, a[1] = session that ended */
 
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
@@ -141,9 +142,11 @@ bool dispatch_may_end(const struct dispatch_limits *lim, const struct dispatch_w
 /* -- operating (control thread). NULL service: all of them. MS_ENOTFOUND: no such service or worker. */
 /* The worker takes no more connections; now: its sessions are told and closed at once, else they end by themselves. min_procs are made anew. */
 MS_MUST_USE enum ms_err dispatch_kill_worker(struct dispatch *d, uint64_t worker, bool now);
-/* stop: listeners close (their sockets are kept with keep), workers drain (semantics 2.6). start: the opposite, with the conf of the last reload. restart: both, without a
- * moment in which the socket is closed. MS_EBUSY: being drained by a stop of the server. */
-MS_MUST_USE enum ms_err dispatch_service_stop(struct dispatch *d, const char *service);
+/* stop: listeners close, workers drain; what is left after DISPATCH_GRACE_MS is closed (semantics 2.6). start: the opposite, with the
+ * conf of the last reload. restart: both, without a moment in which the socket is closed. NULL: those of the configuration, not the ones
+ * of dispatch_add_service. MS_EBUSY: being drained by a stop of the server. */
+#define DISPATCH_GRACE_MS 30000
+MS_MUST_USE enum ms_err dispatch_service_stop(struct dispatch *d, const char *service, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err dispatch_service_start(struct dispatch *d, const char *service, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err dispatch_service_restart(struct dispatch *d, const char *service, struct ms_errinfo *why_out);
 /* Another snapshot: services that are new are opened, those that are gone are stopped, changed limits hold from now on, changed addresses are opened before the old
@@ -173,8 +176,11 @@ struct dispatch_session_view { /* what a protocol tells of one session */
     uint64_t age_ms, idle_ms, bytes_in, bytes_out;
 };
 
-/* For `dispatcher status` and tests: one line per worker, ended ones of the last historical_time too. */
-void dispatch_emit_status(struct dispatch *d, struct str *out);
+/* For `dispatcher status` and tests: rows of services, each followed by those of its workers; ended workers and closed connections of
+ * the last historical_time behind them. The first column, "row", is service, worker or connection. Control thread. */
+#define DISPATCH_COLUMNS_MAX 15
+typedef void dispatch_row_fn(void *owner, const char *const *names, const char *const *values, size_t count);
+void dispatch_each_row(struct dispatch *d, dispatch_row_fn *fn, void *owner);
 /* Address a service really listens on (port 0 in tests). NULL when out of range. */
 const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i);
 

@@ -138,6 +138,12 @@ int cmd_queue_delete(struct app_args *args);
 int cmd_mapping_test(struct app_args *args);
 int cmd_mailq(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
+int cmd_dispatcher_kill_worker(struct app_args *args);
+int cmd_dispatcher_stop(struct app_args *args);
+int cmd_dispatcher_start(struct app_args *args);
+int cmd_dispatcher_restart(struct app_args *args);
+int cmd_old_start(struct app_args *args);
+int cmd_old_restart(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
 int cmd_trace(struct app_args *args);
@@ -148,6 +154,9 @@ int cmd_newaliases(struct app_args *args);
 int app_fail(int exit_code, const char *fmt, ...) MS_PRINTF(2, 3);
 int app_exit_for_err(enum ms_err err);
 int app_usage(const struct app_args *args, const char *text);
+
+/* "start smtp" and its like: names what took its place, returns EX_USAGE. service: NULL = none. */
+int app_old_name(const char *verb, const char *service);
 
 /* One row of output. */
 #define APP_FIELDS_MAX 64

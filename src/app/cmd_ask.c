@@ -1,6 +1,5 @@
 /*
- * cmd_ask.c - commands that only pass a word to the running server: stop, dispatcher status, jobs status,
- * stats.
+ * cmd_ask.c - commands that only pass a word to the running server: stop, jobs status, stats.
  */
 #include "app.h"
 
@@ -23,12 +22,9 @@ static int ask(struct app_args *args, const char *word)
 
 int cmd_stop(struct app_args *args)
 {
+    if (args->argc == 2 && args->argv[1][0] != '-')
+        return app_old_name("stop", args->argv[1]);
     return ask(args, "stop");
-}
-
-int cmd_dispatcher_status(struct app_args *args)
-{
-    return ask(args, "dispatcher-status");
 }
 
 int cmd_jobs_status(struct app_args *args)

@@ -6,7 +6,6 @@
 
 #include <sys/stat.h>
 
-#include "ms/dispatch.h"
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
@@ -69,16 +68,6 @@ static void run_stop(struct ctl_session *s, const struct slice *words, size_t co
     server_stop(s->server->server, false);
 }
 
-static void run_dispatcher_status(struct ctl_session *s, const struct slice *words, size_t count)
-{
-    struct str text;
-    str_init(&text, 0);
-    dispatch_emit_status(server_dispatch(s->server->server), &text);
-    ctl_lines(s, str_slice(&text));
-    str_fini(&text);
-    ctl_answer(s, EX_OK, "");
-}
-
 static void run_jobs_status(struct ctl_session *s, const struct slice *words, size_t count)
 {
     struct str text;
@@ -116,7 +105,11 @@ static const struct {
     ctl_request_fn *run;
 } ctl_table[] = {
     {"stop", run_stop},
-    {"dispatcher-status", run_dispatcher_status},
+    {"dispatcher-status", ctl_dispatcher_status},
+    {"dispatcher-kill", ctl_dispatcher_kill},
+    {"dispatcher-stop", ctl_dispatcher_service},
+    {"dispatcher-start", ctl_dispatcher_service},
+    {"dispatcher-restart", ctl_dispatcher_service},
     {"jobs-status", run_jobs_status},
     {"store-stats", run_store_stats},
     {"counters", run_counters},

@@ -80,22 +80,27 @@ static void on_notes_overflow(void *owner)
     dispatch__on_closed(owner);
 }
 
-/* Ages are looked at here; all else happens when something changes. */
+static void service_tick(struct dispatch_service *s)
+{
+    dispatch__reap(s);
+    dispatch__send_owed(s);
+    if (s->dispatch->draining)
+        return;
+    dispatch__expire(s);
+    dispatch__spares(s);
+    dispatch__door_pump(s);
+    dispatch__service_gate(s);
+}
+
+/* Ages and heartbeats are looked at here; all else happens when something changes. */
 static void on_tick(struct loop_timer *timer)
 {
     struct dispatch *d = MS_CONTAINER_OF(timer, struct dispatch, tick);
-    for (unsigned i = 0; i < d->service_count && !d->draining; i++) {
-        struct dispatch_service *s = d->services[i];
-        if (!s)
-            continue;
-        dispatch__reap(s);
-        dispatch__expire(s);
-        dispatch__spares(s);
-        dispatch__door_pump(s);
-        dispatch__service_gate(s);
-    }
-    if (!d->draining)
-        loop_timer_start(d->control, timer, DISPATCH_TICK_MS, on_tick);
+    dispatch__beat(d);
+    for (unsigned i = 0; i < d->service_count; i++)
+        if (d->services[i])
+            service_tick(d->services[i]);
+    loop_timer_start(d->control, timer, DISPATCH_TICK_MS, on_tick);
 }
 
 struct dispatch *dispatch_create(struct loop *control, struct bus *bus)
@@ -165,6 +170,7 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
         MS_TRY(dispatch__service_listen(d->services[i], why_out));
     for (unsigned i = 0; i < d->service_count; i++)
         dispatch__service_open(d->services[i]);
+    d->ticked_ms = loop_now_ms(d->control);
     loop_timer_start(d->control, &d->tick, DISPATCH_TICK_MS, on_tick);
     return MS_OK;
 }
@@ -172,7 +178,6 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
 void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owner)
 {
     d->draining = true;
-    loop_timer_stop(d->control, &d->tick);
     d->on_idle = on_idle;
     d->idle_owner = owner;
     for (unsigned i = 0; i < d->service_count; i++) {
@@ -182,9 +187,8 @@ void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owne
         dispatch__service_unlisten(s);
         dispatch__door_clear(s);
         for (unsigned k = 0; k < s->slot_count; k++)
-            if (s->workers[k].is_used &&
-                !dispatch__drain_worker(&s->workers[k])) /* cut off at the deadline then */
-                OBS_EVENT(OBS_DISPATCH_NO_DRAIN, 0, OBS_C("service", s->name));
+            if (s->workers[k].is_used)
+                dispatch__end_worker(&s->workers[k], DISPATCH_MSG_DRAIN);
     }
     dispatch__on_closed(d);
 }

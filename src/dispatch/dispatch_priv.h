@@ -37,6 +37,8 @@ struct dispatch_worker {
     uint64_t seen;     /* life at the last look: none came since when they are equal */
     uint64_t born_ms;
     uint64_t idle_at_ms; /* without connections since */
+    uint32_t owed;       /* DISPATCH_MSG_ that found its ring full: sent with the next tick */
+    uint64_t kill_at_ms; /* sessions that are left then are closed; 0 = never */
     struct dispatch_service_conf conf; /* the service's when the worker was made */
     /* loop */
     void *impl;
@@ -70,6 +72,7 @@ struct dispatch_service {
     struct dispatch_past past[DISPATCH_HISTORY_MAX]; /* a ring, past_count % DISPATCH_HISTORY_MAX is the next */
     uint64_t past_count;
     bool stopped; /* by dispatch_service_stop: no listeners, no workers */
+    bool is_extra; /* of dispatch_add_service */
     bool paused;
     struct list door, line; /* of dispatch_conn */
     unsigned door_count;    /* of both */
@@ -98,6 +101,9 @@ struct dispatch_lane {
     struct loop *loop;
     struct bus_ep *ep;
     unsigned workers;
+    uint64_t turns;     /* of the loop, at the last look */
+    uint64_t silent_ms; /* no turn for so long, though it was asked for one */
+    bool stalled;
     /* loop: ended sessions whose note found no room */
     uint64_t *unsent;
     size_t unsent_count, unsent_cap;
@@ -136,6 +142,7 @@ struct dispatch {
     uint64_t closed_count;
     uint64_t next_session, next_worker;
     struct loop_timer tick;
+    uint64_t ticked_ms; /* the last time */
     bool draining;
     void (*on_idle)(void *owner);
     void *idle_owner;
@@ -179,7 +186,11 @@ bool dispatch__hands_over(const struct dispatch_service *s); /* max_handoffs are
 void dispatch__spares(struct dispatch_service *s); /* min_procs, and one in expectation */
 void dispatch__expire(struct dispatch_service *s); /* begins the end of workers whose time has come */
 void dispatch__reap(struct dispatch_service *s);   /* gives back the slots of those that have ended */
-bool dispatch__drain_worker(struct dispatch_worker *w); /* its sessions say goodbye; false: its ring is full */
+void dispatch__end_worker(struct dispatch_worker *w, uint32_t msg_kind); /* RETIRE, DRAIN or KILL */
+void dispatch__send_owed(struct dispatch_service *s);
+
+/* dispatch_beat.c: do the loops answer? */
+void dispatch__beat(struct dispatch *d);
 
 /* dispatch_loop.c */
 void dispatch__lane_init(struct dispatch_lane *lane); /* handlers on the loop */

@@ -55,6 +55,7 @@ void dispatch__services_add_extras(struct dispatch *d)
         const struct dispatch_extra *x = &d->extras[i];
         struct dispatch_service *s = service_new(d, x->name, &x->conf);
         MS_ASSERT(s); /* places are kept for them */
+        s->is_extra = true;
         s->proto = x->proto;
         s->env = x->env;
     }

@@ -45,10 +45,11 @@ size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[D
         if (!w->is_used)
             continue;
         by[n] = w;
+        /* What is on its way to a loop that does not answer is as good as there: others are not kept waiting for it. */
         views[n++] = (struct dispatch_wview){.id = w->id,
                                              .state = w->state,
-                                             .active = worker_active(w),
-                                             .pending = w->pending,
+                                             .active = worker_active(w) + (w->lane->stalled ? w->pending : 0),
+                                             .pending = w->lane->stalled ? 0 : w->pending,
                                              .life = w->life,
                                              .age_ms = now_ms - w->born_ms,
                                              .idle_ms = worker_idle_ms(w, now_ms)};
@@ -70,20 +71,23 @@ struct dispatch_limits dispatch__limits(const struct dispatch_service *s)
 }
 
 /* The loop with the fewest workers of this service, then the fewest at all. Those that end count: their
- * connections are there. */
+ * connections are there. NULL: no loop answers. */
 static struct dispatch_lane *choose_lane(struct dispatch_service *s)
 {
     struct dispatch *d = s->dispatch;
     unsigned here[LOOP_WORKERS_MAX] = {0};
-    struct dispatch_lane *best = &d->lanes[0];
+    struct dispatch_lane *best = NULL;
 
     for (unsigned i = 0; i < s->slot_count; i++)
         if (s->workers[i].is_used)
             here[s->workers[i].lane - d->lanes]++;
-    for (unsigned i = 1; i < d->lane_count; i++) {
-        unsigned best_at = (unsigned)(best - d->lanes);
+    for (unsigned i = 0; i < d->lane_count; i++) {
+        unsigned best_at = best ? (unsigned)(best - d->lanes) : 0;
 
-        if (here[i] < here[best_at] || (here[i] == here[best_at] && d->lanes[i].workers < best->workers))
+        if (d->lanes[i].stalled)
+            continue;
+        if (!best || here[i] < here[best_at] ||
+            (here[i] == here[best_at] && d->lanes[i].workers < best->workers))
             best = &d->lanes[i];
     }
     return best;
@@ -105,7 +109,7 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     struct bus_msg msg = {.kind = DISPATCH_MSG_WORKER, .a = {w ? w->slot : 0}};
     enum ms_err err;
 
-    if (!w || bus_call_room(d->ep, lane->ep) < 2)
+    if (!w || !lane || bus_call_room(d->ep, lane->ep) < 2)
         return NULL;
     w->id = ++d->next_worker;
     w->is_used = true;
@@ -115,6 +119,8 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     w->lane = lane;
     w->state = DISPATCH_W_RUNNING;
     w->pending = w->life = w->seen = 0;
+    w->owed = 0;
+    w->kill_at_ms = 0;
     w->born_ms = w->idle_at_ms = loop_now_ms(d->control);
     atomic_store_explicit(&w->has_ended, false, memory_order_relaxed);
     err = bus_call(d->ep, lane->ep, &msg);
@@ -148,13 +154,15 @@ bool dispatch__has_room(struct dispatch_service *s)
     struct dispatch_wview views[DISPATCH_SLOTS_MAX];
     struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
     struct dispatch_limits lim = dispatch__limits(s);
+    struct dispatch_lane *lane;
     size_t index;
 
     switch (dispatch_pick(&lim, views, dispatch__views(s, views, by), &index)) {
     case DISPATCH_PICK_WORKER:
         return bus_call_room(s->dispatch->ep, by[index]->lane->ep) > 0;
     case DISPATCH_PICK_SPAWN:
-        return free_slot(s) && bus_call_room(s->dispatch->ep, choose_lane(s)->ep) >= 2;
+        lane = choose_lane(s);
+        return lane && free_slot(s) && bus_call_room(s->dispatch->ep, lane->ep) >= 2;
     case DISPATCH_PICK_WAIT:
         break;
     }
@@ -166,7 +174,7 @@ bool dispatch__hands_over(const struct dispatch_service *s)
     uint64_t pending = 0;
 
     for (unsigned i = 0; i < s->slot_count; i++)
-        pending += s->workers[i].is_used ? s->workers[i].pending : 0;
+        pending += s->workers[i].is_used && !s->workers[i].lane->stalled ? s->workers[i].pending : 0;
     return pending >= s->conf.max_handoffs;
 }
 
@@ -183,25 +191,48 @@ void dispatch__spares(struct dispatch_service *s)
             return;
 }
 
-/* false: its ring is full; the next look asks again. */
-static bool worker_retire(struct dispatch_worker *w)
+/* Its ring is full: the next tick tries again; KILL is more than DRAIN, and DRAIN more than RETIRE. */
+static uint32_t msg_rank(uint32_t kind)
 {
-    struct bus_msg msg = {.kind = DISPATCH_MSG_RETIRE, .a = {w->slot}};
-
-    if (bus_call(w->dispatch->ep, w->lane->ep, &msg) != MS_OK)
-        return false;
-    w->state = DISPATCH_W_TERMINATING;
-    OBS_EVENT(OBS_DISPATCH_WORKER_ENDING, 0, OBS_C("service", w->service->name), OBS_U("worker", w->id),
-              OBS_U("connections", w->life), OBS_U("left", worker_active(w) + w->pending));
-    return true;
+    return kind == DISPATCH_MSG_KILL ? 3 : kind == DISPATCH_MSG_DRAIN ? 2 : kind == DISPATCH_MSG_RETIRE;
 }
 
-bool dispatch__drain_worker(struct dispatch_worker *w)
+static void worker_tell(struct dispatch_worker *w, uint32_t kind)
 {
-    struct bus_msg msg = {.kind = DISPATCH_MSG_DRAIN, .a = {w->slot}};
+    struct bus_msg msg = {.kind = kind, .a = {w->slot}};
 
+    if (msg_rank(kind) < msg_rank(w->owed))
+        kind = msg.kind = w->owed;
+    w->owed = bus_call(w->dispatch->ep, w->lane->ep, &msg) == MS_OK ? 0 : kind;
+}
+
+void dispatch__end_worker(struct dispatch_worker *w, uint32_t msg_kind)
+{
+    if (w->state != DISPATCH_W_TERMINATING)
+        OBS_EVENT(OBS_DISPATCH_WORKER_ENDING, 0, OBS_C("service", w->service->name), OBS_U("worker", w->id),
+                  OBS_U("connections", w->life), OBS_U("left", worker_active(w) + w->pending));
     w->state = DISPATCH_W_TERMINATING;
-    return bus_call(w->dispatch->ep, w->lane->ep, &msg) == MS_OK;
+    if (msg_kind == DISPATCH_MSG_DRAIN && w->kill_at_ms == 0)
+        w->kill_at_ms = loop_now_ms(w->dispatch->control) + DISPATCH_GRACE_MS;
+    worker_tell(w, msg_kind);
+}
+
+void dispatch__send_owed(struct dispatch_service *s)
+{
+    uint64_t now_ms = loop_now_ms(s->dispatch->control);
+
+    for (unsigned i = 0; i < s->slot_count; i++) {
+        struct dispatch_worker *w = &s->workers[i];
+
+        if (!w->is_used)
+            continue;
+        if (w->kill_at_ms && now_ms >= w->kill_at_ms) {
+            w->kill_at_ms = UINT64_MAX;
+            w->owed = DISPATCH_MSG_KILL;
+        }
+        if (w->owed)
+            worker_tell(w, w->owed);
+    }
 }
 
 void dispatch__expire(struct dispatch_service *s)
@@ -212,8 +243,10 @@ void dispatch__expire(struct dispatch_service *s)
     size_t n = dispatch__views(s, views, by);
 
     for (size_t i = 0; i < n; i++)
-        if (dispatch_may_end(&lim, views, n, i) && worker_retire(by[i]))
+        if (dispatch_may_end(&lim, views, n, i)) {
+            dispatch__end_worker(by[i], DISPATCH_MSG_RETIRE);
             views[i].state = DISPATCH_W_TERMINATING;
+        }
 }
 
 static void worker_gone(struct dispatch_worker *w)

@@ -19,7 +19,8 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
             "user rename", "user delete", "user restore", "user list", "user show", "user import", "domain add", "domain set",
             "domain delete", "domain list", "domain show", "alias add", "alias set", "alias delete", "alias list", "alias show",
             "directory verify",
-            "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "jobs status",
+            "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "dispatcher kill-worker",
+            "dispatcher stop", "dispatcher start", "dispatcher restart", "start", "restart", "jobs status",
             "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return", "queue delete", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
@@ -178,7 +179,7 @@ def check_help(binary):
 
 def check_asks(site):
     """Commands that need the server say so when it is down."""
-    expect(site.command("dispatcher", "status"), EX_OK, r"lmtp worker=\d+ state=running")
+    expect(site.command("dispatcher", "status"), EX_OK, r"row=worker +service=lmtp +worker=\d+ +state=running")
     expect(site.command("jobs", "status"), EX_OK, r"channel store ")
     expect(site.command("stop"), EX_OK)
     if site.wait() != 0:

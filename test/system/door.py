@@ -11,15 +11,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import running, wait_for  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 LMTP = "dispatcher.services.lmtp."
 IMAP = "dispatcher.services.imap."
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def connect(site, source="127.0.0.1", port=24):

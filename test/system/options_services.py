@@ -21,7 +21,7 @@ SERVICES = "dispatcher.services."
 def workers(site, service):
     """[(id, active)] of `dispatcher status`, of workers to whom nothing is on its way."""
     text = site.command("dispatcher", "status").stdout
-    rows = re.findall(rf"(?m)^{service} worker=(\d+) state=running loop=\w+ active=(\d+) pending=0 ", text)
+    rows = re.findall(rf"(?m)^row=worker +service={service} +worker=(\d+) +state=running +loop=\w+ +active=(\d+) +pending=0 ", text)
     return [(int(number), int(active)) for number, active in rows]
 
 
