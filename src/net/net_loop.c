@@ -9,6 +9,7 @@ static void net_loop_destroy(void *value)
 {
     struct net_loop *nl = value;
 
+    net__tls_loop_fini(nl);
     net__out_free_pool(nl);
     ms_free(nl->cipher);
     ms_free(nl);
@@ -25,6 +26,8 @@ struct net_loop *net__loop(struct loop *loop)
     nl->loop = loop;
     nl->refusals.loop = loop;
     list_init(&nl->refusals.waiting);
+    list_init(&nl->tls_awake);
+    list_init(&nl->tls_left);
     loop_slot_set(loop, LOOP_SLOT_NET, nl, net_loop_destroy);
     return nl;
 }

@@ -55,6 +55,9 @@ struct net_loop {
     struct net_refusals refusals;
     bool view_busy;  /* `view` is in the hands of a session */
     uint8_t *cipher; /* NET_READ_BYTES, made with the first TLS stream */
+    struct list tls_awake; /* TLS connections whose record buffers may be in memory */
+    struct list tls_left;  /* handshakes at a work thread that their streams have left */
+    struct loop_timer tls_sweep;
     uint8_t view[NET_READ_BYTES];
 };
 
@@ -152,7 +155,9 @@ void net__addr_from_sockaddr(const struct sockaddr_storage *sa, struct net_addr 
 
 /* net_tls_conn.c */
 bool net__tls_is_shaking(const struct net_tls_conn *c);
+bool net__tls_wants_input(const struct net_tls_conn *c, bool reading);
 bool net__tls_has_input(const struct net_tls_conn *c);
+void net__tls_loop_fini(struct net_loop *nl);
 size_t net__tls_out_bytes(const struct net_tls_conn *c);
 struct net_outq *net__tls_outq(struct net_tls_conn *c);
 /* Decrypts into buf; *n_out bytes are good whatever the result. *budget: what may still be read from the

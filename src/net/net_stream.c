@@ -18,7 +18,7 @@
 
 bool net__wants_input(const struct net_stream *s)
 {
-    return s->state == NET_ST_OPEN && (s->reading || (s->tls && net__tls_is_shaking(s->tls)));
+    return s->state == NET_ST_OPEN && (s->tls ? net__tls_wants_input(s->tls, s->reading) : s->reading);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events);

@@ -17,11 +17,34 @@
 
 #if NET_MBEDTLS_3
 #include <psa/crypto.h>
+#define NET_TLS_FIELD(name) MBEDTLS_PRIVATE(name)
+#else
+#define NET_TLS_FIELD(name) name
+#endif
+
+/* Highest version the library speaks: 12 or 13. */
+#if NET_MBEDTLS_3 && defined(MBEDTLS_SSL_PROTO_TLS1_3)
+#define NET_TLS_VERSION_MAX 13
+#else
+#define NET_TLS_VERSION_MAX 12
 #endif
 
 /* The tickets' mutex and the keys' blinding state are only there with this. */
 #if !defined(MBEDTLS_THREADING_C)
 #error "mbedTLS must be built with MBEDTLS_THREADING_C: one certificate is used by every loop"
+#endif
+
+/* Whether the record buffers of a context are where net_tls_doze.c looks for them: versions that were read and
+ * measured, whole buffers of at least MBEDTLS_SSL_IN_CONTENT_LEN bytes that nothing resizes. */
+#if defined(MBEDTLS_SSL_VARIABLE_BUFFER_LENGTH) || MBEDTLS_SSL_IN_CONTENT_LEN < 16384 ||                     \
+    MBEDTLS_SSL_OUT_CONTENT_LEN < 16384
+#define NET_TLS_CAN_DOZE 0
+#elif MBEDTLS_VERSION_NUMBER >= 0x021c0000 && MBEDTLS_VERSION_NUMBER < 0x021d0000
+#define NET_TLS_CAN_DOZE 1
+#elif MBEDTLS_VERSION_NUMBER >= 0x03060000 && MBEDTLS_VERSION_NUMBER < 0x03070000
+#define NET_TLS_CAN_DOZE 1
+#else
+#define NET_TLS_CAN_DOZE 0
 #endif
 
 typedef int net_tls_rng_fn(void *unused, unsigned char *out, size_t len);
@@ -35,13 +58,15 @@ static inline int net_tls_global_init(void)
 #endif
 }
 
-static inline int net_tls_parse_keyfile(mbedtls_pk_context *key, const char *path, net_tls_rng_fn *rng)
+/* pem: with the NUL behind it, which len counts. */
+static inline int net_tls_parse_key(mbedtls_pk_context *key, const unsigned char *pem, size_t len,
+                                    net_tls_rng_fn *rng)
 {
 #if NET_MBEDTLS_3
-    return mbedtls_pk_parse_keyfile(key, path, NULL, rng, NULL);
+    return mbedtls_pk_parse_key(key, pem, len, NULL, 0, rng, NULL);
 #else
     (void)rng;
-    return mbedtls_pk_parse_keyfile(key, path, NULL);
+    return mbedtls_pk_parse_key(key, pem, len, NULL, 0);
 #endif
 }
 
@@ -56,12 +81,43 @@ static inline int net_tls_check_pair(const mbedtls_pk_context *pub, const mbedtl
 #endif
 }
 
-static inline void net_tls_conf_min_1_2(mbedtls_ssl_config *conf)
+/* Signs 32 bytes and throws the signature away. */
+static inline int net_tls_try_sign(mbedtls_pk_context *key, net_tls_rng_fn *rng)
+{
+    static const unsigned char hash[32];
+    unsigned char sig[MBEDTLS_PK_SIGNATURE_MAX_SIZE];
+    size_t len;
+
+#if NET_MBEDTLS_3
+    return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, sizeof(hash), sig, sizeof(sig), &len, rng, NULL);
+#else
+    return mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, hash, sizeof(hash), sig, &len, rng, NULL);
+#endif
+}
+
+/* version: 12 or 13, at most NET_TLS_VERSION_MAX. */
+static inline void net_tls_conf_min(mbedtls_ssl_config *conf, int version)
 {
 #if NET_MBEDTLS_3
-    mbedtls_ssl_conf_min_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_min_tls_version(conf,
+                                     version == 13 ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
 #else
+    (void)version;
     mbedtls_ssl_conf_min_version(conf, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+#endif
+}
+
+/* TLS 1.3: fresh keys also behind a ticket (RFC 8446 2.2). */
+static inline void net_tls_conf_13(mbedtls_ssl_config *conf, bool tickets)
+{
+#if NET_TLS_VERSION_MAX == 13
+    mbedtls_ssl_conf_tls13_key_exchange_modes(conf, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ALL);
+#if defined(MBEDTLS_SSL_SESSION_TICKETS)
+    mbedtls_ssl_conf_new_session_tickets(conf, tickets ? 1 : 0);
+#endif
+#else
+    (void)conf;
+    (void)tickets;
 #endif
 }
 

@@ -9,33 +9,17 @@
  * come to (the session stopped reading, or the view is full) are kept until the next fill. While encrypted
  * bytes wait for the kernel, at most NET_TLS_AHEAD_MAX of them are made.
  *
- *   SHAKING ──handshake done──▶ ON ──end of the peer, error──▶ ENDED (reading); writing may go on until close
+ *   SHAKING (net_tls_shake.c) ──▶ ON ──end of the peer, error──▶ ENDED (reading); writing may go on
  */
 #include "net_tls.h"
 
 #include <errno.h>
 
-enum tls_state { TLS_ST_SHAKING, TLS_ST_ON, TLS_ST_FAILED };
-
-struct net_tls_conn {
-    struct net_tls *tls;
-    enum tls_state state;
-    bool started_in_data; /* the on_data that started it has not returned */
-    bool notified;        /* close_notify is on its way */
-    bool raw_eof;
-    enum net_fill end; /* how reading ended, once it did; NET_FILL_MORE before */
-    const uint8_t *in; /* cursor, only during a fill */
-    size_t in_len;
-    struct net_inbuf kept; /* cipher bytes between fills */
-    struct net_outq plain;
-    mbedtls_ssl_context ssl;
-};
-
 /* -- the two ends of mbedTLS */
 
 static int tls_on_recv(void *arg, unsigned char *buf, size_t len)
 {
-    struct net_tls_conn *c = ((struct net_stream *)arg)->tls;
+    struct net_tls_conn *c = arg;
     size_t n = MS_MIN(len, c->in_len);
 
     if (n == 0)
@@ -48,9 +32,12 @@ static int tls_on_recv(void *arg, unsigned char *buf, size_t len)
 
 static int tls_on_send(void *arg, const unsigned char *buf, size_t len)
 {
-    struct net_stream *s = arg;
+    struct net_tls_conn *c = arg;
 
-    net__out_add(s->nl, &s->raw, slice_make(buf, len));
+    if (c->state == TLS_ST_SHAKING)
+        str_add(&c->flight, buf, len);
+    else
+        net__out_add(c->nl, &c->stream->raw, slice_make(buf, len));
     return (int)len;
 }
 
@@ -61,8 +48,15 @@ bool net__tls_is_shaking(const struct net_tls_conn *c)
     return c->state == TLS_ST_SHAKING;
 }
 
+bool net__tls_wants_input(const struct net_tls_conn *c, bool reading)
+{
+    return c->state == TLS_ST_SHAKING ? c->flight_state != TLS_FLIGHT_OUT : reading;
+}
+
 bool net__tls_has_input(const struct net_tls_conn *c)
 {
+    if (c->state == TLS_ST_SHAKING)
+        return net__tls_shake_has_input(c);
     return c->kept.len > 0 || c->end != NET_FILL_MORE || mbedtls_ssl_get_bytes_avail(&c->ssl) > 0;
 }
 
@@ -100,6 +94,16 @@ const char *net_tls_cipher(const struct net_stream *s)
     return name ? name : "";
 }
 
+bool net_tls_is_resumed(const struct net_stream *s)
+{
+    return net_tls_is_on(s) && s->tls->resumed;
+}
+
+const char *net_tls_peer_name(const struct net_stream *s)
+{
+    return net_tls_is_on(s) ? s->tls->peer_name : NULL;
+}
+
 /* -- start and end */
 
 enum ms_err net_tls_start(struct net_stream *s, struct net_tls *tls)
@@ -112,22 +116,38 @@ enum ms_err net_tls_start(struct net_stream *s, struct net_tls *tls)
     if (s->in.len > 0 && !s->in_data)
         return MS_EDENIED;
     struct net_tls_conn *c = ms_new(struct net_tls_conn);
+    unsigned lane = atomic_fetch_add_explicit(&tls->next_lane, 1, memory_order_relaxed) % tls->lane_count;
 
     mbedtls_ssl_init(&c->ssl);
-    if (mbedtls_ssl_setup(&c->ssl, &tls->conf)) {
+    if (mbedtls_ssl_setup(&c->ssl, &tls->lanes[lane].conf)) {
         mbedtls_ssl_free(&c->ssl);
         ms_free(c);
         return MS_ENOMEM;
     }
-    mbedtls_ssl_set_bio(&c->ssl, s, tls_on_send, tls_on_recv, NULL);
+    mbedtls_ssl_set_bio(&c->ssl, c, tls_on_send, tls_on_recv, NULL);
+    c->stream = s;
+    c->nl = s->nl;
     c->tls = net_tls_ref(tls);
     c->started_in_data = s->in_data;
     c->end = NET_FILL_MORE;
+    list_init(&c->node);
+    str_init(&c->shake_in, 0);
+    str_init(&c->flight, 0);
     s->tls = c;
     if (!s->nl->cipher)
         s->nl->cipher = ms_realloc_array(NULL, NET_READ_BYTES, 1);
-    net__later(s, NET_DO_INPUT); /* the handshake reads even if the session has stopped reading */
+    net__tls_shake_begin(s);
     return MS_OK;
+}
+
+void net__tls_conn_free(struct net_tls_conn *c)
+{
+    mbedtls_ssl_free(&c->ssl);
+    str_fini(&c->shake_in);
+    str_fini(&c->flight);
+    ms_free(c->peer_name);
+    net_tls_unref(&c->tls);
+    ms_free(c);
 }
 
 void net__tls_conn_destroy(struct net_stream *s)
@@ -135,11 +155,15 @@ void net__tls_conn_destroy(struct net_stream *s)
     struct net_tls_conn *c = s->tls;
 
     s->tls = NULL;
+    c->stream = NULL;
+    loop_timer_stop(s->nl->loop, &c->deadline);
     net__out_clear(s->nl, &c->plain);
     net__in_clear(&c->kept);
-    mbedtls_ssl_free(&c->ssl);
-    net_tls_unref(&c->tls);
-    ms_free(c);
+    list_remove(&c->node);
+    if (c->flight_state == TLS_FLIGHT_OUT)
+        list_push_back(&s->nl->tls_left, &c->node); /* its work thread still has it */
+    else
+        net__tls_conn_free(c);
 }
 
 void net__tls_failed(struct net_stream *s, enum ms_err err)
@@ -168,8 +192,7 @@ void net__tls_notify(struct net_stream *s)
 
 /* -- reading */
 
-/* What a result of mbedTLS other than progress or hunger means for reading. */
-static enum net_fill tls_end_of(struct net_stream *s, int rc)
+enum net_fill net__tls_end_of(struct net_stream *s, int rc)
 {
     struct net_tls_conn *c = s->tls;
     char text[128];
@@ -209,21 +232,12 @@ static bool tls_read_raw(struct net_stream *s, bool *readable, size_t *budget)
 static int tls_step(struct net_stream *s, uint8_t *buf, size_t room)
 {
     struct net_tls_conn *c = s->tls;
-    bool shaking = c->state == TLS_ST_SHAKING;
-    int rc = shaking ? mbedtls_ssl_handshake(&c->ssl) : mbedtls_ssl_read(&c->ssl, buf, room);
+    int rc = mbedtls_ssl_read(&c->ssl, buf, room);
 
-    if (shaking && rc == 0) {
-        c->state = TLS_ST_ON;
-        obs_count(MET_TLS_HANDSHAKES, 1);
-        net__later(s, NET_DO_FLUSH);
-        if (s->cb->on_tls)
-            s->cb->on_tls(s->owner, MS_OK);
-        return 0;
-    }
     if (rc > 0)
         return rc;
     if (rc != MBEDTLS_ERR_SSL_WANT_READ)
-        c->end = tls_end_of(s, rc);
+        c->end = net__tls_end_of(s, rc);
     return -1;
 }
 
@@ -246,9 +260,12 @@ enum net_fill net__tls_fill(struct net_stream *s, uint8_t *buf, size_t room, boo
     struct net_tls_conn *c = s->tls;
     enum net_fill fill = NET_FILL_MORE;
 
+    if (c->state == TLS_ST_SHAKING)
+        return net__tls_shake(s, readable, budget);
+    net__tls_wake(c);
     c->in = c->kept.ptr ? c->kept.ptr + c->kept.off : NULL;
     c->in_len = c->kept.len;
-    while (*n_out < room && c->end == NET_FILL_MORE && net__wants_input(s)) {
+    while (*n_out < room && c->end == NET_FILL_MORE) {
         int rc = tls_step(s, buf + *n_out, room - *n_out);
         if (rc > 0)
             *n_out += (size_t)rc;
@@ -261,7 +278,7 @@ enum net_fill net__tls_fill(struct net_stream *s, uint8_t *buf, size_t room, boo
     }
     tls_keep(c);
     if (s->raw.bytes > 0)
-        net__later(s, NET_DO_FLUSH); /* flights of the handshake, alerts */
+        net__later(s, NET_DO_FLUSH); /* alerts */
     /* What came before the end is the session's first; the next fill tells the end. */
     return c->end != NET_FILL_MORE && *n_out == 0 ? c->end : fill;
 }
@@ -272,6 +289,8 @@ bool net__tls_encrypt(struct net_stream *s)
 {
     struct net_tls_conn *c = s->tls;
 
+    if (c->state == TLS_ST_ON && c->plain.bytes > 0)
+        net__tls_wake(c);
     while (c->state == TLS_ST_ON && c->plain.bytes > 0 && s->raw.bytes < NET_TLS_AHEAD_MAX) {
         int rc = mbedtls_ssl_write(&c->ssl, c->plain.head->ptr, c->plain.head->len);
         if (rc <= 0)

@@ -418,29 +418,61 @@ static void test_certificate_names(void **state)
     }
 }
 
-static void test_resumption(void **state)
+/* Connects anew and offers the session; true when the server took it. */
+static bool resumes(struct net_tls *with, const mbedtls_ssl_session *session)
+{
+    server_close();
+    server_open(NET_IN_MAX);
+    assert_int_equal(net_tls_start(p.stream, with), MS_OK);
+    tls_client_begin(&c, "mail.example.org");
+    assert_int_equal(mbedtls_ssl_set_session(&c.ssl, session), 0);
+    assert_int_equal(tls_client_handshake(&c), 0);
+    tls_client_write(&c, SLICE_LIT("again"));
+    loop_turn(loop);
+    assert_string_equal(str_cstr(&p.got), "again");
+    return net_tls_is_resumed(p.stream);
+}
+
+static void first_session(struct net_tls *with, int version, mbedtls_ssl_session *session)
+{
+    server_close();
+    server_open(NET_IN_MAX);
+    p.echo = true;
+    tls_client_set_version(&c, version);
+    assert_int_equal(net_tls_start(p.stream, with), MS_OK);
+    tls_client_begin(&c, "mail.example.org");
+    assert_int_equal(tls_client_handshake(&c), 0);
+    mbedtls_ssl_session_init(session);
+    tls_client_session(&c, session);
+    assert_false(net_tls_is_resumed(p.stream));
+}
+
+static void resume_three_times(int version)
 {
     mbedtls_ssl_session session;
-    uint64_t before = obs_counter_get(MET_TLS_RESUMED);
+    uint64_t before = obs_counter_get(MET_TLS_RESUMED), count = obs_counter_get(MET_TLS_HANDSHAKES);
 
-    mbedtls_ssl_session_init(&session);
-    connect_tls();
-    tls_client_write(&c, SLICE_LIT("x"));
-    assert_int_equal(mbedtls_ssl_get_session(&c.ssl, &session), 0);
+    first_session(tls, version, &session);
     assert_int_equal(obs_counter_get(MET_TLS_RESUMED), before);
     for (int i = 1; i <= 3; i++) {
-        server_close();
-        server_open(NET_IN_MAX);
-        assert_int_equal(net_tls_start(p.stream, tls), MS_OK);
-        tls_client_begin(&c, "mail.example.org");
-        assert_int_equal(mbedtls_ssl_set_session(&c.ssl, &session), 0);
-        assert_int_equal(tls_client_handshake(&c), 0);
-        tls_client_write(&c, SLICE_LIT("resumed"));
-        loop_turn(loop);
-        assert_string_equal(str_cstr(&p.got), "resumed");
+        assert_true(resumes(tls, &session));
         assert_int_equal(obs_counter_get(MET_TLS_RESUMED), before + (uint64_t)i);
+        assert_string_equal(net_tls_version(p.stream), version == 13 ? "TLSv1.3" : "TLSv1.2");
     }
+    assert_int_equal(obs_counter_get(MET_TLS_HANDSHAKES), count + 4);
     mbedtls_ssl_session_free(&session);
+}
+
+static void test_resumption(void **state)
+{
+    resume_three_times(12);
+}
+
+static void test_resumption_13(void **state)
+{
+    if (TLS_CLIENT_VERSION_MAX < 13)
+        skip();
+    resume_three_times(13);
 }
 
 /* A reload drops the snapshot while connections still use it. */
@@ -529,6 +561,7 @@ int main(void)
         T(test_old_versions_refused),
         T(test_certificate_names),
         T(test_resumption),
+        T(test_resumption_13),
         T(test_snapshot_lives_on),
         T(test_files),
     };

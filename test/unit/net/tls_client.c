@@ -70,6 +70,42 @@ void tls_client_begin(struct tls_client *c, const char *host)
     mbedtls_ssl_set_bio(&c->ssl, c, on_send, on_recv, NULL);
 }
 
+void tls_client_set_version(struct tls_client *c, int version)
+{
+#if TLS_CLIENT_VERSION_MAX == 13
+    mbedtls_ssl_protocol_version v = version == 13 ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2;
+
+    mbedtls_ssl_conf_min_tls_version(&c->conf, v);
+    mbedtls_ssl_conf_max_tls_version(&c->conf, v);
+    mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+        &c->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#else
+    assert_int_equal(version, 12);
+#endif
+}
+
+/* With TLS 1.3 the ticket comes behind the handshake, in front of the first bytes. */
+void tls_client_session(struct tls_client *c, mbedtls_ssl_session *out)
+{
+    bool have = false;
+    uint8_t byte;
+    int n = 0;
+
+    tls_client_write(c, SLICE_LIT("x"));
+    for (int i = 0; i < IDLE_TURNS_MAX && n != 1; i++) {
+        n = mbedtls_ssl_read(&c->ssl, &byte, 1);
+#if TLS_CLIENT_VERSION_MAX == 13
+        if (n == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+            assert_int_equal(mbedtls_ssl_get_session(&c->ssl, out), 0);
+            have = true;
+        }
+#endif
+    }
+    assert_int_equal(n, 1);
+    if (!have)
+        assert_int_equal(mbedtls_ssl_get_session(&c->ssl, out), 0);
+}
+
 void tls_client_fini(struct tls_client *c)
 {
     mbedtls_ssl_free(&c->ssl);

@@ -10,6 +10,12 @@
 
 #include "net_probe.h"
 
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000 && defined(MBEDTLS_SSL_PROTO_TLS1_3)
+#define TLS_CLIENT_VERSION_MAX 13
+#else
+#define TLS_CLIENT_VERSION_MAX 12
+#endif
+
 struct tls_client {
     struct loop *loop;
     struct probe *server;
@@ -28,6 +34,10 @@ struct tls_client {
 void tls_client_init(struct tls_client *c, struct loop *loop, struct probe *server);
 void tls_client_begin(struct tls_client *c, const char *host);
 void tls_client_fini(struct tls_client *c);
+/* The only version it speaks: 12 or 13. Before begin. */
+void tls_client_set_version(struct tls_client *c, int version);
+/* What a later connection can resume; the server echoes. */
+void tls_client_session(struct tls_client *c, mbedtls_ssl_session *out);
 /* 0 or mbedTLS's error; turns the loop while it waits. */
 int tls_client_handshake(struct tls_client *c);
 void tls_client_write(struct tls_client *c, struct slice bytes);
