@@ -136,7 +136,8 @@ struct net_tls_spec {
     uint64_t ticket_ms;     /* life of a ticket key; 0 = no tickets */
     int min_version;        /* 12 or 13 (13: MS_EUNSUPPORTED before mbedTLS 3.6); 0 = 12 */
     uint64_t handshake_ms;  /* longest handshake, then the stream closes (NET_CLOSED_TIMEOUT); 0 = 30 s */
-    struct net_tls *inherit; /* NULL, or the snapshot before: its ticket keys go on (same ticket_ms and client_ca) */
+    struct net_tls *inherit; /* NULL, or the snapshot before: its ticket keys go on when ticket_ms, client_ca, and names and kinds of the
+                             * certificates are the same (a renewal): a ticket speaks of them */
 };
 /* Reads and parses all of it, and checks that each key belongs to its certificate; why_out names the file. Blocks: not on a worker loop. */
 MS_MUST_USE enum ms_err net_tls_build(const struct net_tls_spec *spec, struct net_tls **out, struct ms_errinfo *why_out);

@@ -178,7 +178,30 @@ static bool ca_equal(const struct net_tls *a, const struct net_tls *b)
     return !x && !y;
 }
 
-/* Keys go on when tickets made by them still say the truth: a ticket holds that its client was verified. */
+static bool names_equal(const struct net_tls_names *a, const struct net_tls_names *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return a->count == b->count;
+}
+
+/* The same names with the same kinds of keys: every client gets the suite that it had. The library announces the suite
+ * it would choose now also when it resumes, and a client that sees another one breaks the handshake off. */
+static bool choice_equal(const struct net_tls *a, const struct net_tls *b)
+{
+    for (size_t i = 0; i < a->entry_count && i < b->entry_count; i++) {
+        const struct net_tls_entry *x = &a->entries[i], *y = &b->entries[i];
+        if (mbedtls_pk_get_type(&x->chain.pk) != mbedtls_pk_get_type(&y->chain.pk) ||
+            mbedtls_pk_get_bitlen(&x->chain.pk) != mbedtls_pk_get_bitlen(&y->chain.pk) ||
+            !names_equal(&x->names, &y->names))
+            return false;
+    }
+    return a->entry_count == b->entry_count;
+}
+
+/* Keys go on when tickets made by them still say the truth: a ticket holds a suite, and that its client was
+ * verified. */
 static enum ms_err tickets_init(struct net_tls *tls, const struct net_tls_spec *spec,
                                 struct ms_errinfo *why_out)
 {
@@ -186,7 +209,8 @@ static enum ms_err tickets_init(struct net_tls *tls, const struct net_tls_spec *
 
     if (spec->ticket_ms == 0)
         return MS_OK;
-    if (before && before->tickets && before->tickets->life_ms == spec->ticket_ms && ca_equal(before, tls)) {
+    if (before && before->tickets && before->tickets->life_ms == spec->ticket_ms && ca_equal(before, tls) &&
+        choice_equal(before, tls)) {
         tls->tickets = net__tls_tickets_ref(before->tickets);
         return MS_OK;
     }

@@ -34,7 +34,7 @@ static int tls_on_send(void *arg, const unsigned char *buf, size_t len)
 {
     struct net_tls_conn *c = arg;
 
-    if (c->state == TLS_ST_SHAKING)
+    if (net__tls_shaking == c) /* maybe on a work thread: state belongs to the loop */
         str_add(&c->flight, buf, len);
     else
         net__out_add(c->nl, &c->stream->raw, slice_make(buf, len));

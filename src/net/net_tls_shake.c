@@ -7,7 +7,7 @@
  * computed on the loop when a pool is there, unless its queue is full.
  *
  * Invariants:
- *  1. In OUT only the work thread touches ssl, in, shake_in and flight; the loop reads nothing from the socket.
+ *  1. In OUT only the work thread touches ssl, in, shake_in, flight and resumed, and it nothing else.
  *  2. The library is given whole records only, so it waits at borders of records.
  *  3. A stream that closes in OUT leaves its connection behind (nl->tls_left); done frees it, or the end of the loop.
  */

@@ -123,21 +123,13 @@ static void file_write(const char *path, uint64_t bytes)
 static pid_t client_start(const char *option, const char *value)
 {
     char where[32];
-    char *argv[] = {(char *)(uintptr_t) "openssl",
-                    (char *)(uintptr_t) "s_client",
-                    (char *)(uintptr_t) "-connect",
-                    where,
-                    (char *)(uintptr_t) "-quiet",
-                    (char *)(uintptr_t) "-verify_return_error",
-                    (char *)(uintptr_t) "-CAfile",
-                    path_cert,
-                    (char *)(uintptr_t) "-verify_hostname",
-                    (char *)(uintptr_t) "mail.example.org",
-                    (char *)(uintptr_t)option,
-                    (char *)(uintptr_t)value,
+    char *argv[] = {(char *)(uintptr_t) "openssl", (char *)(uintptr_t) "s_client",
+                    (char *)(uintptr_t) "-connect", where, (char *)(uintptr_t) "-quiet",
+                    (char *)(uintptr_t) "-verify_return_error", (char *)(uintptr_t) "-CAfile", path_cert,
+                    (char *)(uintptr_t) "-verify_hostname", (char *)(uintptr_t) "mail.example.org",
+                    (char *)(uintptr_t)option, (char *)(uintptr_t)value,
                     /* the names of -cipher are those of TLS 1.2 */
-                    strcmp(option, "-cipher") == 0 ? (char *)(uintptr_t) "-tls1_2" : NULL,
-                    NULL};
+                    strcmp(option, "-cipher") == 0 ? (char *)(uintptr_t) "-tls1_2" : NULL, NULL};
     posix_spawn_file_actions_t actions;
     pid_t pid;
 

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <unistd.h>
+
+#include "ms/base/clock.h"
 
 #define IDLE_TURNS_MAX 10
 
@@ -18,6 +21,12 @@ static int on_send(void *arg, const unsigned char *buf, size_t len)
         copy[len - 1] ^= 1;
         c->flip_next = false;
     }
+    if (c->cut_next) {
+        str_add(&c->rest, copy + c->cut_next, len - c->cut_next);
+        net_mem_feed(c->server->stream, slice_make(copy, c->cut_next));
+        c->cut_next = 0;
+        return (int)len;
+    }
     size_t step = c->feed_max ? c->feed_max : len;
     for (size_t at = 0; at < len && c->server->closes == 0; at += step) {
         net_mem_feed(c->server->stream, slice_sub(slice_make(copy, len), at, step));
@@ -27,11 +36,34 @@ static int on_send(void *arg, const unsigned char *buf, size_t len)
     return (int)len;
 }
 
+void tls_client_feed_rest(struct tls_client *c)
+{
+    net_mem_feed(c->server->stream, str_slice(&c->rest));
+    str_reset(&c->rest);
+}
+
+int tls_client_key(mbedtls_pk_context *key, const char *path)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    return mbedtls_pk_parse_keyfile(key, path, NULL, mbedtls_entropy_func, NULL);
+#else
+    return mbedtls_pk_parse_keyfile(key, path, NULL);
+#endif
+}
+
+static bool must_wait(struct tls_client *c)
+{
+    return c->sink.output.len == c->sink_off && !c->sink.closed;
+}
+
 static int on_recv(void *arg, unsigned char *buf, size_t len)
 {
     struct tls_client *c = arg;
 
-    for (int i = 0; i < IDLE_TURNS_MAX && c->sink.output.len == c->sink_off && !c->sink.closed; i++)
+    for (int i = 0; i < IDLE_TURNS_MAX && must_wait(c); i++)
+        loop_turn(c->loop);
+    for (uint64_t begin = clock_mono_ms(); must_wait(c) && clock_mono_ms() - begin < c->patience_ms;
+         usleep(100))
         loop_turn(c->loop);
     size_t n = MS_MIN(len, c->sink.output.len - c->sink_off);
     if (n == 0)
@@ -49,6 +81,7 @@ void tls_client_init(struct tls_client *c, struct loop *loop, struct probe *serv
 {
     *c = (struct tls_client){.loop = loop, .server = server};
     str_init(&c->sink.output, 0);
+    str_init(&c->rest, 0);
     mbedtls_entropy_init(&c->entropy);
     mbedtls_ctr_drbg_init(&c->rng);
     mbedtls_ssl_config_init(&c->conf);
@@ -114,6 +147,7 @@ void tls_client_fini(struct tls_client *c)
     mbedtls_ctr_drbg_free(&c->rng);
     mbedtls_entropy_free(&c->entropy);
     str_fini(&c->sink.output);
+    str_fini(&c->rest);
 }
 
 int tls_client_handshake(struct tls_client *c)

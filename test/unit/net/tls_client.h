@@ -22,7 +22,10 @@ struct tls_client {
     struct net_mem_sink sink; /* what the server sent */
     size_t sink_off;
     size_t feed_max; /* bytes given to the server at once, 0 = all */
-    bool flip_next;  /* damages the next byte that is sent behind a record's header */
+    size_t cut_next; /* so many bytes of what is written next; the rest is given by tls_client_feed_rest */
+    struct str rest;
+    unsigned patience_ms; /* how long it waits for a server that computes elsewhere; 0: some turns */
+    bool flip_next;       /* damages the next byte that is sent behind a record's header */
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context rng;
     mbedtls_ssl_config conf;
@@ -38,6 +41,8 @@ void tls_client_fini(struct tls_client *c);
 void tls_client_set_version(struct tls_client *c, int version);
 /* What a later connection can resume; the server echoes. */
 void tls_client_session(struct tls_client *c, mbedtls_ssl_session *out);
+void tls_client_feed_rest(struct tls_client *c);
+int tls_client_key(mbedtls_pk_context *key, const char *path);
 /* 0 or mbedTLS's error; turns the loop while it waits. */
 int tls_client_handshake(struct tls_client *c);
 void tls_client_write(struct tls_client *c, struct slice bytes);
