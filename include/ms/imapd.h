@@ -6,7 +6,7 @@
  *
  *   static struct imapd_env env = {.tls = tls, .hostname = "mx.example.org", .conf = conf, .partition_of =
  * fn, ...}; for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop,
- * .accounts = client}; dispatch_register(d, &imapd_proto, &env);
+ * .auth = client}; dispatch_register(d, &imapd_proto, &env);
  *
  * A connection becomes a session on its worker's loop. After login the session asks partition_of for the
  * partition of the account; all its mailboxes live there. Part clients of a loop exist before the partition
@@ -22,6 +22,7 @@
 #define MS_IMAPD_H
 
 #include "ms/account.h"
+#include "ms/auth.h"
 #include "ms/conf.h"
 #include "ms/dispatch.h"
 #include "ms/net.h"
@@ -46,7 +47,7 @@ struct imapd_recent;      /* private: which messages some session was told of */
 
 struct imapd_loop_env {
     struct loop *loop;                /* NULL: no such loop */
-    struct account_client *accounts;  /* of this loop */
+    struct auth_client *auth;         /* of this loop */
     struct imapd_loop_shared *shared; /* private, NULL at the beginning */
 };
 
@@ -54,8 +55,6 @@ struct imapd_env {
     struct imapd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
     struct net_tls
         *tls; /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
-    bool allow_plaintext_auth; /* passwords also without TLS; else LOGINDISABLED until STARTTLS (RFC
-                                  3501 6.2.3) */
     const char *hostname;      /* for the greeting */
     const char *version;       /* for ID; NULL: not told */
     const struct conf *conf;   /* holds section "imap" */

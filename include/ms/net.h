@@ -121,6 +121,8 @@ size_t net_out_bytes(const struct net_stream *s); /* not yet given to the kernel
 const struct net_addr *net_peer(const struct net_stream *s);
 void net_set_peer(struct net_stream *s, const struct net_addr *peer); /* who it really is, as the PROXY header told */
 struct loop *net_loop(const struct net_stream *s);
+/* Our own address of the connection, without port, as in net_addr.host ("local"; memory: ""). One system call. */
+void net_local_host(const struct net_stream *s, char out[NET_ADDR_TEXT_MAX]);
 
 /* -- TLS (server side) */
 /* One immutable, counted snapshot for all loops: several certificates, each with its names (SAN, wildcards of one label). The client's

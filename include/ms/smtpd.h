@@ -22,6 +22,7 @@
 #define MS_SMTPD_H
 
 #include "ms/account.h"
+#include "ms/auth.h"
 #include "ms/conf.h"
 #include "ms/dispatch.h"
 #include "ms/net.h"
@@ -60,6 +61,7 @@ extern const struct conf_table lmtpd_table, lmtpd_services_table; /* "lmtp", "lm
 struct smtpd_loop_env {
     struct loop *loop;
     struct account_client *accounts;
+    struct auth_client *auth;
     struct route *route;
     struct part_client *queue_client;
     const struct conf *conf;
@@ -72,7 +74,6 @@ struct smtpd_env {
     struct part_client *(*partition_of)(void *ctx, struct loop *loop, const char *name);
     void *ctx;
     const char *hostname;
-    bool allow_plaintext_auth; /* AUTH without TLS */
     bool detail_mailbox; /* LMTP: user+detail goes to mailbox "detail" when there is one */
 };
 

@@ -43,9 +43,6 @@ struct tls_conf {
     const char *certificate;
     const char *key;
 };
-struct auth_conf {
-    bool allow_plaintext;
-};
 struct store_conf {
     uint64_t expunge_keep_ms;
     uint64_t purge_interval_ms;

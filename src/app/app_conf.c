@@ -5,6 +5,7 @@
 #include "app.h"
 #include "app_sandbox.h"
 
+#include "ms/auth.h"
 #include "ms/channel.h"
 #include "ms/dispatch.h"
 #include "ms/imapd.h"
@@ -62,10 +63,6 @@ static const struct conf_opt tls_opts[] = {
      .help = "Certificate chain (PEM). Needed by services with tls: starttls or implicit."},
     {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .example = "tls/key.pem",
      .help = "Private key (PEM)."},
-};
-static const struct conf_opt auth_opts[] = {
-    {.key = "allow_plaintext", .type = CONF_BOOL, CONF_AT(struct auth_conf, allow_plaintext), .dflt = "no",
-     .help = "Passwords are accepted without TLS. For tests on one machine only."},
 };
 static const struct conf_opt store_opts[] = {
     {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h",
@@ -132,8 +129,6 @@ static const struct conf_table tls_table = {.path = "tls",
                                             CONF_STRUCT(struct tls_conf),
                                             .check = tls_check,
                                             .help = "Certificate of all services."};
-static const struct conf_table auth_table = {
-    .path = "auth", CONF_OPTS(auth_opts), CONF_STRUCT(struct auth_conf), .help = "Logging in."};
 static const struct conf_table admin_table = {.path = "admin",
                                               CONF_OPTS(admin_opts),
                                               CONF_STRUCT(struct admin_conf),

@@ -100,10 +100,12 @@ static void objects_free(struct server *s)
         imapd_env_fini(&s->imapd);
     for (unsigned i = 0; i < s->loop_count; i++) {
         route_destroy(&s->loops[i].route);
+        auth_client_destroy(&s->loops[i].auth);
         account_client_destroy(&s->loops[i].accounts);
     }
     route_destroy(&s->control.route);
     account_client_destroy(&s->control.accounts);
+    auth_guard_destroy(&s->auth_guard);
     chan_claims_destroy(&s->chan.claims);
     partition_close(&s->partition);
     account_close(&s->account);

@@ -34,6 +34,7 @@
 struct server_loop {
     struct loop *loop;
     struct account_client *accounts;
+    struct auth_client *auth; /* of worker loops */
     struct part_client *part;
     struct route *route;
 };
@@ -63,6 +64,7 @@ struct server {
     const struct server_conf *sc;
     struct net_tls *tls;
     struct account *account;
+    struct auth_guard *auth_guard;
     struct partition *partition;
     struct partition_conf partition_conf;
     struct bus *bus;

@@ -31,12 +31,14 @@ void server_make_loops(struct server *s)
 
 void server_make_clients(struct server *s)
 {
+    s->auth_guard = auth_guard_create();
     s->control.accounts = account_client_create(s->account, s->control.loop);
     s->control.part = part_client_create(s->partition, s->control.loop);
     s->control.route = route_create(s->control.loop, s->control.accounts, s->control.part, s->conf);
     for (unsigned i = 0; i < s->loop_count; i++) {
         struct server_loop *l = &s->loops[i];
         l->accounts = account_client_create(s->account, l->loop);
+        l->auth = auth_client_create(l->loop, l->accounts, s->auth_guard, s->conf);
         l->part = part_client_create(s->partition, l->loop);
         l->route = route_create(l->loop, l->accounts, l->part, s->conf);
     }
@@ -52,15 +54,12 @@ static struct part_client *partition_of(void *ctx, struct loop *loop, const char
 
 static void fill_envs(struct server *s)
 {
-    const struct auth_conf *auth = conf_section(s->conf, "auth");
     const struct store_conf *store = conf_section(s->conf, "store");
     s->smtpd.partition_of = partition_of;
     s->smtpd.ctx = s;
     s->smtpd.hostname = s->sc->hostname;
-    s->smtpd.allow_plaintext_auth = auth->allow_plaintext;
     s->smtpd.detail_mailbox = store->detail_mailbox;
     s->imapd.tls = s->tls;
-    s->imapd.allow_plaintext_auth = auth->allow_plaintext;
     s->imapd.hostname = s->sc->hostname;
     s->imapd.version = APP_VERSION;
     s->imapd.conf = s->conf;
@@ -79,11 +78,12 @@ static void fill_envs(struct server *s)
         unsigned at = loop_index(l->loop);
         s->smtpd.loops[at] = (struct smtpd_loop_env){.loop = l->loop,
                                                      .accounts = l->accounts,
+                                                     .auth = l->auth,
                                                      .route = l->route,
                                                      .queue_client = l->part,
                                                      .conf = s->conf,
                                                      .tls = s->tls};
-        s->imapd.loops[at] = (struct imapd_loop_env){.loop = l->loop, .accounts = l->accounts};
+        s->imapd.loops[at] = (struct imapd_loop_env){.loop = l->loop, .auth = l->auth};
         s->chan.loops[at] =
             (struct chan_env_loop){.accounts = l->accounts, .queue = l->part, .route = l->route};
     }

@@ -9,9 +9,8 @@
 enum offer {
     OFFER_ALWAYS,
     OFFER_STARTTLS, /* before login, in the clear, when there is a certificate */
-    OFFER_PASSWORD, /* before login, when a password may be sent now */
-    OFFER_NO_LOGIN, /* before login, when not: RFC 3501 6.2.3 */
-    OFFER_LOCAL,    /* before login, on the local socket */
+    OFFER_MECHANISM, /* before login, when auth_mechanisms has it */
+    OFFER_NO_LOGIN, /* before login, when no password may be sent now: RFC 3501 6.2.3 */
     OFFER_USER,     /* behind login */
 };
 
@@ -37,9 +36,11 @@ static const struct capability capabilities[] = {
     {"SASL-IR", OFFER_ALWAYS, 0},
     {"ID", OFFER_ALWAYS, 0},
     {"STARTTLS", OFFER_STARTTLS, 0},
-    {"AUTH=PLAIN", OFFER_PASSWORD, 0},
-    {"AUTH=LOGIN", OFFER_PASSWORD, 0},
-    {"AUTH=EXTERNAL", OFFER_LOCAL, 0},
+    {"AUTH=PLAIN", OFFER_MECHANISM, 0},
+    {"AUTH=LOGIN", OFFER_MECHANISM, 0},
+    {"AUTH=SCRAM-SHA-256", OFFER_MECHANISM, 0},
+    {"AUTH=SCRAM-SHA-1", OFFER_MECHANISM, 0},
+    {"AUTH=EXTERNAL", OFFER_MECHANISM, 0},
     {"LOGINDISABLED", OFFER_NO_LOGIN, 0},
     {"IDLE", OFFER_USER, 0},
     {"NAMESPACE", OFFER_USER, 0},
@@ -66,22 +67,43 @@ static const struct capability capabilities[] = {
 };
 /* clang-format on */
 
-static bool is_offered(const struct imapd_session *s, enum offer offer)
+/* What auth offers this peer, "PLAIN LOGIN"; nothing behind login. */
+static void find_mechanisms(const struct imapd_session *s, struct str *out)
 {
-    bool private = imapd__is_private(s);
-    bool password = private || s->w->env->allow_plaintext_auth;
+    struct auth_peer peer = imapd__login_peer(s);
 
-    switch (offer) {
+    if (s->state == IMAPD_ST_NOAUTH)
+        auth_mechanisms(s->w->auth, &peer, out);
+}
+
+static bool has_mechanism(struct slice mechanisms, const char *capability)
+{
+    struct slice name;
+
+    while (slice_cut(&mechanisms, ' ', &name))
+        if (slice_ieq_cstr(name, capability + strlen("AUTH=")))
+            return true;
+    return slice_ieq_cstr(mechanisms, capability + strlen("AUTH="));
+}
+
+static bool password_is_permitted(const struct imapd_session *s)
+{
+    struct auth_peer peer = imapd__login_peer(s);
+
+    return auth_password_is_permitted(s->w->auth, &peer);
+}
+
+static bool is_offered(const struct imapd_session *s, const struct capability *row, struct slice mechanisms)
+{
+    switch (row->offer) {
     case OFFER_ALWAYS:
         return true;
     case OFFER_STARTTLS:
-        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !private;
-    case OFFER_PASSWORD:
-        return s->state == IMAPD_ST_NOAUTH && password;
+        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !imapd__is_private(s);
+    case OFFER_MECHANISM:
+        return has_mechanism(mechanisms, row->name);
     case OFFER_NO_LOGIN:
-        return s->state == IMAPD_ST_NOAUTH && !password;
-    case OFFER_LOCAL:
-        return s->state == IMAPD_ST_NOAUTH && s->is_local;
+        return s->state == IMAPD_ST_NOAUTH && !password_is_permitted(s);
     case OFFER_USER:
         return s->state != IMAPD_ST_NOAUTH;
     }
@@ -91,9 +113,12 @@ static bool is_offered(const struct imapd_session *s, enum offer offer)
 void imapd__emit_capability(const struct imapd_session *s, struct str *out)
 {
     const char *blank = "";
+    struct str mechanisms;
 
+    str_init(&mechanisms, 0);
+    find_mechanisms(s, &mechanisms);
     for (size_t i = 0; i < MS_ARRAY_LEN(capabilities); i++) {
-        if (!is_offered(s, capabilities[i].offer))
+        if (!is_offered(s, &capabilities[i], str_slice(&mechanisms)))
             continue;
         str_add_cstr(out, blank);
         str_add_cstr(out, capabilities[i].name);
@@ -101,6 +126,7 @@ void imapd__emit_capability(const struct imapd_session *s, struct str *out)
             capabilities[i].value(s, out);
         blank = " ";
     }
+    str_fini(&mechanisms);
 }
 
 unsigned imapd__enable_bits(struct slice name)

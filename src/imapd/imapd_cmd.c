@@ -15,10 +15,11 @@ static const struct imapd_cmd imapd_cmds[] = {
     {ROW("ID", IMAPD_IN_ANY, 0, imap_parse_id, imapd_id_run, MET_IMAPD_ID)},
     {ROW("STARTTLS", IMAPD_IN_NOAUTH, IMAPD_C_BEFORE_TLS, imap_parse_none, imapd_starttls_run,
          MET_IMAPD_STARTTLS)},
-    {ROW("LOGIN", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_login, imapd_login_run, MET_IMAPD_LOGIN)},
-    {ROW("AUTHENTICATE", IMAPD_IN_NOAUTH, IMAPD_C_NEEDS_TLS, imap_parse_authenticate, imapd_authenticate_run,
+    {ROW("LOGIN", IMAPD_IN_NOAUTH, 0, imap_parse_login, imapd_login_run, MET_IMAPD_LOGIN),
+     .cleanup = imapd__login_cleanup},
+    {ROW("AUTHENTICATE", IMAPD_IN_NOAUTH, 0, imap_parse_authenticate, imapd_authenticate_run,
          MET_IMAPD_AUTHENTICATE),
-     .cleanup = imapd__authenticate_cleanup},
+     .cleanup = imapd__login_cleanup},
     {ROW("NAMESPACE", IMAPD_IN_AUTH, 0, imap_parse_none, imapd_namespace_run, MET_IMAPD_NAMESPACE)},
     {ROW("LIST", IMAPD_IN_AUTH, 0, imap_parse_list, imapd_list_run, MET_IMAPD_LIST)},
     {ROW("LSUB", IMAPD_IN_AUTH, 0, imap_parse_lsub, imapd_lsub_run, MET_IMAPD_LSUB)},
@@ -216,8 +217,6 @@ static bool command_is_allowed(struct imapd_session *s)
                                                         : "Select a mailbox first");
     else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
         imapd__bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
-    else if ((row->flags & IMAPD_C_NEEDS_TLS) && !imapd__is_private(s) && !s->w->env->allow_plaintext_auth)
-        imapd__no(s, "PRIVACYREQUIRED", "Passwords need TLS here"); /* RFC 5530 3 */
     else if ((row->flags & IMAPD_C_WRITES) && s->box->readonly)
         imapd__no(s, "NOPERM", "Mailbox is selected read-only");
     else

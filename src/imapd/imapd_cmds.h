@@ -14,7 +14,7 @@ imapd_step_fn imapd_select_run, imapd_examine_run, imapd_close_run, imapd_unsele
 imapd_step_fn imapd_append_run, imapd_idle_run, imapd_expunge_run, imapd_enable_run;
 imapd_step_fn imapd_fetch_run, imapd_store_run, imapd_search_run, imapd_copy_run, imapd_move_run;
 
-void imapd__authenticate_cleanup(struct imapd_session *s);
+void imapd__login_cleanup(struct imapd_session *s);
 void imapd__rename_cleanup(struct imapd_session *s);
 void imapd__select_cleanup(struct imapd_session *s);
 void imapd__append_cleanup(struct imapd_session *s);

@@ -1,99 +1,119 @@
 /*
- * imapd_login.c - from a name and a password to a user whose mailboxes can be opened; for LOGIN and
- * AUTHENTICATE.
+ * imapd_login.c - from a login to a user whose mailboxes can be opened; for LOGIN and AUTHENTICATE. Who may
+ * log in is auth's.
  *
- *   VERIFY --directory: the password is right; the local peer: there is such a user--> OPEN --has an INBOX--> done
- *                         OPEN --account_create, visible--> CREATED --> done
- *
- * Every reason for which a login can fail for good has the same answer, so that nobody learns which names
- * exist.
+ *   EXCHANGE --"+ challenge", line--> EXCHANGE ... --auth: granted--> OPEN --has an INBOX--> done
+ *                                                   OPEN --account_create, visible--> CREATED --> done
  */
-#include "ms/crypt.h"
+#include "ms/base/codec.h"
 
-#include "imapd_priv.h"
+#include "imapd_cmds.h"
 
-static void wipe(struct slice secret)
+struct auth_peer imapd__login_peer(const struct imapd_session *s)
 {
-    if (secret.len)
-        crypt_wipe((void *)(uintptr_t)secret.ptr, secret.len);
+    const char *tls = net_tls_version(s->stream);
+
+    return (struct auth_peer){
+        .service = s->w->service,
+        .protocol = "imap",
+        .rip = net_peer(s->stream)->host,
+        .lip = "",
+        /* The greeting of a service with implicit TLS is made before the handshake, and read behind it. */
+        .tls = tls[0] || !s->w->implicit_tls ? tls : "TLS",
+        .is_local = s->is_local,
+        .uid = s->peer_uid,
+        .session = s->id};
 }
 
-static enum imapd_step login_denied(struct imapd_session *s, const struct imapd_login *l)
+struct imapd_login *imapd__login_begin(struct imapd_session *s)
 {
-    s->login_failures++;
-    obs_count(MET_IMAPD_LOGINS_FAILED, 1);
-    OBS_EVENT(OBS_IMAPD_LOGIN_FAILED, s->id, OBS_S("user", slice_sub(l->user, 0, ACCOUNT_LOGIN_MAX)),
-              OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method));
-    s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
-    if (l->is_external) /* the administrator may know which names exist */
-        return imapd__no(s, "AUTHORIZATIONFAILED", "There is no such user");
-    return imapd__no(s, "AUTHENTICATIONFAILED", "Authentication failed."); /* RFC 5530 3 */
+    struct imapd_login *l = s->cmd.priv = arena_new(&s->arena, struct imapd_login);
+
+    l->peer = imapd__login_peer(s);
+    l->peer.lip = l->lip;
+    net_local_host(s->stream, l->lip);
+    return l;
 }
 
-static void on_verified(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
+void imapd__login_cleanup(struct imapd_session *s)
+{
+    struct imapd_login *l = s->cmd.priv;
+
+    auth_end(&l->exchange);
+}
+
+void imapd__login_on_auth(void *owner, enum auth_state state)
 {
     struct imapd_session *s = owner;
     struct imapd_login *l = s->cmd.priv;
 
-    s->account_request = 0;
-    l->err = err;
-    if (!err)
-        l->entry = *entry;
+    l->state = state;
     imapd__wake(s);
 }
 
-/* The administrator names a login, not an address that leads to one; its status is no hindrance to him. */
-static enum ms_err find_external(struct imapd_session *s, struct imapd_login *l)
+static enum imapd_step ask(struct imapd_session *s, const struct imapd_login *l)
 {
-    char login[ACCOUNT_LOGIN_MAX + 1];
+    struct str *out = imapd__out(s);
 
-    MS_TRY(account_canonical(account_of_client(s->w->accounts), l->user, login));
-    l->user = arena_dup(&s->arena, slice_cstr(login));
-    return account_find(s->w->accounts, l->user, &l->entry, NULL, on_verified, s, &s->account_request);
+    str_add_cstr(out, "+ ");
+    base64_emit(out, auth_challenge(l->exchange));
+    str_add_cstr(out, "\r\n");
+    return IMAPD_LINE;
 }
 
-static enum imapd_step login_verify(struct imapd_session *s, struct imapd_login *l)
+static enum imapd_step login_denied(struct imapd_session *s)
 {
-    l->stage = IMAPD_LOGIN_ANSWER;
-    if (l->is_external) {
-        l->err = find_external(s, l);
-        return l->err == MS_EMORE ? IMAPD_WAIT : IMAPD_GO;
-    }
-    l->err =
-        account_verify(s->w->accounts, l->user, l->password, &l->entry, on_verified, s, &s->account_request);
-    wipe(l->password); /* the directory has its own copy until the check is done */
-    return l->err == MS_EMORE ? IMAPD_WAIT : IMAPD_GO;
+    s->login_failures++;
+    s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
+    return imapd__no(s, "AUTHENTICATIONFAILED", "Authentication failed.");
 }
 
-static enum imapd_step login_answer(struct imapd_session *s, struct imapd_login *l)
+/* RFC 5530 3 */
+static enum imapd_step login_outcome(struct imapd_session *s, struct imapd_login *l)
 {
-    enum ms_errclass class = ms_err_class(l->err);
+    const struct auth_result *result = auth_result_of(l->exchange);
 
-    l->stage = IMAPD_LOGIN_OPEN;
-    if (l->err == MS_OK && l->is_external && !slice_eq_cstr(l->user, l->entry.login))
-        l->err = MS_ENOTFOUND; /* an alias, or a name with a detail */
-    if (l->err == MS_OK)
+    switch (result->outcome) {
+    case AUTH_OK:
+        l->entry = result->entry;
+        l->stage = IMAPD_LOGIN_OPEN;
         return IMAPD_GO;
-    if (class == MS_CLASS_TEMP || class == MS_CLASS_WAIT)
-        return imapd__no(s, "UNAVAILABLE", "Temporary authentication failure"); /* RFC 5530 3 */
-    return login_denied(s, l);
+    case AUTH_DENIED:
+        return login_denied(s);
+    case AUTH_NOT_PERMITTED:
+        return imapd__no(s, "AUTHORIZATIONFAILED",
+                         s->is_local ? "There is no such user" : "Acting as another user is not permitted");
+    case AUTH_TEMPORARY:
+        return imapd__no(s, "UNAVAILABLE", "Temporary authentication failure");
+    case AUTH_NO_MECHANISM:
+        return imapd__no(s, "CANNOT", "Unknown authentication mechanism");
+    case AUTH_NEEDS_TLS:
+        return imapd__no(s, "PRIVACYREQUIRED", "Passwords need TLS here");
+    case AUTH_MALFORMED: /* RFC 3501 6.2.2: cannot be decoded */
+        return imapd__bad(s, "Bad response");
+    }
+    MS_UNREACHABLE();
 }
 
-static enum imapd_step login_ok(struct imapd_session *s, const struct imapd_login *l)
+static enum imapd_step login_exchange(struct imapd_session *s, struct imapd_login *l)
+{
+    switch (l->state) {
+    case AUTH_WAIT:
+        return IMAPD_WAIT;
+    case AUTH_CHALLENGE:
+        return ask(s, l);
+    case AUTH_DONE:
+        return login_outcome(s, l);
+    }
+    MS_UNREACHABLE();
+}
+
+static enum imapd_step login_ok(struct imapd_session *s)
 {
     struct str caps;
     const char *code;
 
     imapd_enter(s, IMAPD_ST_AUTH);
-    obs_count(MET_IMAPD_LOGINS, 1);
-    if (l->is_external)
-        OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login),
-                  OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method),
-                  OBS_U("uid", s->peer_uid));
-    else
-        OBS_EVENT(OBS_IMAPD_LOGIN, s->id, OBS_C("user", s->user->login),
-                  OBS_C("rip", net_peer(s->stream)->host), OBS_C("method", l->method),
-                  OBS_C("tls", net_tls_version(s->stream)));
     str_init(&caps, 0);
     imapd__emit_capability(s, &caps);
     code = arena_printf(&s->arena, "CAPABILITY %s", str_cstr(&caps));
@@ -127,7 +147,7 @@ static enum imapd_step login_open(struct imapd_session *s, struct imapd_login *l
         return login_undo(s, MS_EOFFLINE);
     err = imapd__mailbox_find(s, SLICE_LIT("INBOX"), &inbox, NULL);
     if (!err)
-        return login_ok(s, l);
+        return login_ok(s);
     if (err != MS_ENOTFOUND)
         return login_undo(s, err);
     l->stage = IMAPD_LOGIN_CREATED;
@@ -140,16 +160,14 @@ enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l
     struct store_result res;
 
     switch (l->stage) {
-    case IMAPD_LOGIN_VERIFY:
-        return login_verify(s, l);
-    case IMAPD_LOGIN_ANSWER:
-        return login_answer(s, l);
+    case IMAPD_LOGIN_EXCHANGE:
+        return login_exchange(s, l);
     case IMAPD_LOGIN_OPEN:
         return login_open(s, l);
     case IMAPD_LOGIN_CREATED:
         if (imapd__post_result(s, &res))
             return login_undo(s, res.err);
-        return login_ok(s, l);
+        return login_ok(s);
     }
     MS_UNREACHABLE();
 }

@@ -86,7 +86,6 @@ enum imapd_cmd_flag {
     IMAPD_C_USES_SEQ = 1,    /* without UID: no EXPUNGE is sent before its end (RFC 3501 7.4.1) */
     IMAPD_C_LITERAL = 2,     /* takes a message literal */
     IMAPD_C_WRITES = 4,      /* not in a mailbox selected read-only */
-    IMAPD_C_NEEDS_TLS = 8,   /* carries a password (RFC 3501 6.2.3, 11.1) */
     IMAPD_C_BEFORE_TLS = 16, /* STARTTLS */
     IMAPD_C_NO_SYNC = 32,    /* says nothing of the mailbox at its end */
 };
@@ -153,7 +152,8 @@ struct imapd_worker {
     struct imapd_env *env;
     struct imapd_loop_shared *shared;
     struct loop *loop;
-    struct account_client *accounts;
+    struct auth_client *auth;
+    const char *service; /* its name */
     struct dispatch_worker *handle; /* NULL in protocol tests */
     const struct imapd_conf *conf;
     struct imap_limits limits_login, limits;
@@ -204,7 +204,6 @@ struct imapd_session {
     unsigned enabled; /* enum imapd_enabled */
     struct imapd_runs
         *saved; /* UIDs that "$" stands for (RFC 5182); NULL: none. Expunged ones may still be in it */
-    uint64_t account_request;
     uint32_t errors, login_failures;
     bool is_local;     /* of the local socket: the peer is the administrator */
     uint32_t peer_uid; /* is_local */
@@ -427,15 +426,18 @@ void imapd__emit_status(struct imapd_session *s, const struct store_mailbox *mb,
                         uint32_t recent);
 
 /* -- login */
-enum imapd_login_stage { IMAPD_LOGIN_VERIFY, IMAPD_LOGIN_ANSWER, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };
-struct imapd_login {
+enum imapd_login_stage { IMAPD_LOGIN_EXCHANGE, IMAPD_LOGIN_OPEN, IMAPD_LOGIN_CREATED };
+struct imapd_login { /* in the command's arena */
     enum imapd_login_stage stage;
-    const char *method;
-    bool is_external; /* the peer needs no password */
-    struct slice user, password; /* arena; the password is wiped when it was used */
-    enum ms_err err;
+    enum auth_state state;
+    struct auth_exchange *exchange;
+    struct auth_peer peer;
+    char lip[NET_ADDR_TEXT_MAX];
     struct account_entry entry;
 };
+struct auth_peer imapd__login_peer(const struct imapd_session *s); /* without lip, which the log alone needs */
+struct imapd_login *imapd__login_begin(struct imapd_session *s);   /* also s->cmd.priv */
+void imapd__login_on_auth(void *owner, enum auth_state state);     /* owner: the session */
 enum imapd_step imapd__login_step(struct imapd_session *s, struct imapd_login *l);
 
 /* imapd_objectid.c: text of RFC 8474 ids, in out. A message without a thread has none (NIL): empty. */

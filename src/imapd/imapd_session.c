@@ -309,9 +309,6 @@ static void session_let_go(struct imapd_session *s)
     imapd__command_drop(s);
     imapd__post_drop(s);
     imapd__read_drop(s);
-    if (s->account_request)
-        account_forget(s->w->accounts, s->account_request);
-    s->account_request = 0;
     loop_hook_disarm(s->w->loop, &s->hook);
     loop_timer_stop(s->w->loop, &s->timer);
 }

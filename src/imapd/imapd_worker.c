@@ -50,7 +50,8 @@ static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct l
     w->env = env;
     w->shared = imapd__shared_get(le);
     w->loop = loop;
-    w->accounts = le->accounts;
+    w->auth = le->auth;
+    w->service = service_name;
     w->handle = handle;
     w->conf = conf_section(env->conf, "imap");
     w->implicit_tls = conf && conf->tls == DISPATCH_TLS_IMPLICIT;

@@ -307,6 +307,18 @@ struct loop *net_loop(const struct net_stream *s)
     return s->nl->loop;
 }
 
+void net_local_host(const struct net_stream *s, char out[NET_ADDR_TEXT_MAX])
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof sa;
+    struct net_addr addr;
+    out[0] = '\0';
+    if (s->fd < 0 || getsockname(s->fd, (struct sockaddr *)&sa, &len) < 0)
+        return;
+    net__addr_from_sockaddr(&sa, &addr);
+    memcpy(out, addr.host, NET_ADDR_TEXT_MAX);
+}
+
 struct net_stream *net__stream_new(struct loop *loop, size_t in_max, const struct net_callbacks *cb,
                                    void *owner)
 {

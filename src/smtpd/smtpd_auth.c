@@ -1,21 +1,45 @@
 /*
- * smtpd_auth.c - AUTH (RFC 4954): the exchange of lines, and the password check behind it.
+ * smtpd_auth.c - AUTH (RFC 4954): the lines of an exchange. What they mean, and who may log in, is auth's.
  *
- *   READY ──AUTH PLAIN xxx──▶ step ──▶ VERIFY ──▶ READY
- *     └───AUTH PLAIN──▶ 334, AUTH ──line──▶ step ──LOGIN: 334──▶ AUTH
+ *   READY ──AUTH PLAIN xxx──▶ begin ─┬─▶ VERIFY ──▶ READY
+ *                                    └─▶ 334, AUTH ──line──▶ step ──▶ ...
  */
 #include "smtpd_priv.h"
 
 #include "ms/base/codec.h"
 #include "ms/crypt.h"
 
+struct smtpd_auth {
+    struct auth_exchange *exchange;
+    struct auth_peer peer;
+    char lip[NET_ADDR_TEXT_MAX];
+};
+
+/* lip stays empty: only the log needs it. */
+static struct auth_peer peer_of(const struct smtpd_session *s)
+{
+    return (struct auth_peer){.service = s->worker->service,
+                              .protocol = "submission",
+                              .rip = net_peer(s->stream)->host,
+                              .lip = "",
+                              .tls = net_tls_version(s->stream),
+                              .session = s->id};
+}
+
+void smtpd__auth_offered(const struct smtpd_session *s, struct str *out)
+{
+    struct auth_peer peer = peer_of(s);
+    if (s->worker->kind == SMTPD_SUBMISSION && !s->account)
+        auth_mechanisms(s->worker->mine->auth, &peer, out);
+}
+
 void smtpd__auth_end(struct smtpd_session *s)
 {
-    if (!s->sasl)
+    if (!s->auth)
         return;
-    sasl_fini(s->sasl);
-    ms_free(s->sasl);
-    s->sasl = NULL;
+    auth_end(&s->auth->exchange);
+    ms_free(s->auth);
+    s->auth = NULL;
 }
 
 struct smtp_reply smtpd__auth_check(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -24,10 +48,6 @@ struct smtp_reply smtpd__auth_check(struct smtpd_session *s, const struct smtp_c
         return SMTPD_REPLY(503, "5.5.1", "Already authenticated");
     if (!s->is_esmtp)
         return SMTPD_REPLY(503, "5.5.1", "Send EHLO first");
-    if (!smtpd__auth_is_offered(s))
-        return SMTPD_REPLY(538, "5.7.11", "Encryption required for this mechanism");
-    if (!sasl_mech_find(cmd->auth.mech))
-        return smtp_reply_for_err(MS_EUNSUPPORTED, SMTP_AT_AUTH);
     return SMTPD_GO_ON;
 }
 
@@ -39,47 +59,26 @@ static void auth_fail(struct smtpd_session *s, struct smtp_reply reply)
     smtpd__reply(s, reply);
 }
 
-static void verified(struct smtpd_session *s, enum ms_err err, const struct account_entry *entry)
+/* RFC 4954 6 */
+static struct smtp_reply reply_for(enum auth_outcome outcome)
 {
-    struct slice user = str_slice(&s->sasl->authcid);
-    if (err) {
-        OBS_EVENT(OBS_SMTPD_LOGIN_FAILED, s->id, OBS_S("user", user), OBS_S("rip", smtpd__rip(s)),
-                  OBS_E("error", err));
-        auth_fail(s, smtp_reply_for_err(err, SMTP_AT_AUTH));
-        return;
+    switch (outcome) {
+    case AUTH_OK:
+        return smtp_reply_for_err(MS_OK, SMTP_AT_AUTH);
+    case AUTH_DENIED:
+        return smtp_reply_for_err(MS_EDENIED, SMTP_AT_AUTH);
+    case AUTH_TEMPORARY:
+        return SMTPD_REPLY(454, "4.7.0", "Temporary authentication failure");
+    case AUTH_NO_MECHANISM:
+        return smtp_reply_for_err(MS_EUNSUPPORTED, SMTP_AT_AUTH);
+    case AUTH_NEEDS_TLS:
+        return SMTPD_REPLY(538, "5.7.11", "Encryption required for this mechanism");
+    case AUTH_MALFORMED:
+        return SMTPD_REPLY(501, "5.5.2", "Cannot decode the response");
+    case AUTH_NOT_PERMITTED:
+        return SMTPD_REPLY(535, "5.7.8", "Acting as another user is not permitted");
     }
-    OBS_EVENT(OBS_SMTPD_LOGIN, s->id, OBS_C("user", entry->login), OBS_S("rip", smtpd__rip(s)));
-    s->account = ms_memdup(entry, sizeof *entry);
-    smtpd__auth_end(s);
-    smtpd_enter(s, SMTPD_ST_READY);
-    smtpd__reply(s, smtp_reply_for_err(MS_OK, SMTP_AT_AUTH));
-}
-
-static void on_verify(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
-{
-    struct smtpd_session *s = owner;
-    MS_ASSERT(s->wait == SMTPD_WAIT_VERIFY && s->wait_request == request);
-    s->wait = SMTPD_WAIT_NONE;
-    verified(s, err, entry);
-    smtpd__settle(s);
-}
-
-static void verify(struct smtpd_session *s)
-{
-    struct slice user = str_slice(&s->sasl->authcid);
-    struct slice other = str_slice(&s->sasl->authzid);
-    struct account_entry entry;
-    enum ms_err err = MS_EDENIED;
-    /* RFC 4616 2: nobody may act for somebody else here. */
-    if (other.len == 0 || slice_ieq(user, other))
-        err = account_verify(s->worker->mine->accounts, user, str_slice(&s->sasl->password), &entry,
-                             on_verify, s, &s->wait_request);
-    if (err == MS_EMORE) {
-        s->wait = SMTPD_WAIT_VERIFY;
-        smtpd_enter(s, SMTPD_ST_VERIFY);
-        return;
-    }
-    verified(s, err, &entry);
+    MS_UNREACHABLE();
 }
 
 static void challenge(struct smtpd_session *s)
@@ -87,46 +86,89 @@ static void challenge(struct smtpd_session *s)
     struct str *out = &s->worker->out;
     str_reset(out);
     str_add_cstr(out, "334 ");
-    base64_emit(out, str_slice(&s->sasl->challenge));
+    base64_emit(out, auth_challenge(s->auth->exchange));
     str_add_cstr(out, "\r\n");
     if (s->state != SMTPD_ST_AUTH)
         smtpd_enter(s, SMTPD_ST_AUTH);
     smtpd__send(s, str_slice(out));
 }
 
-/* line: base64 */
-static void step(struct smtpd_session *s, struct slice line)
+static void done(struct smtpd_session *s)
 {
+    const struct auth_result *result = auth_result_of(s->auth->exchange);
+    struct smtp_reply reply = reply_for(result->outcome);
+    if (result->outcome != AUTH_OK) {
+        auth_fail(s, reply);
+        return;
+    }
+    s->account = ms_memdup(&result->entry, sizeof result->entry);
+    smtpd__auth_end(s);
+    if (s->state != SMTPD_ST_READY)
+        smtpd_enter(s, SMTPD_ST_READY);
+    smtpd__reply(s, reply);
+}
+
+static void go_on(struct smtpd_session *s, enum auth_state state)
+{
+    switch (state) {
+    case AUTH_WAIT:
+        s->wait = SMTPD_WAIT_VERIFY;
+        smtpd_enter(s, SMTPD_ST_VERIFY);
+        break;
+    case AUTH_CHALLENGE:
+        challenge(s);
+        break;
+    case AUTH_DONE:
+        done(s);
+        break;
+    }
+}
+
+static void on_auth(void *owner, enum auth_state state)
+{
+    struct smtpd_session *s = owner;
+    MS_ASSERT(s->wait == SMTPD_WAIT_VERIFY);
+    s->wait = SMTPD_WAIT_NONE;
+    go_on(s, state);
+    smtpd__settle(s);
+}
+
+/* line: base64. mech: the exchange begins with it; empty: it goes on. */
+static void step(struct smtpd_session *s, struct slice mech, struct slice line)
+{
+    struct smtpd_auth *a = s->auth;
+    enum auth_state state = AUTH_DONE;
     struct str message;
     str_init(&message, SASL_MESSAGE_MAX);
     enum ms_err err = base64_parse(line, &message);
     if (!err)
-        err = sasl_step(s->sasl, str_slice(&message));
+        state = mech.len ? auth_begin(s->worker->mine->auth, &a->peer, mech, true, str_slice(&message),
+                                      on_auth, s, &a->exchange)
+                         : auth_step(a->exchange, str_slice(&message));
     if (message.ptr)
         crypt_wipe(message.ptr, message.cap);
     str_fini(&message);
-    if (err) {
+    if (err)
         auth_fail(s, err == MS_ELIMIT ? SMTPD_REPLY(500, "5.5.6", "Authentication exchange line is too long")
-                                      : SMTPD_REPLY(501, "5.5.2", "Cannot decode the response"));
-        return;
-    }
-    if (s->sasl->state == SASL_HAVE_PASSWORD) {
-        verify(s);
-        return;
-    }
-    challenge(s);
+                                      : reply_for(AUTH_MALFORMED));
+    else
+        go_on(s, state);
 }
 
 void smtpd__auth_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
-    s->sasl = ms_new(struct sasl);
-    sasl_init(s->sasl, sasl_mech_find(cmd->auth.mech));
+    struct smtpd_auth *a = s->auth = ms_new(struct smtpd_auth);
+    a->peer = peer_of(s);
+    a->peer.lip = a->lip;
+    net_local_host(s->stream, a->lip);
     if (cmd->auth.has_initial) {
         bool is_empty = slice_eq_cstr(cmd->auth.initial, "=");
-        step(s, is_empty ? slice_make(NULL, 0) : cmd->auth.initial);
+        step(s, cmd->auth.mech, is_empty ? slice_make(NULL, 0) : cmd->auth.initial);
         return;
     }
-    challenge(s); /* empty where the client has the first word (RFC 4954 4) */
+    /* The challenge is empty where the client has the first word (RFC 4954 4). */
+    go_on(s, auth_begin(s->worker->mine->auth, &a->peer, cmd->auth.mech, false, slice_make(NULL, 0), on_auth,
+                        s, &a->exchange));
 }
 
 void smtpd__auth_line(struct smtpd_session *s, struct slice line)
@@ -134,7 +176,7 @@ void smtpd__auth_line(struct smtpd_session *s, struct slice line)
     if (slice_eq_cstr(line, "*"))
         auth_fail(s, SMTPD_REPLY(501, "5.7.0", "Authentication cancelled"));
     else
-        step(s, line);
+        step(s, slice_make(NULL, 0), line);
 }
 
 void smtpd__auth_too_long(struct smtpd_session *s)

@@ -13,13 +13,6 @@ bool smtpd__tls_is_offered(const struct smtpd_session *s)
     return s->worker->tls_mode == DISPATCH_TLS_STARTTLS && s->worker->mine->tls && !net_tls_is_on(s->stream);
 }
 
-/* RFC 4954 4: with a mechanism that shows the password only where nobody can read it. */
-bool smtpd__auth_is_offered(const struct smtpd_session *s)
-{
-    return s->worker->kind == SMTPD_SUBMISSION && !s->account &&
-           (net_tls_is_on(s->stream) || s->worker->env->allow_plaintext_auth);
-}
-
 /* LMTP has no DSN: who speaks it to us makes the reports (RFC 2033 4.2 tells it all it needs). */
 unsigned smtpd__params(const struct smtpd_session *s)
 {
@@ -56,6 +49,8 @@ static void helo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
     struct str *out = &s->worker->out;
+    struct str mechanisms;
+    str_init(&mechanisms, 0);
     hello_keep(s, cmd, true);
     str_reset(out);
     smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->worker->env->hostname));
@@ -69,8 +64,10 @@ static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     str_add_cstr(out, "\r\n");
     if (smtpd__tls_is_offered(s))
         str_add_cstr(out, "250-STARTTLS\r\n");
-    if (smtpd__auth_is_offered(s))
-        str_addf(out, "250-AUTH %s\r\n", sasl_mech_names());
+    smtpd__auth_offered(s, &mechanisms);
+    if (mechanisms.len)
+        str_addf(out, "250-AUTH %s\r\n", str_cstr(&mechanisms));
+    str_fini(&mechanisms);
     str_add_cstr(out, "250 ENHANCEDSTATUSCODES\r\n");
     smtpd__send(s, str_slice(out));
 }

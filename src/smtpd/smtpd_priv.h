@@ -4,12 +4,12 @@
 #ifndef SMTPD_PRIV_H
 #define SMTPD_PRIV_H
 
+#include "ms/auth.h"
 #include "ms/base/arena.h"
 #include "ms/base/list.h"
 #include "ms/base/map.h"
 #include "ms/mime.h"
 #include "ms/obs.h"
-#include "ms/sasl.h"
 #include "ms/smtp.h"
 #include "ms/smtpd.h"
 #include "ms/store.h"
@@ -39,7 +39,7 @@ enum smtpd_state {
     SMTPD_ST_GREET,   /* banner sent (or TLS begun), EHLO not yet seen */
     SMTPD_ST_READY,   /* no transaction */
     SMTPD_ST_AUTH,    /* 334 sent, the next line is the answer */
-    SMTPD_ST_VERIFY,  /* waiting for the password check, input paused */
+    SMTPD_ST_VERIFY,  /* waiting for the proof to be judged, input paused */
     SMTPD_ST_MAIL,    /* sender accepted, tx != NULL */
     SMTPD_ST_RCPT,    /* >= 1 recipient accepted */
     SMTPD_ST_LOOKUP,  /* waiting for what MAIL or RCPT asked, input paused */
@@ -61,7 +61,7 @@ enum smtpd_wait {
     SMTPD_WAIT_ROUTE,  /* route_resolve of RCPT */
     SMTPD_WAIT_SENDER, /* account_may_send of MAIL (submission) */
     SMTPD_WAIT_VRFY,   /* account_find of VRFY */
-    SMTPD_WAIT_VERIFY, /* account_verify */
+    SMTPD_WAIT_VERIFY, /* auth_step */
     SMTPD_WAIT_ROOM,   /* room to post account_create */
     SMTPD_WAIT_INBOX,  /* account_create to become visible */
 };
@@ -190,7 +190,7 @@ struct smtpd_session {
     struct str kept;
     uint32_t tx_number;
     struct account_entry *account; /* authenticated */
-    struct sasl *sasl;             /* in AUTH */
+    struct smtpd_auth *auth;       /* in AUTH, VERIFY */
     enum smtpd_wait wait;
     uint64_t wait_request;
     struct part_client *wait_client;
@@ -249,12 +249,13 @@ void smtpd__line(struct smtpd_session *s, struct slice line);
 const struct smtpd_cmd *smtpd__cmd_get(enum smtp_verb verb); /* states 0: none */
 unsigned smtpd__params(const struct smtpd_session *s);
 bool smtpd__tls_is_offered(const struct smtpd_session *s);
-bool smtpd__auth_is_offered(const struct smtpd_session *s);
 #define SMTPD_REPLY(code_, enh_, text_)                                                                      \
     ((struct smtp_reply){.code = (code_), .enhanced = (enh_), .text = (text_)})
 #define SMTPD_GO_ON SMTPD_REPLY(0, NULL, NULL)
 
 /* smtpd_auth.c */
+/* Mechanisms that may be used now, blank-separated; empty: AUTH is not offered. */
+void smtpd__auth_offered(const struct smtpd_session *s, struct str *out);
 struct smtp_reply smtpd__auth_check(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__auth_run(struct smtpd_session *s, const struct smtp_cmd *cmd);
 void smtpd__auth_line(struct smtpd_session *s, struct slice line);

@@ -63,13 +63,13 @@ void smtpd__wait_cancel(struct smtpd_session *s)
 {
     switch (s->wait) {
     case SMTPD_WAIT_NONE:
+    case SMTPD_WAIT_VERIFY: /* smtpd__auth_end does it */
         break;
     case SMTPD_WAIT_ROUTE:
         route_forget(s->worker->mine->route, s->wait_request);
         break;
     case SMTPD_WAIT_SENDER:
     case SMTPD_WAIT_VRFY:
-    case SMTPD_WAIT_VERIFY:
         account_forget(s->worker->mine->accounts, s->wait_request);
         break;
     case SMTPD_WAIT_ROOM:

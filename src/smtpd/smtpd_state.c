@@ -49,7 +49,7 @@ static const struct state_row rows[SMTPD_ST_COUNT] = {
                        .to = SMTPD_IN(READY) | SMTPD_IN(VERIFY),
                        .timeout = COMMAND_TIMEOUT,
                        .reads = true},
-    [SMTPD_ST_VERIFY] = {.name = "verify", .to = SMTPD_IN(READY)},
+    [SMTPD_ST_VERIFY] = {.name = "verify", .to = SMTPD_IN(READY) | SMTPD_IN(AUTH)},
     [SMTPD_ST_MAIL] = {.name = "mail",
                        .to = SMTPD_IN(READY) | SMTPD_IN(RCPT) | SMTPD_IN(LOOKUP) | SMTPD_IN(SWALLOW),
                        .timeout = COMMAND_TIMEOUT,

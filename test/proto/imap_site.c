@@ -11,21 +11,26 @@
 #define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
-static const struct conf_table *const tables[] = {&imapd_table};
+static const struct conf_table *const tables[] = {&imapd_table, &auth_table};
 
 static void load_conf(struct isite *site, const char *yaml)
 {
     struct conf_report report;
-    struct str errors;
+    struct str errors, text;
 
     str_init(&errors, 0);
+    str_init(&text, 0);
+    str_add_cstr(&text, yaml);
+    if (!strstr(yaml, "auth:\n"))
+        str_add_cstr(&text, "auth:\n  allow_plaintext: yes\n");
     conf_report_init(&report);
-    if (conf_parse_bytes(tables, 1, slice_cstr(yaml), "test.yaml", &report, &site->conf)) {
+    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
         conf_report_emit(&report, &errors);
         fail_msg("%s", str_cstr(&errors));
     }
     conf_report_fini(&report);
     str_fini(&errors);
+    str_fini(&text);
 }
 
 static void add_user(struct isite *site, const char *login, const char *partition, uint64_t quota_messages)
@@ -57,6 +62,8 @@ static void open_directory(struct isite *site)
     add_user(site, "bob@example.org", "main", 3);
     add_user(site, "lost@example.org", "elsewhere", 0);
     site->accounts = account_client_create(site->directory, site->loop);
+    site->guard = auth_guard_create();
+    site->auth = auth_client_create(site->loop, site->accounts, site->guard, site->conf);
 }
 
 static void open_partition(struct isite *site)
@@ -120,13 +127,12 @@ void isite_open(struct isite *site, const char *yaml)
     open_partition(site);
     load_tls(site);
     site->env = (struct imapd_env){.tls = site->tls,
-                                   .allow_plaintext_auth = true,
                                    .hostname = "mx.example.org",
                                    .version = "1.2.3",
                                    .conf = site->conf,
                                    .partition_of = partition_of,
                                    .partition_owner = site};
-    site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop, .accounts = site->accounts};
+    site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop, .auth = site->auth};
     imapd_env_init(&site->env);
     if (partition_start(site->partition, site->bus, site->pool, &why))
         fail_msg("%s", why.text);
@@ -139,6 +145,8 @@ void isite_close(struct isite *site)
     partition_stop(site->partition);
     isite_turn(site);
     imapd_env_fini(&site->env);
+    auth_client_destroy(&site->auth);
+    auth_guard_destroy(&site->guard);
     account_client_destroy(&site->accounts);
     account_close(&site->directory);
     loop_pool_destroy(&site->pool);

@@ -20,6 +20,8 @@ struct isite {
     struct conf *conf;
     struct account *directory;
     struct account_client *accounts;
+    struct auth_guard *guard;
+    struct auth_client *auth;
     struct bus *bus;
     struct loop *loop;
     struct loop_pool *pool;

@@ -7,6 +7,7 @@
  *   ! local                          over the local socket
  *   ! plaintext off                  passwords need TLS
  *   ! conf KEY: VALUE                of section imap
+ *   ! auth KEY: VALUE                of section auth (default: allow_plaintext: yes)
  *   ! lines only                     not byte by byte (large inputs)
  *   C: text                          the client sends a line
  *   C< text                          without CRLF; \r \n \t \0 \xHH \R<count>{text}
@@ -42,11 +43,11 @@ struct play {
     unsigned line_number;
     bool by_bytes, lines_only, is_open;
     enum dispatch_tls tls;
-    bool no_plaintext, local;
+    bool local;
     struct isite site;
     struct isession s[SESSIONS_MAX];
     bool has[SESSIONS_MAX];
-    struct str conf, text;
+    struct str conf, auth, text;
     uint32_t uidvalidity;
 };
 
@@ -65,8 +66,10 @@ static void setting(struct play *p, const char *text)
         if (p->conf.len == 0)
             str_add_cstr(&p->conf, "imap:\n");
         str_addf(&p->conf, "  %s\n", text + 5);
+    } else if (strncmp(text, "auth ", 5) == 0) {
+        str_addf(&p->auth, "  %s\n", text + 5);
     } else if (strcmp(text, "plaintext off") == 0) {
-        p->no_plaintext = true;
+        str_add_cstr(&p->auth, "  allow_plaintext: no\n");
     } else if (strcmp(text, "local") == 0) {
         p->local = true;
     } else if (strcmp(text, "lines only") == 0) {
@@ -83,8 +86,9 @@ static struct isession *session(struct play *p, unsigned n)
 {
     if (!p->is_open) {
         p->is_open = true;
+        if (p->auth.len)
+            str_addf(&p->conf, "auth:\n%s", str_cstr(&p->auth));
         isite_open(&p->site, str_cstr(&p->conf));
-        p->site.env.allow_plaintext_auth = !p->no_plaintext;
         p->site.is_local = p->local;
     }
     assert_true(n < SESSIONS_MAX);
@@ -344,6 +348,7 @@ static void play_script(const char *path, bool by_bytes)
 
     assert_non_null(f);
     str_init(&p.conf, 0);
+    str_init(&p.auth, 0);
     str_init(&p.text, 0);
     while (fgets(line, sizeof line, f) && !(p.lines_only && by_bytes)) {
         line[strcspn(line, "\n")] = '\0';
@@ -355,6 +360,7 @@ static void play_script(const char *path, bool by_bytes)
     if (p.is_open)
         play_end(&p);
     str_fini(&p.conf);
+    str_fini(&p.auth);
     str_fini(&p.text);
 }
 

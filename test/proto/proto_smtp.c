@@ -41,7 +41,6 @@ struct play {
     struct site_session s;
     char proto[16];
     enum dispatch_tls tls;
-    bool no_plaintext;
     bool has_details;
     bool lines_only;
     struct str conf;
@@ -66,7 +65,7 @@ static void setting(struct play *p, const char *text)
         play_unescape(text + 5, strlen(text + 5), &p->conf);
         str_add_byte(&p->conf, '\n');
     } else if (strcmp(text, "plaintext off") == 0)
-        p->no_plaintext = true;
+        str_add_cstr(&p->conf, "auth:\n  allow_plaintext: no\n");
     else if (strcmp(text, "details") == 0)
         p->has_details = true;
     else if (strcmp(text, "lines only") == 0)
@@ -84,7 +83,6 @@ static void play_open(struct play *p)
         return;
     p->is_open = true;
     site_open(&p->site, str_cstr(&p->conf));
-    p->site.env.allow_plaintext_auth = !p->no_plaintext;
     p->site.env.detail_mailbox = p->has_details;
     session_open(&p->s, &p->site, p->proto, p->tls);
 }

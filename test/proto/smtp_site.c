@@ -15,7 +15,8 @@
 
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
-static const struct conf_table *const tables[] = {&smtpd_table,
+static const struct conf_table *const tables[] = {&auth_table,
+                                                  &smtpd_table,
                                                   &smtpd_services_table,
                                                   &lmtpd_table,
                                                   &lmtpd_services_table,
@@ -41,6 +42,8 @@ static void load_conf(struct site *site, const char *yaml)
         "    submission: {protocol: submission, listen: 127.0.0.1:2}\n"
         "    lmtp: {protocol: lmtp, listen: 127.0.0.1:3}\n");
     str_add_cstr(&text, yaml);
+    if (!strstr(yaml, "auth:\n"))
+        str_add_cstr(&text, "auth:\n  allow_plaintext: yes\n");
     if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
         conf_report_emit(&report, &errors);
         fail_msg("%s", str_cstr(&errors));
@@ -62,6 +65,8 @@ static void open_directory(struct site *site)
     site_admin(site, "user bob@example.org partition=main messages=2");
     site_admin(site, "user carol@example.org partition=second");
     site->accounts = account_client_create(site->directory, site->loop);
+    site->guard = auth_guard_create();
+    site->auth = auth_client_create(site->loop, site->accounts, site->guard, site->conf);
 }
 
 static void open_partition(struct site *site, unsigned i)
@@ -129,10 +134,10 @@ void site_open(struct site *site, const char *yaml)
     load_tls(site);
     site->env = (struct smtpd_env){.partition_of = partition_of,
                                    .ctx = site,
-                                   .hostname = "mx.example.org",
-                                   .allow_plaintext_auth = true};
+                                   .hostname = "mx.example.org"};
     site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
                                                  .accounts = site->accounts,
+                                                 .auth = site->auth,
                                                  .route = site->route,
                                                  .queue_client = site->clients[0],
                                                  .conf = site->conf,
@@ -149,6 +154,8 @@ void site_close(struct site *site)
         partition_stop(site->partitions[i]);
     site_turn(site);
     route_destroy(&site->route);
+    auth_client_destroy(&site->auth);
+    auth_guard_destroy(&site->guard);
     account_client_destroy(&site->accounts);
     account_close(&site->directory);
     loop_pool_destroy(&site->pool);

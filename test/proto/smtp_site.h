@@ -26,6 +26,8 @@ struct site {
     struct conf *conf;
     struct account *directory;
     struct account_client *accounts;
+    struct auth_guard *guard;
+    struct auth_client *auth;
     struct bus *bus;
     struct loop *loop;
     struct loop_pool *pool;

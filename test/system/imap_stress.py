@@ -78,7 +78,7 @@ class Run:
             return []
         before, after = session.login_wall
         stamp = [datetime.datetime.fromtimestamp(t, datetime.timezone.utc).isoformat() for t in (before - 0.002, after + 0.002)]
-        mine = [line for line in lines if "event=imapd.login " in line and f"user={session.user}@" in line
+        mine = [line for line in lines if "event=auth.login " in line and f"user={session.user}@" in line
                 and stamp[0] <= line.removeprefix("ts=") <= stamp[1]]
         traces = {word for line in mine for word in line.split() if word.startswith("trace=")}
         return [line for line in lines if traces & set(line.split()) or " level=error " in line or " level=warn" in line

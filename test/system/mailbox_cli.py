@@ -584,7 +584,7 @@ def test_socket(box):
     done = external(path, b"anna")
     if "AUTH=EXTERNAL" not in done.stdout or "\na OK" not in done.stdout:
         raise RuntimeError(done.stdout + done.stderr)
-    line = [l for l in box.site.log.read_text().splitlines() if "event=imapd.login " in l][-1]
+    line = [l for l in box.site.log.read_text().splitlines() if "event=auth.login " in l][-1]
     for want in ("user=anna@example.org", "rip=local", "method=EXTERNAL", f"uid={os.getuid()}"):
         if want not in line:
             raise RuntimeError(f"{want} is not in {line}")

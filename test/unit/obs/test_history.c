@@ -79,7 +79,7 @@ static void test_what_is_kept(void **state)
     for (size_t i = 0; i < MS_ARRAY_LEN(formats); i++) {
         obs_set_epoch(7);
         start(OBS_ERROR, formats[i], 1 << 20);
-        OBS_EVENT(OBS_SMTPD_LOGIN, 0x1f, OBS_C("user", "u"));                                 /* session */
+        OBS_EVENT(OBS_AUTH_LOGIN, 0x1f, OBS_C("user", "u"));                                 /* session */
         OBS_EVENT(OBS_SMTPD_TX_FINISHED, 0x1f, OBS_C("trace", "7-1f.1"), OBS_C("from", "a")); /* message */
         OBS_EVENT(OBS_SMTPD_TX_FINISHED, 0x1f, OBS_C("trace", "7-1f.2"), OBS_C("from", "b"));
         OBS_EVENT(OBS_SMTPD_TX_FINISHED, 0x1f, OBS_C("trace", "7-1f.11"), OBS_C("from", "c"));
@@ -87,12 +87,12 @@ static void test_what_is_kept(void **state)
         OBS_EVENT(OBS_DELIVERY_SENT, 0, OBS_C("trace", "7-1f.1.r1"), OBS_C("qid", "7-2-a"));
         OBS_EVENT(OBS_SMTPD_STATE, 0x1f, OBS_C("from", "debug"));        /* below info */
         OBS_EVENT(OBS_APP_CTL_MODE, 0, OBS_C("path", "trace=7-1f.1 x")); /* no trace of its own */
-        OBS_EVENT(OBS_SMTPD_LOGIN, 0x1f0, OBS_C("user", "other"));
+        OBS_EVENT(OBS_AUTH_LOGIN, 0x1f0, OBS_C("user", "other"));
         obs_stop();
         size_t times = i + 1;
         assert_int_equal(found("7-1f", "trace"), 6 * times);
         assert_int_equal(found("7-1f.1", "tx_finished"), times);
-        assert_int_equal(found("7-1f.1", "smtpd.login"), times);
+        assert_int_equal(found("7-1f.1", "auth.login"), times);
         assert_int_equal(found("7-1f.1", "delivery.sent"), 2 * times);
         assert_int_equal(found("7-1f.11", "tx_finished"), times);
         assert_int_equal(found("7-2-9", "delivery.sent"), times);
@@ -199,7 +199,7 @@ static void test_cannot_write(void **state)
     (void)snprintf(path, sizeof(path), "%s/00000001.log", dir);
     assert_int_equal(mkdir(path, 0700), 0);
     start(OBS_ERROR, OBS_LOGFMT, 1 << 20);
-    OBS_EVENT(OBS_SMTPD_LOGIN, 1, OBS_C("user", "u"));
+    OBS_EVENT(OBS_AUTH_LOGIN, 1, OBS_C("user", "u"));
     obs_stop();
     assert_int_equal(obs_counter_get(MET_HISTORY_DROPPED), before + 1);
     assert_int_equal(rmdir(path), 0);

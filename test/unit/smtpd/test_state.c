@@ -16,7 +16,7 @@ static const struct {
     {"greet", "ready swallow"},
     {"ready", "ready mail lookup auth verify tls ask swallow"},
     {"auth", "ready verify"},
-    {"verify", "ready"},
+    {"verify", "ready auth"},
     {"mail", "ready rcpt lookup swallow"},
     {"rcpt", "ready lookup data chunk"},
     {"lookup", "ready mail rcpt"},

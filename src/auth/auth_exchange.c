@@ -1,0 +1,418 @@
+/*
+ * auth_exchange.c - one authentication from its first message to its outcome.
+ *
+ *   begin ──▶ message ──▶ sasl_step ─┬─ more ──▶ CHALLENGE
+ *                                    ├─ SCRAM wants keys ──▶ directory ──▶ CHALLENGE; the client's answer: gate
+ *                                    ├─ a password ──▶ gate ──▶ (wait) ──▶ directory ──▶ proven
+ *                                    ├─ a proof ──▶ proven
+ *                                    └─ EXTERNAL ──▶ the peer's certificate, or the local socket ──▶ proven
+ *   proven ──▶ himself: OK ── somebody else, an administrator: directory ──▶ OK
+ *
+ * The gate asks the guard before a proof is looked at. A try that is refused there waits as long as a look
+ * would have taken. Functions that give an enum auth_state are steps: the last one's result is the caller's
+ * answer, or goes to the callback when the step was begun by a timer or the directory.
+ */
+#include "auth_priv.h"
+
+#include "ms/crypt.h"
+#include "ms/obs.h"
+
+static enum auth_state on_sasl(struct auth_exchange *x);
+
+/* -- the end of it */
+
+static enum auth_state finish(struct auth_exchange *x, enum auth_outcome outcome)
+{
+    x->result.outcome = outcome;
+    return AUTH_DONE;
+}
+
+static void resume(struct auth_exchange *x, enum auth_state state)
+{
+    if (state != AUTH_WAIT)
+        x->done(x->owner, state); /* may end it */
+}
+
+static enum auth_state temporary(struct auth_exchange *x, enum ms_err err)
+{
+    auth__guard_refund(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
+    auth__log_unavailable(x, err);
+    return finish(x, AUTH_TEMPORARY);
+}
+
+static bool is_denial(enum ms_err err)
+{
+    return err == MS_EDENIED || err == MS_ENOTFOUND || err == MS_EINVAL || err == MS_ELIMIT;
+}
+
+/* For the operator only: the peer never hears which it was. A directory that answers later is not asked. */
+static const char *reason_of(struct auth_exchange *x)
+{
+    struct account_entry entry;
+    uint64_t request = 0;
+    enum ms_err err = account_login_find(x->client->accounts, x->name, false, &entry, NULL, NULL, &request);
+    if (err == MS_EMORE)
+        account_forget(x->client->accounts, request);
+    if (is_denial(err))
+        return "unknown_user";
+    if (!err && entry.status != ACCOUNT_ACTIVE && entry.status != ACCOUNT_OVERQUOTA)
+        return "status";
+    return "wrong_proof";
+}
+
+static enum auth_state denied(struct auth_exchange *x)
+{
+    auth__log_failed(x, x->reason ? x->reason : reason_of(x));
+    return finish(x, AUTH_DENIED);
+}
+
+static enum auth_state not_permitted(struct auth_exchange *x, const char *reason)
+{
+    auth__log_failed(x, reason);
+    return finish(x, AUTH_NOT_PERMITTED);
+}
+
+static enum auth_state granted(struct auth_exchange *x, const struct account_entry *entry)
+{
+    x->result.entry = *entry;
+    memcpy(x->result.login, x->entry.login, sizeof x->result.login);
+    auth__log_login(x);
+    return finish(x, AUTH_OK);
+}
+
+/* -- who may act as whom */
+
+static enum auth_state on_target(struct auth_exchange *x, enum ms_err err, const struct account_entry *entry)
+{
+    if (!err)
+        return granted(x, entry);
+    return is_denial(err) ? not_permitted(x, "no_such_target") : temporary(x, err);
+}
+
+static void target_found(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
+{
+    struct auth_exchange *x = owner;
+    x->request = 0;
+    resume(x, on_target(x, err, entry));
+}
+
+static bool is_himself(const struct auth_exchange *x)
+{
+    char canonical[ACCOUNT_LOGIN_MAX + 1];
+    if (x->act_as.len == 0)
+        return true;
+    return account_canonical(account_of_client(x->client->accounts), x->act_as, canonical) == MS_OK &&
+           strcmp(canonical, x->entry.login) == 0;
+}
+
+static enum auth_state find_target(struct auth_exchange *x)
+{
+    struct account_entry entry;
+    enum ms_err err =
+        account_login_find(x->client->accounts, x->act_as, false, &entry, target_found, x, &x->request);
+    return err == MS_EMORE ? AUTH_WAIT : on_target(x, err, &entry);
+}
+
+/* x->entry has proved himself. RFC 4422 3.4.1, RFC 4616 2 */
+static enum auth_state proven(struct auth_exchange *x)
+{
+    auth__guard_success(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
+    if (is_himself(x))
+        return granted(x, &x->entry);
+    if (!x->entry.is_admin || x->result.app_password[0])
+        return not_permitted(x, "not_admin");
+    return find_target(x);
+}
+
+/* -- the gate */
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct auth_exchange *x = MS_CONTAINER_OF(timer, struct auth_exchange, timer);
+    resume(x, x->next(x));
+}
+
+static enum auth_state wait_then(struct auth_exchange *x, uint64_t ms,
+                                 enum auth_state (*next)(struct auth_exchange *x))
+{
+    x->next = next;
+    loop_timer_start(x->client->loop, &x->timer, ms, on_timer);
+    return AUTH_WAIT;
+}
+
+static enum auth_state backed_off(struct auth_exchange *x)
+{
+    auth__log_backed_off(x);
+    return finish(x, AUTH_DENIED);
+}
+
+/* Names of one account count as one; what cannot be a login counts as it was typed. */
+static void guess_key(struct auth_exchange *x)
+{
+    const struct auth_client *c = x->client;
+    char canonical[ACCOUNT_LOGIN_MAX + 1];
+    struct slice login = slice_sub(x->name, 0, ACCOUNT_LOGIN_MAX);
+    bool is_trusted = false;
+    if (account_canonical(account_of_client(c->accounts), x->name, canonical) == MS_OK)
+        login = slice_cstr(canonical);
+    for (size_t i = 0; i < c->network_count && !is_trusted; i++)
+        is_trusted = net_network_has(&c->networks[i], x->peer->rip);
+    auth__guard_key(c->guard, x->peer->rip, login, is_trusted, &x->guess);
+}
+
+/* look_ms: what next takes, about. */
+static enum auth_state gate(struct auth_exchange *x, uint64_t look_ms,
+                            enum auth_state (*next)(struct auth_exchange *x))
+{
+    struct auth_client *c = x->client;
+    if (x->peer->is_local) /* the machine itself */
+        return next(x);
+    guess_key(x);
+    struct auth_guard_verdict v = auth__guard_begin(c->guard, &c->limits, &x->guess, loop_now_ms(c->loop));
+    if (v.is_refused)
+        return wait_then(x, v.delay_ms + look_ms, backed_off);
+    if (v.delay_ms == 0)
+        return next(x);
+    obs_count(MET_AUTH_DELAYED, 1);
+    return wait_then(x, v.delay_ms, next);
+}
+
+/* -- a password */
+
+static enum auth_state verified(struct auth_exchange *x, enum ms_err err, const struct account_entry *entry)
+{
+    struct auth_client *c = x->client;
+    uint64_t took = loop_now_ms(c->loop) - x->asked_ms;
+    if (!err) {
+        x->entry = *entry;
+        return proven(x);
+    }
+    if (!is_denial(err))
+        return temporary(x, err);
+    c->check_ms = c->check_ms ? (7 * c->check_ms + took) / 8 : took;
+    return denied(x);
+}
+
+static void on_verified(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
+{
+    struct auth_exchange *x = owner;
+    x->request = 0;
+    resume(x, verified(x, err, entry));
+}
+
+static enum auth_state look_at_password(struct auth_exchange *x)
+{
+    struct account_entry entry;
+    x->asked_ms = loop_now_ms(x->client->loop);
+    enum ms_err err =
+        account_verify_for(x->client->accounts, x->name, str_slice(&x->sasl.password), x->peer->protocol,
+                           x->result.app_password, &entry, on_verified, x, &x->request);
+    return err == MS_EMORE ? AUTH_WAIT : verified(x, err, &entry);
+}
+
+/* "user*admin": only where no other way says whom to act as. */
+static void split_master(struct auth_exchange *x)
+{
+    const char *separator = x->client->options->master_separator;
+    if (x->act_as.len || !separator || !separator[0])
+        return;
+    for (size_t at = x->name.len; at-- > 1;) {
+        if (x->name.ptr[at] == (uint8_t)separator[0] && at + 1 < x->name.len) {
+            x->act_as = slice_sub(x->name, 0, at);
+            x->name = slice_sub(x->name, at + 1, SIZE_MAX);
+            return;
+        }
+    }
+}
+
+static enum auth_state have_password(struct auth_exchange *x)
+{
+    x->name = str_slice(&x->sasl.authcid);
+    x->act_as = str_slice(&x->sasl.authzid);
+    split_master(x);
+    return gate(x, x->client->check_ms, look_at_password);
+}
+
+/* -- SCRAM */
+
+static enum auth_state give_keys(struct auth_exchange *x)
+{
+    struct sasl_keys keys;
+    enum sasl_hash hash = strcmp(x->result.method, "SCRAM-SHA-1") == 0 ? SASL_SHA1 : SASL_SHA256;
+    x->name = str_slice(&x->sasl.authcid);
+    x->act_as = str_slice(&x->sasl.authzid);
+    enum ms_err err =
+        account_scram_keys(x->client->accounts, x->name, hash, &keys, &x->entry, &x->keys_state);
+    if (err)
+        return temporary(x, err);
+    x->has_keys = true;
+    sasl_give_keys(&x->sasl, &keys);
+    crypt_wipe(&keys, sizeof keys);
+    return AUTH_CHALLENGE;
+}
+
+/* -- EXTERNAL: RFC 4422 appendix A */
+
+static enum auth_state on_certificate(struct auth_exchange *x, enum ms_err err,
+                                      const struct account_entry *entry)
+{
+    if (err && !is_denial(err))
+        return temporary(x, err);
+    if (err)
+        return denied(x);
+    x->entry = *entry;
+    guess_key(x);
+    return proven(x);
+}
+
+static void certificate_found(void *owner, uint64_t request, enum ms_err err,
+                              const struct account_entry *entry)
+{
+    struct auth_exchange *x = owner;
+    x->request = 0;
+    resume(x, on_certificate(x, err, entry));
+}
+
+static enum auth_state have_external(struct auth_exchange *x)
+{
+    struct account_entry entry;
+    x->act_as = str_slice(&x->sasl.authzid);
+    if (x->peer
+            ->is_local) { /* A.1: a process of the machine has no mailboxes of its own, so it must name a user */
+        x->name = x->act_as;
+        return x->act_as.len ? find_target(x) : not_permitted(x, "no_name");
+    }
+    x->name = slice_cstr(x->peer->certificate);
+    enum ms_err err =
+        account_login_find(x->client->accounts, x->name, true, &entry, certificate_found, x, &x->request);
+    return err == MS_EMORE ? AUTH_WAIT : on_certificate(x, err, &entry);
+}
+
+/* -- messages */
+
+static enum auth_state on_sasl(struct auth_exchange *x)
+{
+    switch (x->sasl.state) {
+    case SASL_WANT_CLIENT:
+        return AUTH_CHALLENGE;
+    case SASL_HAVE_PASSWORD:
+        return have_password(x);
+    case SASL_HAVE_EXTERNAL:
+        return have_external(x);
+    case SASL_WANT_KEYS:
+        return give_keys(x);
+    case SASL_HAVE_PROOF:
+        return x->keys_state == MS_OK ? proven(x) : denied(x);
+    case SASL_HAVE_TOKEN:
+    case SASL_FAILED:
+        return denied(x);
+    }
+    MS_UNREACHABLE();
+}
+
+static enum auth_state take(struct auth_exchange *x, struct slice message)
+{
+    enum ms_err err = sasl_step(&x->sasl, message);
+    if (err && err != MS_EDENIED)
+        return finish(x, AUTH_MALFORMED);
+    return err ? denied(x) : on_sasl(x);
+}
+
+static enum auth_state look_at_held(struct auth_exchange *x)
+{
+    return take(x, str_slice(&x->held));
+}
+
+enum auth_state auth_step(struct auth_exchange *x, struct slice message)
+{
+    MS_ASSERT(loop_is_home(x->client->loop));
+    if (!x->has_keys || x->has_guessed)
+        return take(x, message);
+    /* The client's proof of SCRAM: from here on it is a guess. */
+    if (message.len > SASL_MESSAGE_MAX)
+        return finish(x, AUTH_MALFORMED);
+    x->has_guessed = true;
+    str_add_slice(&x->held, message);
+    return gate(x, 0, look_at_held);
+}
+
+static struct auth_exchange *exchange_create(struct auth_client *c, const struct auth_peer *peer,
+                                             auth_done_fn *done, void *owner)
+{
+    struct auth_exchange *x = ms_new(struct auth_exchange);
+    MS_ASSERT(loop_is_home(c->loop));
+    x->client = c;
+    x->peer = peer;
+    x->done = done;
+    x->owner = owner;
+    x->result.method = "";
+    str_init(&x->held, SASL_MESSAGE_MAX);
+    sasl_init(&x->sasl, sasl_mech_external());
+    return x;
+}
+
+/* false: the outcome is there already. */
+static bool may_begin(struct auth_exchange *x, int mech)
+{
+    enum ms_err err = mech < 0 ? MS_EUNSUPPORTED : auth__mech_permitted(x->client, x->peer, mech);
+    if (err)
+        finish(x, err == MS_EDENIED ? AUTH_NEEDS_TLS : AUTH_NO_MECHANISM);
+    return !err;
+}
+
+enum auth_state auth_begin(struct auth_client *c, const struct auth_peer *peer, struct slice mechanism,
+                           bool has_initial, struct slice initial, auth_done_fn *done, void *owner,
+                           struct auth_exchange **out)
+{
+    struct auth_exchange *x = *out = exchange_create(c, peer, done, owner);
+    int mech = auth__mech_find(mechanism);
+    if (!may_begin(x, mech))
+        return AUTH_DONE;
+    const struct sasl_mech *sasl =
+        auth__mech_flags(mech) & AUTH_IS_EXTERNAL ? sasl_mech_external() : sasl_mech_find(mechanism);
+    sasl_fini(&x->sasl);
+    sasl_init(&x->sasl, sasl);
+    x->result.method = sasl_mech_name(sasl);
+    return has_initial ? auth_step(x, initial) : AUTH_CHALLENGE;
+}
+
+enum auth_state auth_begin_password(struct auth_client *c, const struct auth_peer *peer, struct slice user,
+                                    struct slice password, auth_done_fn *done, void *owner,
+                                    struct auth_exchange **out)
+{
+    struct auth_exchange *x = *out = exchange_create(c, peer, done, owner);
+    x->result.method = "LOGIN";
+    if (!may_begin(x, auth__mech_find(SLICE_LIT("PLAIN"))))
+        return AUTH_DONE;
+    /* What is too long belongs to nobody, at the price of a look. */
+    if (user.len <= SASL_NAME_MAX)
+        str_add_slice(&x->sasl.authcid, user);
+    str_add_slice(&x->sasl.password, slice_sub(password, 0, SASL_MESSAGE_MAX));
+    return have_password(x);
+}
+
+struct slice auth_challenge(const struct auth_exchange *x)
+{
+    return str_slice(&x->sasl.challenge);
+}
+
+const struct auth_result *auth_result_of(const struct auth_exchange *x)
+{
+    return &x->result;
+}
+
+void auth_end(struct auth_exchange **xp)
+{
+    struct auth_exchange *x = *xp;
+    if (!x)
+        return;
+    if (x->request)
+        account_forget(x->client->accounts, x->request);
+    loop_timer_stop(x->client->loop, &x->timer);
+    if (x->held.ptr)
+        crypt_wipe(x->held.ptr, x->held.cap);
+    str_fini(&x->held);
+    sasl_fini(&x->sasl);
+    ms_free(x);
+    *xp = NULL;
+}

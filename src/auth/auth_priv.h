@@ -1,0 +1,75 @@
+/*
+ * auth_priv.h - clients and exchanges, inside the module.
+ */
+#ifndef AUTH_PRIV_H
+#define AUTH_PRIV_H
+
+#include "ms/auth.h"
+#include "ms/net.h"
+
+#include "auth_guard.h"
+
+#define AUTH_MECHANISMS_ALL "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1 EXTERNAL"
+#define AUTH_NETWORKS_MAX   64
+#define AUTH_NAMED_SLOTS    1024  /* of a loop: addresses whose refusals were logged lately */
+#define AUTH_NAMED_MS       10000 /* an address that is backed off is named so often */
+
+/* Refusals without a look come as fast as a client can send: one line an address in AUTH_NAMED_MS, with the
+ * number of tries. An address that meets another in its slot is named more often, never less. */
+struct auth_named {
+    uint64_t address;
+    uint64_t next_ms;
+    uint64_t silent; /* tries since the last line */
+};
+
+struct auth_client {
+    struct loop *loop;
+    struct account_client *accounts;
+    struct auth_guard *guard;
+    struct conf *conf; /* a reference */
+    const struct auth_conf *options;
+    unsigned mechanisms; /* bits by auth__mech_find */
+    struct auth_guard_limits limits;
+    struct net_network networks[AUTH_NETWORKS_MAX];
+    size_t network_count;
+    uint64_t check_ms; /* what a wrong password takes here, lately */
+    struct auth_named named[AUTH_NAMED_SLOTS];
+};
+
+/* An exchange: begin -> [message ->]... gate -> (wait) -> look at the proof -> (directory) -> proven ->
+ * (directory) -> done. */
+struct auth_exchange {
+    struct auth_client *client;
+    const struct auth_peer *peer;
+    auth_done_fn *done;
+    void *owner;
+    struct sasl sasl;
+    struct slice name;   /* who proves himself, in sasl's texts or the peer's */
+    struct slice act_as; /* whom he wants to be; empty: himself */
+    struct loop_timer timer;
+    enum auth_state (*next)(struct auth_exchange *x); /* behind the timer */
+    uint64_t request;                                 /* of the directory; 0: none */
+    struct auth_guard_try guess;
+    struct str held; /* SCRAM: the client's last message, until it may be looked at */
+    bool has_keys, has_guessed;
+    enum ms_err keys_state; /* has_keys: MS_EDENIED: they are not real */
+    uint64_t asked_ms;
+    const char *reason;         /* of a denial that is still to come */
+    struct account_entry entry; /* who proved himself */
+    struct auth_result result;
+};
+
+/* auth_mech.c: index of a mechanism, -1 when there is none of the name */
+int auth__mech_find(struct slice name);
+enum auth_mech_flag { AUTH_SHOWS_PASSWORD = 1, AUTH_IS_SCRAM = 2, AUTH_IS_EXTERNAL = 4 };
+unsigned auth__mech_flags(int mech);
+/* MS_OK, or why not: MS_EUNSUPPORTED, MS_EDENIED (without TLS). */
+enum ms_err auth__mech_permitted(const struct auth_client *c, const struct auth_peer *peer, int mech);
+
+/* auth_log.c */
+void auth__log_login(const struct auth_exchange *x);
+void auth__log_failed(struct auth_exchange *x, const char *reason);
+void auth__log_backed_off(struct auth_exchange *x);
+void auth__log_unavailable(const struct auth_exchange *x, enum ms_err err);
+
+#endif
