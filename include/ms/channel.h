@@ -24,6 +24,12 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t filesperjob; /* 0 = one job */
     uint64_t threaddepth;
     uint64_t max_client_threads; /* entries one job works on at a time */
+    uint64_t addrsperjob; /* 0 = unset */
+    uint64_t minjobs;     /* kept running */
+    uint64_t idle_ms;     /* a job without work lingers so long */
+    uint64_t life_ms, life_entries; /* 0 = no limit */
+    /* Deferral of job creation (semantics 5); which holds for a class: channel_after_make. */
+    struct conf_after after, urgentafter, normalafter, nonurgentafter, secondclassafter, thirdclassafter;
     /* Empty when not given: channel_times_make has the rules. */
     struct conf_numlist backoff, urgentbackoff, normalbackoff, nonurgentbackoff; /* ms */
     struct conf_strlist notices, urgentnotices, normalnotices, nonurgentnotices; /* ages: return units or durations */
@@ -54,6 +60,9 @@ static inline void channel_entry_done(struct channel_job *handle, uint64_t ticke
 {
     handle->entry_done(handle, ticket, outcome);
 }
+
+/* Deferral of each class: the keywords in the order they were written, `after` being all of them (semantics 5, rule 3). */
+void channel_after_make(const struct channel_conf *channel, struct conf_after out[QUEUE_CLASS_COUNT]);
 
 struct channel_registry;
 struct channel_registry *channel_registry_create(void);

@@ -152,6 +152,7 @@ const struct conf_table *const app_tables[] = {
     &route_table,
     &channel_defaults_table,
     &channel_table,
+    &jobctl_table,
     &jobctl_pools_table,
     &channel_queue_table,
     &store_table,

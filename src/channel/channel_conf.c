@@ -4,6 +4,10 @@
 #include "channel_priv.h"
 
 /* clang-format off */
+#define CHANNEL_AFTER_ROW(name, whose) \
+    {.key = #name, .type = CONF_AFTER, CONF_AT(struct channel_conf, name), .example = "+60", \
+     .help = "Deferral of the jobs for " whose ": +SECONDS after the first of them, or an instant in seconds since " \
+             "1970 (UTC). Of several of these keywords the later one counts. A running job takes them anyway."}
 #define CHANNEL_COMMON_ROWS \
     {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT", \
      .help = "Pool of job slots (job_controller.pools) that the channel's jobs use."}, \
@@ -16,6 +20,26 @@
      .max = "1000000", .help = "Entries one thread of delivery carries before another one is used."}, \
     {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
      .min = "1", .max = "1000", .help = "Entries one job works on at a time."}, \
+    {.key = "addrsperjob", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperjob), .dflt = "0", .min = "0", \
+     .max = "100000000", \
+     .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0: " \
+             "not looked at."}, \
+    {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", .max = "1000", \
+     .help = "Jobs that are kept running even without work."}, \
+    {.key = "idle_timeout", .type = CONF_DURATION, CONF_AT(struct channel_conf, idle_ms), .dflt = "60s", .min = "0", \
+     .max = "1d", .flags = CONF_BARE_SECONDS, .help = "How long a job stays after its last work."}, \
+    {.key = "max_life_time", .type = CONF_DURATION, CONF_AT(struct channel_conf, life_ms), .dflt = "4h", .min = "1s", \
+     .max = "365d", .flags = CONF_CAN_BE_NONE | CONF_BARE_SECONDS, \
+     .help = "Age at which a job takes no more work; another one is started when work remains."}, \
+    {.key = "max_life_entries", .type = CONF_INT, CONF_AT(struct channel_conf, life_entries), .dflt = "20000", \
+     .min = "1", .max = "1000000000", .flags = CONF_CAN_BE_NONE, \
+     .help = "Entries after which a job takes no more work; another one is started when work remains."}, \
+    CHANNEL_AFTER_ROW(after, "messages of every class"), \
+    CHANNEL_AFTER_ROW(urgentafter, "urgent messages"), \
+    CHANNEL_AFTER_ROW(normalafter, "messages of normal priority"), \
+    CHANNEL_AFTER_ROW(nonurgentafter, "non-urgent messages"), \
+    CHANNEL_AFTER_ROW(secondclassafter, "messages one class below non-urgent"), \
+    CHANNEL_AFTER_ROW(thirdclassafter, "messages two classes below non-urgent"), \
     {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff), \
      .example = "PT1H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
      .help = "Waits after failed attempts, one after the other; the last one repeats. For classes of priority " \

@@ -51,7 +51,9 @@ static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry)
                              .due_us = entry->due_us,
                              .class_ = entry->class_,
                              .recipients = entry->pending,
-                             .held = entry->held};
+                             .held = entry->held,
+                             .is_retry = entry->attempts > 0,
+                             .host = entry->host};
     return jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us());
 }
 
@@ -114,8 +116,7 @@ static void scan_slice(struct jobctl *j)
 /* semantics 4.6: when enough has been delivered, entries there was no room for are looked for again. */
 static void look_for_missed(struct jobctl *j)
 {
-    if (!j->scanning && jobctl_sched_count(j->sched) < JOBCTL_ENTRIES_MAX / 2 &&
-        jobctl_sched_overflowed(j->sched))
+    if (!j->scanning && jobctl_sched_overflowed(j->sched))
         j->scan_again = true;
 }
 
@@ -240,7 +241,7 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
         retry = err != MS_ENOTFOUND;
         part_snap_end(&snap);
     }
-    jobctl_sched_done(j->sched, job, id, retry, due_us);
+    jobctl_sched_done(j->sched, job, id, retry, due_us, clock_wall_us());
 }
 
 static void on_reply(void *owner, const struct bus_msg *msg)
@@ -280,7 +281,7 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
         err = entry.held ? MS_ENOTFOUND : put_entry(j, &entry);
     part_snap_end(&snap);
     if (!err)
-        err = jobctl_sched_run(j->sched, id);
+        err = jobctl_sched_run(j->sched, id, clock_wall_us());
     step_soon(j);
     return err;
 }
@@ -299,7 +300,7 @@ struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct parti
     j->ep = bus_ep_of_loop(bus, control);
     j->partition = queue_partition;
     j->registry = registry;
-    j->sched = jobctl_sched_create();
+    j->sched = jobctl_sched_create(JOBCTL_ENTRIES_DEFAULT);
     bus_on(j->ep, JOBCTL_MSG_REPLY, on_reply, j);
     bus_on(j->ep, QUEUE_NOTE_READY, on_ready, j);
     bus_on(j->ep, QUEUE_NOTE_GONE, on_gone, j);
@@ -317,6 +318,18 @@ void jobctl_add_loop(struct jobctl *j, struct loop *loop)
     jobctl__lane_init(lane);
 }
 
+/* semantics 5: a bare number is an instant; one long ago was probably meant as a wait. */
+static void warn_of_past(const char *name, const struct jobctl_limits *limits)
+{
+    uint64_t now_us = clock_wall_us();
+    for (unsigned i = 0; i < QUEUE_CLASS_COUNT; i++)
+        if (limits->after[i].absolute && limits->after[i].us < now_us) {
+            OBS_EVENT(OBS_JOBCTL_AFTER_PAST, 0, OBS_C("channel", name),
+                      OBS_U("after", limits->after[i].us / 1000000));
+            return;
+        }
+}
+
 static enum ms_err add_channel(struct jobctl *j, const char *name, const struct channel_conf *conf,
                                struct ms_errinfo *why_out)
 {
@@ -326,7 +339,10 @@ static enum ms_err add_channel(struct jobctl *j, const char *name, const struct 
     if (!chan->driver)
         return ms_fail(why_out, MS_EUNSUPPORTED, "channel %s: driver \"%s\" is not built", name,
                        conf->driver);
-    if (jobctl_sched_add_channel(j->sched, name, conf, &chan->index) != MS_OK)
+    struct jobctl_limits limits;
+    jobctl_limits_make(conf, &limits);
+    warn_of_past(name, &limits);
+    if (jobctl_sched_set_channel(j->sched, name, conf->pool, &limits, clock_wall_us(), &chan->index) != MS_OK)
         return ms_fail(why_out, MS_ENOTFOUND, "channel %s: there is no pool \"%s\"", name, conf->pool);
     MS_ASSERT(chan->index == j->channel_count);
     j->channel_count++;
@@ -340,11 +356,13 @@ enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_er
     if (pools > JOBCTL_POOLS_MAX || channels > JOBCTL_CHANNELS_MAX)
         return ms_fail(why_out, MS_ELIMIT, "more than %d pools or %d channels", JOBCTL_POOLS_MAX,
                        JOBCTL_CHANNELS_MAX);
+    const struct jobctl_conf *jc = conf_section(conf, "job_controller");
     j->conf = conf_ref((struct conf *)(uintptr_t)conf);
+    jobctl_sched_set_max(j->sched, jc->max_messages);
     for (size_t i = 0; i < pools; i++) {
         const char *name;
         const struct jobctl_pool_conf *pool = conf_map_entry(conf, "job_controller.pools.*", i, &name);
-        jobctl_sched_add_pool(j->sched, name, pool->job_limit);
+        jobctl_sched_set_pool(j->sched, name, pool->job_limit);
     }
     for (size_t i = 0; i < channels; i++) {
         const char *name;

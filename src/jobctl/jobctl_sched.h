@@ -1,48 +1,98 @@
 /*
- * jobctl_sched.h - the scheduler's own: entries in heaps, jobs, pools, channels.
+ * jobctl_sched.h - the scheduler's own: entries, hosts, channels, pools, jobs.
+ *
+ *   entry   delayed -> ready -> assigned -> delayed ... ; taken by the operator
+ *           ready ones are in a list of their host (by class; in order of arrival) or, when they come out of order
+ *           (a retry keeps its arrival), in the host's heap `late`
+ *   host    of one channel; in its channel's heap `open` when it has ready entries and may have a further thread,
+ *           in `full` when it has ready entries and may not
+ *   job     free -> opening -> open -> (retiring) -> closing -> free
  */
 #ifndef JOBCTL_SCHED_H
 #define JOBCTL_SCHED_H
 
 #include "ms/base/heap.h"
+#include "ms/base/list.h"
 #include "ms/base/map.h"
-#include "ms/jobctl.h"
+#include "ms/jobctl/sched.h"
+
+#define SCHED_RANKS (QUEUE_CLASS_COUNT + 1) /* 0: the operator wants it now; then the classes */
+#define JOBCTL__CHUNK_ENTRIES 512 /* entries are allocated so many at a time */
 
 enum entry_state { ENTRY_DELAYED, ENTRY_READY, ENTRY_ASSIGNED, ENTRY_TAKEN };
 
 struct sched_entry {
-    struct heap_node node;
-    struct jobctl_entry e;
-    uint32_t channel;
-    uint32_t job; /* ENTRY_ASSIGNED */
-    enum entry_state state;
-    bool dropped; /* finished or held while assigned or taken: goes when that ends */
-    bool first;   /* the operator's wish: due now, ahead of all others, once */
+    union {
+        struct heap_node heap; /* DELAYED; READY and not in_list */
+        struct list list;      /* READY and in_list */
+    } place;
+    struct heap_node defer; /* of its channel, while is_waiting */
+    struct list rank;       /* DELAYED, READY: all of its class */
+    struct sched_entry *chain;
+    struct queue_id id;
+    uint64_t arrival_us, due_us;
+    struct sched_host *host; /* NULL: taken, and nothing is known of it */
+    uint32_t recipients, job;
+    uint8_t class_, state;
+    bool in_list, is_waiting, is_first, is_retry;
+    bool is_dropped; /* finished or held while assigned or taken: goes when that ends */
+};
+
+/* Entries by id: chained, grown a few buckets at a time, so that no event pays for all of it. */
+struct sched_table {
+    struct sched_entry **buckets, **old;
+    size_t size, old_size, moved; /* powers of two; buckets of old moved so far */
+    size_t count;
+};
+
+struct sched_host {
+    struct sched_channel *channel;
+    struct heap_node node; /* in channel->open or ->full, or in none */
+    bool is_open;          /* which of them */
+    struct list ready[SCHED_RANKS];
+    struct heap late;
+    uint64_t ready_count, assigned;
+    uint64_t waiting;       /* of ready_count: deferred, no job has been asked for them */
+    uint64_t entries;       /* in any state */
+    uint64_t threads_asked; /* what this host adds to its channel's */
+    char name[];
 };
 
 enum job_state { JOB_FREE, JOB_OPENING, JOB_OPEN, JOB_CLOSING };
 
 struct sched_job {
     enum job_state state;
-    uint32_t channel;
-    uint64_t in_work;
-    uint64_t idle_since_us;
+    bool is_retiring; /* takes no more work */
+    uint32_t channel, next_free;
+    uint64_t in_work, entries, born_us, idle_since_us;
+    struct heap_node free; /* open, with a free thread: in its channel's jobs_free */
+    struct heap_node idle; /* open, without work: in the scheduler's idle, by the end of its lingering */
+    struct heap_node life; /* in the scheduler's lives, when its age is limited */
 };
 
 struct sched_pool {
-    char name[CHANNEL_NAME_MAX + 1];
+    char name[JOBCTL_NAME_MAX + 1];
     uint64_t limit;
-    uint64_t running;
+    uint64_t running; /* opening to closing */
 };
 
 struct sched_channel {
-    char name[CHANNEL_NAME_MAX + 1];
-    const struct channel_conf *conf;
+    char name[JOBCTL_NAME_MAX + 1];
+    uint32_t index;
     struct sched_pool *pool;
-    struct heap ready, delayed;
-    uint64_t assigned;
-    uint64_t recipients; /* of ready and assigned entries */
-    uint32_t jobs;       /* opening and open */
+    struct jobctl_limits limits;
+    bool is_stopped, has_overflowed;
+    struct map hosts;
+    struct heap open, full;
+    struct heap delayed, deferred;
+    struct heap jobs_free;
+    uint64_t ready, waiting, assigned;
+    uint64_t recipients;    /* of entries ready and asked for, or assigned */
+    uint64_t threads_asked; /* of all hosts, waiting entries left out */
+    uint32_t jobs;          /* opening and open ones that take work */
+    uint32_t leaving;       /* retiring and closing */
+    struct heap_node time;  /* in the scheduler's times */
+    struct list busy;       /* in the scheduler's busy: something may be assigned */
 };
 
 struct jobctl_sched {
@@ -51,14 +101,65 @@ struct jobctl_sched {
     struct sched_channel channels[JOBCTL_CHANNELS_MAX];
     unsigned channel_count;
     struct sched_job jobs[JOBCTL_JOBS_MAX];
-    uint32_t jobs_used; /* slots below this were used */
-    struct map entries;
-    bool overflow;
+    uint32_t jobs_used, free_job; /* slots below jobs_used were used; chain of free ones */
+    struct heap idle, lives;      /* jobs */
+    struct heap times;            /* channels by their next due time or end of a deferral */
+    struct list busy;             /* channels */
+    bool look_for_open;           /* something changed that may want or allow a job */
+    struct sched_table table;
+    struct list rank[QUEUE_CLASS_COUNT]; /* entries no job has */
+    uint64_t max_entries;
+    bool has_overflowed;
+    struct sched_entry *spare; /* chain of unused ones */
+    void **chunks;
+    size_t chunk_count;
 };
 
-struct sched_entry *jobctl__entry_find(struct jobctl_sched *s, const struct queue_id *id); /* or NULL */
-/* Puts an entry that is in no heap where its times say. */
+/* jobctl_sched_table.c: memory of entries and where they are found */
+struct sched_entry *jobctl__entry_find(const struct jobctl_sched *s, const struct queue_id *id); /* or NULL */
+struct sched_entry *jobctl__entry_new(struct jobctl_sched *s, const struct queue_id *id);
+void jobctl__entry_delete(struct jobctl_sched *s, struct sched_entry *e);
+void jobctl__table_fini(struct jobctl_sched *s);
+
+/* jobctl_sched_entry.c */
+/* Puts an entry that is nowhere where its times say. */
 void jobctl__entry_place(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us);
-void jobctl__entry_free(struct jobctl_sched *s, struct sched_entry *e); /* one that is in no heap */
+void jobctl__entry_unplace(struct jobctl_sched *s, struct sched_entry *e);
+/* A ready entry to a job; back from it (its host's counts follow). */
+void jobctl__entry_assign(struct jobctl_sched *s, struct sched_entry *e, uint32_t job);
+void jobctl__entry_unassign(struct jobctl_sched *s, struct sched_entry *e);
+void jobctl__entry_free(struct jobctl_sched *s, struct sched_entry *e); /* one that is nowhere */
+/* Due entries become ready, ended deferrals ask for jobs. */
+void jobctl__entries_settle(struct jobctl_sched *s, uint64_t now_us);
+void jobctl__channel_time(struct jobctl_sched *s, struct sched_channel *c);
+/* The deferrals of waiting entries anew, after a change of limits. */
+void jobctl__deferred_again(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us);
+
+/* jobctl_sched_host.c */
+struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name); /* counts an entry */
+void jobctl__host_put(struct sched_host *h);                                     /* one entry fewer; goes with the last */
+void jobctl__host_add(struct sched_host *h, struct sched_entry *e);              /* a ready entry */
+void jobctl__host_remove(struct sched_host *h, struct sched_entry *e);
+struct sched_entry *jobctl__host_best(const struct sched_host *h); /* its first ready entry, or NULL */
+/* Counts have changed: its share of its channel's numbers, and its heap. */
+void jobctl__host_settle(struct sched_host *h);
+
+/* jobctl_sched_job.c */
+uint32_t jobctl__job_new(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us); /* JOBCTL_JOBS_MAX: none is free */
+void jobctl__job_takes(struct jobctl_sched *s, uint32_t job);
+void jobctl__job_gives(struct jobctl_sched *s, uint32_t job, uint64_t now_us);
+/* After a change of limits. */
+void jobctl__job_settle(struct jobctl_sched *s, uint32_t job);
+/* Jobs whose age is reached take no more work. */
+void jobctl__jobs_settle(struct jobctl_sched *s, uint64_t now_us);
+/* An idle job that is to go now, or JOBCTL_JOBS_MAX. */
+uint32_t jobctl__job_to_close(struct jobctl_sched *s, uint64_t now_us);
+void jobctl__job_closing(struct jobctl_sched *s, uint32_t job);
+
+/* jobctl_sched_want.c */
+uint64_t jobctl__jobs_wanted(const struct sched_channel *c); /* the formula of semantics 4.5, uncapped; 0 without work */
+bool jobctl__may_open(const struct sched_channel *c);        /* maxjobs and job_limit */
+bool jobctl__wants_job(const struct sched_channel *c);       /* wants one and may have it */
+struct sched_channel *jobctl__next_to_open(struct jobctl_sched *s);
 
 #endif

@@ -1,100 +1,279 @@
 /*
  * jobctl_sched_entry.c - the scheduler's entries: what the queue and the operator say of them.
  *
- * delayed -> ready -> assigned -> delayed ...; the operator takes a waiting one out and gives it back. What
- * is said of an assigned or taken entry meanwhile counts when that ends.
+ * What is said of an assigned or taken entry counts when that ends. Every change of a ready entry changes its
+ * host and its channel with it; jobctl__host_settle brings their numbers and heaps along.
  */
 #include "jobctl_sched.h"
 
-struct sched_entry *jobctl__entry_find(struct jobctl_sched *s, const struct queue_id *id)
+static void channel_busy(struct jobctl_sched *s, struct sched_channel *c)
 {
-    return map_find(&s->entries, slice_make(id->b, sizeof id->b));
+    if (!list_is_linked(&c->busy))
+        list_push_back(&s->busy, &c->busy);
 }
 
-/* Takes a waiting entry out of its heap. */
-static void entry_unplace(struct jobctl_sched *s, struct sched_entry *e)
+/* -- deferral (semantics 5): a waiting entry is ready, but no job is started for it */
+/* Rule 4. 0: none. */
+static uint64_t deferred_until(const struct sched_entry *e)
 {
-    struct sched_channel *c = &s->channels[e->channel];
-    if (e->state == ENTRY_DELAYED) {
-        heap_remove(&c->delayed, &e->node);
-    } else if (e->state == ENTRY_READY) {
-        heap_remove(&c->ready, &e->node);
-        c->recipients -= e->e.recipients;
+    const struct jobctl_after *after = &e->host->channel->limits.after[e->class_];
+    if (e->is_retry || e->is_first || after->us == 0) /* rule 8 */
+        return 0;
+    return after->absolute ? MS_MAX(e->arrival_us, after->us) : e->arrival_us + after->us;
+}
+
+static void wait_begin(struct sched_entry *e, uint64_t now_us)
+{
+    struct sched_channel *c = e->host->channel;
+    uint64_t until_us = deferred_until(e);
+    if (until_us <= now_us)
+        return;
+    e->is_waiting = true;
+    e->defer.key = until_us;
+    e->defer.tie = e->arrival_us;
+    heap_insert(&c->deferred, &e->defer);
+    c->waiting++;
+    c->recipients -= e->recipients;
+    e->host->waiting++;
+}
+
+static void wait_end(struct sched_entry *e)
+{
+    struct sched_channel *c = e->host->channel;
+    if (!e->is_waiting)
+        return;
+    e->is_waiting = false;
+    heap_remove(&c->deferred, &e->defer);
+    c->waiting--;
+    c->recipients += e->recipients;
+    e->host->waiting--;
+}
+
+/* Rule 5: the first deferral that ends asks for jobs for all that wait. */
+static void deferrals_end(struct jobctl_sched *s, struct sched_channel *c)
+{
+    while (c->deferred.count > 0) {
+        struct sched_entry *e =
+            MS_CONTAINER_OF(c->deferred.nodes[c->deferred.count - 1], struct sched_entry, defer);
+        wait_end(e);
+        jobctl__host_settle(e->host);
+    }
+    s->look_for_open = true;
+}
+
+void jobctl__deferred_again(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us)
+{
+    size_t count = c->deferred.count;
+    struct sched_entry **all = ms_alloc_array(MS_MAX(count, 1), sizeof *all);
+    for (size_t i = 0; i < count; i++)
+        all[i] = MS_CONTAINER_OF(c->deferred.nodes[i], struct sched_entry, defer);
+    for (size_t i = 0; i < count; i++) {
+        wait_end(all[i]);
+        wait_begin(all[i], now_us);
+        jobctl__host_settle(all[i]->host);
+    }
+    ms_free(all);
+    s->look_for_open = true;
+}
+
+/* -- places */
+void jobctl__channel_time(struct jobctl_sched *s, struct sched_channel *c)
+{
+    const struct heap_node *due = heap_min(&c->delayed), *defer = heap_min(&c->deferred);
+    uint64_t next_us = MS_MIN(due ? due->key : UINT64_MAX, defer ? defer->key : UINT64_MAX);
+    if (next_us == UINT64_MAX && c->time.index != HEAP_NOT_IN) {
+        heap_remove(&s->times, &c->time);
+    } else if (next_us != UINT64_MAX && c->time.index != HEAP_NOT_IN) {
+        if (c->time.key != next_us)
+            heap_update(&s->times, &c->time, next_us, 0);
+    } else if (next_us != UINT64_MAX) {
+        c->time.key = next_us;
+        heap_insert(&s->times, &c->time);
     }
 }
 
-/* Puts an entry that is in no heap where its times say. */
+static void place_delayed(struct sched_entry *e)
+{
+    e->state = ENTRY_DELAYED;
+    e->place.heap = (struct heap_node){.key = e->due_us, .tie = e->arrival_us, .index = HEAP_NOT_IN};
+    heap_insert(&e->host->channel->delayed, &e->place.heap);
+}
+
+static void place_ready(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
+{
+    struct sched_channel *c = e->host->channel;
+    e->state = ENTRY_READY;
+    jobctl__host_add(e->host, e);
+    c->ready++;
+    c->recipients += e->recipients;
+    wait_begin(e, now_us);
+    jobctl__host_settle(e->host);
+    channel_busy(s, c);
+    if (!e->is_waiting)
+        s->look_for_open = true;
+}
+
 void jobctl__entry_place(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
 {
-    struct sched_channel *c = &s->channels[e->channel];
-    if (e->e.due_us > now_us && !e->first) {
-        e->state = ENTRY_DELAYED;
-        e->node.key = e->e.due_us;
-        e->node.tie = e->e.arrival_us;
-        heap_insert(&c->delayed, &e->node);
+    struct sched_channel *c = e->host->channel;
+    list_push_back(&s->rank[e->class_], &e->rank);
+    if (e->due_us > now_us && !e->is_first)
+        place_delayed(e);
+    else
+        place_ready(s, e, now_us);
+    jobctl__channel_time(s, c);
+}
+
+static void unplace_ready(struct sched_entry *e)
+{
+    struct sched_channel *c = e->host->channel;
+    wait_end(e);
+    jobctl__host_remove(e->host, e);
+    c->ready--;
+    c->recipients -= e->recipients;
+}
+
+void jobctl__entry_unplace(struct jobctl_sched *s, struct sched_entry *e)
+{
+    struct sched_channel *c = e->host->channel;
+    list_remove(&e->rank);
+    if (e->state == ENTRY_DELAYED) {
+        heap_remove(&c->delayed, &e->place.heap);
     } else {
-        /* semantics 4.7: effective priority, then enqueue time; a retry keeps its own. */
-        e->state = ENTRY_READY;
-        uint64_t rank = e->first ? 0 : 1 + (uint64_t)e->e.class_;
-        e->node.key = rank << 60 | (e->e.arrival_us & ~(UINT64_MAX << 60));
-        e->node.tie = e->e.due_us;
-        heap_insert(&c->ready, &e->node);
-        c->recipients += e->e.recipients;
+        MS_ASSERT(e->state == ENTRY_READY);
+        unplace_ready(e);
+        jobctl__host_settle(e->host);
     }
+    jobctl__channel_time(s, c);
+}
+
+void jobctl__entry_assign(struct jobctl_sched *s, struct sched_entry *e, uint32_t job)
+{
+    struct sched_channel *c = e->host->channel;
+    list_remove(&e->rank);
+    unplace_ready(e);
+    e->state = ENTRY_ASSIGNED;
+    e->is_first = false;
+    e->job = job;
+    c->assigned++;
+    c->recipients += e->recipients;
+    e->host->assigned++;
+    jobctl__host_settle(e->host);
+    jobctl__channel_time(s, c);
+}
+
+void jobctl__entry_unassign(struct jobctl_sched *s, struct sched_entry *e)
+{
+    struct sched_channel *c = e->host->channel;
+    c->assigned--;
+    c->recipients -= e->recipients;
+    e->host->assigned--;
+    jobctl__host_settle(e->host);
+    channel_busy(s, c);
 }
 
 void jobctl__entry_free(struct jobctl_sched *s, struct sched_entry *e)
 {
-    map_remove(&s->entries, slice_make(e->e.id.b, sizeof e->e.id.b));
-    ms_free(e);
+    if (e->host)
+        jobctl__host_put(e->host);
+    jobctl__entry_delete(s, e);
 }
 
-static struct sched_entry *entry_add(struct jobctl_sched *s, const struct queue_id *id)
+static void channel_settle(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us)
 {
-    struct sched_entry *e = ms_new(struct sched_entry);
-    e->node.index = HEAP_NOT_IN;
-    e->e.id = *id;
-    map_put(&s->entries, slice_make(id->b, sizeof id->b), e);
-    return e;
+    struct heap_node *node;
+    while ((node = heap_min(&c->delayed)) && node->key <= now_us) {
+        heap_remove(&c->delayed, node);
+        place_ready(s, MS_CONTAINER_OF(node, struct sched_entry, place.heap), now_us);
+    }
+    node = heap_min(&c->deferred);
+    if (node && node->key <= now_us)
+        deferrals_end(s, c);
+    jobctl__channel_time(s, c);
+}
+
+void jobctl__entries_settle(struct jobctl_sched *s, uint64_t now_us)
+{
+    struct heap_node *node;
+    while ((node = heap_min(&s->times)) && node->key <= now_us)
+        channel_settle(s, MS_CONTAINER_OF(node, struct sched_channel, time), now_us);
+}
+
+/* -- what the queue says */
+static bool is_idle(const struct sched_entry *e)
+{
+    return e->state != ENTRY_ASSIGNED && e->state != ENTRY_TAKEN;
 }
 
 static void entry_drop(struct jobctl_sched *s, struct sched_entry *e)
 {
-    if (e->state == ENTRY_ASSIGNED || e->state == ENTRY_TAKEN) {
-        e->dropped = true;
+    if (!is_idle(e)) {
+        e->is_dropped = true;
         return;
     }
-    entry_unplace(s, e);
+    jobctl__entry_unplace(s, e);
     jobctl__entry_free(s, e);
 }
 
-enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *e,
+/* semantics 4.6: room for a better one at the expense of the last of the lowest class that no job has. */
+static bool make_room(struct jobctl_sched *s, const struct jobctl_entry *new)
+{
+    for (unsigned i = QUEUE_CLASS_COUNT; i-- > (unsigned)new->class_;) {
+        if (list_is_empty(&s->rank[i]))
+            continue;
+        struct sched_entry *e = LIST_ENTRY(s->rank[i].prev, struct sched_entry, rank);
+        if (i == (unsigned)new->class_ && e->arrival_us <= new->arrival_us)
+            return false;
+        e->host->channel->has_overflowed = true;
+        entry_drop(s, e);
+        return true;
+    }
+    return false;
+}
+
+static void entry_fill(struct sched_entry *e, struct sched_channel *c, const struct jobctl_entry *from)
+{
+    struct sched_host *old = e->host;
+    e->arrival_us = from->arrival_us;
+    e->due_us = from->due_us;
+    e->class_ = (uint8_t)from->class_;
+    e->recipients = from->recipients;
+    e->is_retry = from->is_retry;
+    e->is_dropped = false;
+    e->host = jobctl__host_get(c, from->host);
+    if (old)
+        jobctl__host_put(old);
+}
+
+enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *from,
                              uint64_t now_us)
 {
-    struct sched_entry *old = jobctl__entry_find(s, &e->id);
-    MS_ASSERT(channel < s->channel_count);
-    if (e->held) {
-        jobctl_sched_gone(s, &e->id);
+    struct sched_entry *e = jobctl__entry_find(s, &from->id);
+    MS_ASSERT(channel < s->channel_count && from->class_ < QUEUE_CLASS_COUNT);
+    struct sched_channel *c = &s->channels[channel];
+    if (from->held) {
+        jobctl_sched_gone(s, &from->id);
         return MS_OK;
     }
-    if (old && old->state == ENTRY_ASSIGNED) {
-        old->dropped = false; /* its job is at it; the rest is read again when the job reports */
+    if (e && e->state == ENTRY_ASSIGNED) {
+        e->is_dropped = false; /* its job is at it; the rest is read again when the job reports */
         return MS_OK;
     }
-    if (!old) {
-        if (s->entries.count >= JOBCTL_ENTRIES_MAX) {
-            s->overflow = true;
+    if (!e && s->table.count >= s->max_entries) {
+        s->has_overflowed = true;
+        if (!make_room(s, from)) {
+            c->has_overflowed = true;
             return MS_ELIMIT;
         }
-        old = entry_add(s, &e->id);
-    } else if (old->state != ENTRY_TAKEN) {
-        entry_unplace(s, old);
     }
-    old->e = *e;
-    old->channel = channel;
-    old->dropped = false;
-    if (old->state != ENTRY_TAKEN)
-        jobctl__entry_place(s, old, now_us);
+    bool is_new = !e;
+    if (is_new)
+        e = jobctl__entry_new(s, &from->id);
+    else if (e->state != ENTRY_TAKEN)
+        jobctl__entry_unplace(s, e);
+    entry_fill(e, c, from);
+    if (is_new || e->state != ENTRY_TAKEN)
+        jobctl__entry_place(s, e, now_us);
     return MS_OK;
 }
 
@@ -105,16 +284,17 @@ void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id)
         entry_drop(s, e);
 }
 
+/* -- the operator */
 enum ms_err jobctl_sched_take(struct jobctl_sched *s, const struct queue_id *id)
 {
     struct sched_entry *e = jobctl__entry_find(s, id);
-    if (e && (e->state == ENTRY_ASSIGNED || e->state == ENTRY_TAKEN))
+    if (e && !is_idle(e))
         return MS_EBUSY;
     if (e) {
-        entry_unplace(s, e);
+        jobctl__entry_unplace(s, e);
     } else {
-        e = entry_add(s, id);
-        e->dropped = true;
+        e = jobctl__entry_new(s, id);
+        e->is_dropped = true;
     }
     e->state = ENTRY_TAKEN;
     return MS_OK;
@@ -124,27 +304,27 @@ void jobctl_sched_give_back(struct jobctl_sched *s, const struct queue_id *id, u
 {
     struct sched_entry *e = jobctl__entry_find(s, id);
     MS_ASSERT(e && e->state == ENTRY_TAKEN);
-    if (e->dropped)
+    if (e->is_dropped)
         jobctl__entry_free(s, e);
     else
         jobctl__entry_place(s, e, now_us);
 }
 
-enum ms_err jobctl_sched_run(struct jobctl_sched *s, const struct queue_id *id)
+enum ms_err jobctl_sched_run(struct jobctl_sched *s, const struct queue_id *id, uint64_t now_us)
 {
     struct sched_entry *e = jobctl__entry_find(s, id);
     if (!e)
         return MS_ENOTFOUND;
-    if (e->state == ENTRY_ASSIGNED || e->state == ENTRY_TAKEN)
+    if (!is_idle(e))
         return MS_EBUSY;
-    entry_unplace(s, e);
-    e->first = true;
-    jobctl__entry_place(s, e, 0);
+    jobctl__entry_unplace(s, e);
+    e->is_first = true;
+    jobctl__entry_place(s, e, now_us);
     return MS_OK;
 }
 
 bool jobctl_sched_is_assigned(const struct jobctl_sched *s, const struct queue_id *id)
 {
-    const struct sched_entry *e = map_find(&s->entries, slice_make(id->b, sizeof id->b));
+    const struct sched_entry *e = jobctl__entry_find(s, id);
     return e && e->state == ENTRY_ASSIGNED;
 }

@@ -104,7 +104,7 @@ static const struct account_backend script_backend = {
 
 /* -- site */
 static const struct conf_table *const site_tables[] = {&route_table, &channel_defaults_table, &channel_table,
-                                                       &channel_queue_table, &jobctl_pools_table};
+                                                       &channel_queue_table, &jobctl_table, &jobctl_pools_table};
 
 static struct conf *parse_conf(const char *text)
 {

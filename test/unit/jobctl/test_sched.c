@@ -6,125 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ms/jobctl.h"
-
-static uint64_t minute_ms[] = {60000};
-
-static struct channel_conf channel(uint64_t maxjobs, uint64_t filesperjob, uint64_t threaddepth,
-                                   uint64_t threads)
-{
-    return (struct channel_conf){.driver = "store",
-                                 .pool = "P",
-                                 .maxjobs = maxjobs,
-                                 .filesperjob = filesperjob,
-                                 .threaddepth = threaddepth,
-                                 .max_client_threads = threads,
-                                 .backoff = {.items = minute_ms, .count = 1}};
-}
-
-static struct queue_id id_of(uint64_t n)
-{
-    struct queue_id id = {{0}};
-    ms_put_be64(id.b + 8, n);
-    return id;
-}
-
-static void put(struct jobctl_sched *s, uint32_t chan, uint64_t n, enum queue_class class_, uint64_t arrival,
-                uint64_t due)
-{
-    struct jobctl_entry e = {
-        .id = id_of(n), .arrival_us = arrival, .due_us = due, .class_ = class_, .recipients = 1};
-    assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
-}
-
-/* Carries out decisions; assignments are counted, not ended. */
-static unsigned settle(struct jobctl_sched *s, uint64_t now, unsigned *assigned_out)
-{
-    unsigned opened = 0;
-    for (;;) {
-        struct jobctl_decision d = jobctl_sched_next(s, now);
-        if (d.act == JOBCTL_ACT_WAIT)
-            return opened;
-        if (d.act == JOBCTL_ACT_OPEN_JOB) {
-            opened++;
-            jobctl_sched_job_opened(s, d.job, now);
-        } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
-            jobctl_sched_job_closed(s, d.job);
-        } else if (assigned_out) {
-            ++*assigned_out;
-        }
-    }
-}
-
-/* semantics 4.8, the rows that have one destination. Single-threaded: one thread a job. */
-static const struct {
-    const char *name;
-    uint64_t maxjobs, filesperjob, threaddepth, threads, job_limit, backlog, jobs;
-} examples[] = {
-    {"J1", 4, 10, 1000, 1, 10, 35, 4},     {"J2", 4, 10, 1000, 1, 10, 100, 4},
-    {"J3", 100, 10, 1000, 1, 10, 100, 10}, {"J3b", 100, 10, 1000, 1, 6, 100, 6},
-    {"J4", 100, 0, 1000, 1, 10, 900, 1},   {"J5", 100, 0, 1000000, 1, 10, 5000, 1},
-    {"J6a", 100, 10, 1000, 1, 10, 10, 1},  {"J6b", 100, 10, 1000, 1, 10, 11, 2},
-    {"J6c", 100, 10, 1000, 1, 10, 20, 2},  {"J6d", 100, 10, 1000, 1, 10, 21, 3},
-    {"J10", 7, 0, 10, 10, 10, 128, 2},     {"J11a", 7, 0, 10, 10, 10, 10, 1},
-    {"J11b", 7, 0, 10, 10, 10, 11, 1},     {"J11c", 7, 0, 10, 10, 10, 100, 1},
-    {"J11d", 7, 0, 10, 10, 10, 101, 2},    {"J13", 7, 0, 128, 10, 10, 100, 1},
-};
-
-/* effect: channels.*.maxjobs, channels.*.filesperjob, channels.*.threaddepth, channels.*.max_client_threads,
- * job_controller.pools.*.job_limit, channels.*.pool */
-static void test_examples(void **state)
-{
-    for (size_t i = 0; i < MS_ARRAY_LEN(examples); i++) {
-        struct jobctl_sched *s = jobctl_sched_create();
-        struct channel_conf conf = channel(examples[i].maxjobs, examples[i].filesperjob,
-                                           examples[i].threaddepth, examples[i].threads);
-        uint32_t chan;
-        jobctl_sched_add_pool(s, "P", examples[i].job_limit);
-        assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
-        for (uint64_t n = 1; n <= examples[i].backlog; n++)
-            put(s, chan, n, QUEUE_NORMAL, n, 0);
-        settle(s, 1000, NULL);
-        if (jobctl_sched_jobs(s, chan) != examples[i].jobs)
-            fail_msg("%s: %u jobs", examples[i].name, jobctl_sched_jobs(s, chan));
-        jobctl_sched_destroy(&s);
-    }
-}
-
-/* J8: two channels in a pool of 10; A runs 7, B wants 5: B starts 3, the others as jobs exit. */
-static void test_shared_pool(void **state)
-{
-    struct jobctl_sched *s = jobctl_sched_create();
-    struct channel_conf a = channel(7, 1, 1000, 1), b = channel(100, 1, 1000, 1);
-    uint32_t ca, cb;
-    jobctl_sched_add_pool(s, "P", 10);
-    assert_int_equal(jobctl_sched_add_channel(s, "a", &a, &ca), MS_OK);
-    assert_int_equal(jobctl_sched_add_channel(s, "b", &b, &cb), MS_OK);
-    for (uint64_t n = 1; n <= 7; n++)
-        put(s, ca, n, QUEUE_NORMAL, n, 0);
-    settle(s, 1000, NULL);
-    assert_int_equal(jobctl_sched_jobs(s, ca), 7);
-    for (uint64_t n = 101; n <= 105; n++)
-        put(s, cb, n, QUEUE_NORMAL, n, 0);
-    settle(s, 1000, NULL);
-    assert_int_equal(jobctl_sched_jobs(s, cb), 3);
-    jobctl_sched_destroy(&s);
-    /* unknown pool */
-    s = jobctl_sched_create();
-    assert_int_equal(jobctl_sched_add_channel(s, "a", &a, &ca), MS_ENOTFOUND);
-    jobctl_sched_destroy(&s);
-}
+#include "jobctl_check.h"
 
 /* effect: pool DEFAULT; class first, then arrival; a retry keeps its arrival; held entries are passed over.
  */
 static void test_order(void **state)
 {
-    struct jobctl_sched *s = jobctl_sched_create();
-    struct channel_conf conf = channel(1, 0, 1000000, 1);
+    struct jobctl_sched *s = jobctl_sched_create(1000000);
+    struct jobctl_limits conf = channel(1, 0, 1000000, 1);
     static const uint64_t want[] = {5, 3, 1, 2, 4};
     uint32_t chan;
-    jobctl_sched_add_pool(s, "P", 1);
-    assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
+    jobctl_sched_set_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &conf, 0, &chan), MS_OK);
     put(s, chan, 1, QUEUE_NORMAL, 10, 0);
     put(s, chan, 2, QUEUE_NORMAL, 20, 0);
     put(s, chan, 3, QUEUE_URGENT, 40, 0);
@@ -141,7 +34,7 @@ static void test_order(void **state)
         }
         struct queue_id id = id_of(want[i++]);
         assert_memory_equal(d.id.b, id.b, sizeof id.b);
-        jobctl_sched_done(s, d.job, &id, false, 0);
+        jobctl_sched_done(s, d.job, &id, false, 0, 1000);
     }
     assert_int_equal(jobctl_sched_next(s, 1000).act, JOBCTL_ACT_WAIT);
     held.held = false; /* released */
@@ -152,15 +45,15 @@ static void test_order(void **state)
 
 static void test_retry_and_linger(void **state)
 {
-    struct jobctl_sched *s = jobctl_sched_create();
-    struct channel_conf conf = channel(1, 0, 10, 1);
+    struct jobctl_sched *s = jobctl_sched_create(1000000);
+    struct jobctl_limits conf = channel(1, 0, 10, 1);
     struct queue_id id = id_of(1);
     uint32_t chan;
-    jobctl_sched_add_pool(s, "P", 1);
-    assert_int_equal(jobctl_sched_add_channel(s, "c", &conf, &chan), MS_OK);
+    jobctl_sched_set_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &conf, 0, &chan), MS_OK);
     put(s, chan, 1, QUEUE_NORMAL, 1, 0);
     settle(s, 1000, NULL);
-    jobctl_sched_done(s, 0, &id, true, 5000000);
+    jobctl_sched_done(s, 0, &id, true, 5000000, 2000);
     struct jobctl_decision d = jobctl_sched_next(s, 2000);
     assert_int_equal(d.act, JOBCTL_ACT_WAIT);
     assert_int_equal(d.wake_us, 5000000);
@@ -168,7 +61,7 @@ static void test_retry_and_linger(void **state)
     assert_int_equal(settle(s, 5000000, &assigned), 0); /* the job that lingers takes it */
     assert_int_equal(assigned, 1);
     jobctl_sched_gone(s, &id); /* deleted by the operator while in work */
-    jobctl_sched_done(s, 0, &id, true, 6000000);
+    jobctl_sched_done(s, 0, &id, true, 6000000, 5000000);
     assert_int_equal(jobctl_sched_count(s), 0);
     d = jobctl_sched_next(s, 6000000);
     assert_int_equal(d.act, JOBCTL_ACT_WAIT);
@@ -199,12 +92,12 @@ static uint64_t next_assigned(struct jobctl_sched *s, uint64_t now, uint32_t *jo
     }
 }
 
-static struct jobctl_sched *one_at_a_time(struct channel_conf *conf, uint32_t *chan_out)
+static struct jobctl_sched *one_at_a_time(struct jobctl_limits *conf, uint32_t *chan_out)
 {
-    struct jobctl_sched *s = jobctl_sched_create();
+    struct jobctl_sched *s = jobctl_sched_create(1000000);
     *conf = channel(1, 0, 1000000, 1);
-    jobctl_sched_add_pool(s, "P", 1);
-    assert_int_equal(jobctl_sched_add_channel(s, "c", conf, chan_out), MS_OK);
+    jobctl_sched_set_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", conf, 0, chan_out), MS_OK);
     return s;
 }
 
@@ -212,7 +105,7 @@ static struct jobctl_sched *one_at_a_time(struct channel_conf *conf, uint32_t *c
 static void test_run(void **state)
 {
     static const uint64_t order[] = {4, 3, 1, 2};
-    struct channel_conf conf;
+    struct jobctl_limits conf;
     uint32_t chan, job = 0;
     struct jobctl_sched *s = one_at_a_time(&conf, &chan);
     struct queue_id id = id_of(4), none = id_of(99);
@@ -220,17 +113,17 @@ static void test_run(void **state)
     put(s, chan, 2, QUEUE_NORMAL, 20, 0);
     put(s, chan, 3, QUEUE_NORMAL, 30, 0);
     put(s, chan, 4, QUEUE_THIRDCLASS, 5, 900000000); /* backs off for long */
-    assert_int_equal(jobctl_sched_run(s, &none), MS_ENOTFOUND);
-    assert_int_equal(jobctl_sched_run(s, &id), MS_OK);
+    assert_int_equal(jobctl_sched_run(s, &none, 1000), MS_ENOTFOUND);
+    assert_int_equal(jobctl_sched_run(s, &id, 1000), MS_OK);
     id = id_of(3);
-    assert_int_equal(jobctl_sched_run(s, &id), MS_OK);
+    assert_int_equal(jobctl_sched_run(s, &id, 1000), MS_OK);
     put(s, chan, 4, QUEUE_THIRDCLASS, 5, 900000000); /* a late note of the queue does not undo it */
     for (size_t i = 0; i < MS_ARRAY_LEN(order); i++) {
         assert_int_equal(next_assigned(s, 1000, &job), order[i]);
         id = id_of(order[i]);
         assert_true(jobctl_sched_is_assigned(s, &id));
-        assert_int_equal(jobctl_sched_run(s, &id), MS_EBUSY);
-        jobctl_sched_done(s, job, &id, order[i] == 4, 800000000);
+        assert_int_equal(jobctl_sched_run(s, &id, 1000), MS_EBUSY);
+        jobctl_sched_done(s, job, &id, order[i] == 4, 800000000, 1000);
         assert_false(jobctl_sched_is_assigned(s, &id));
     }
     assert_int_equal(next_assigned(s, 1000, &job), 0); /* 4 waits for its new time like any other */
@@ -240,7 +133,7 @@ static void test_run(void **state)
 
 static void test_take(void **state)
 {
-    struct channel_conf conf;
+    struct jobctl_limits conf;
     uint32_t chan, job = 0;
     struct jobctl_sched *s = one_at_a_time(&conf, &chan);
     struct queue_id one = id_of(1), two = id_of(2), held = id_of(3);
@@ -248,17 +141,17 @@ static void test_take(void **state)
     put(s, chan, 2, QUEUE_NORMAL, 20, 5000000);
     assert_int_equal(jobctl_sched_take(s, &one), MS_OK);
     assert_int_equal(jobctl_sched_take(s, &one), MS_EBUSY);
-    assert_int_equal(jobctl_sched_run(s, &one), MS_EBUSY);
+    assert_int_equal(jobctl_sched_run(s, &one, 1000), MS_EBUSY);
     assert_int_equal(jobctl_sched_take(s, &two), MS_OK);
     assert_int_equal(next_assigned(s, 6000000, &job), 0);
     jobctl_sched_give_back(s, &two, 1000); /* waits for its time again */
     assert_int_equal(next_assigned(s, 1000, &job), 0);
     assert_int_equal(next_assigned(s, 6000000, &job), 2);
     assert_int_equal(jobctl_sched_take(s, &two), MS_EBUSY); /* a job has it */
-    jobctl_sched_done(s, job, &two, false, 0);
+    jobctl_sched_done(s, job, &two, false, 0, 6000000);
     jobctl_sched_give_back(s, &one, 6000000);
     assert_int_equal(next_assigned(s, 6000000, &job), 1);
-    jobctl_sched_done(s, job, &one, true, 0);
+    jobctl_sched_done(s, job, &one, true, 0, 6000000);
     /* Gone, or held, while it was taken. */
     assert_int_equal(jobctl_sched_take(s, &one), MS_OK);
     jobctl_sched_gone(s, &one);
@@ -270,7 +163,7 @@ static void test_take(void **state)
     assert_int_equal(next_assigned(s, 6000000, &job), 0);
     jobctl_sched_give_back(s, &held, 6000000);
     assert_int_equal(next_assigned(s, 6000000, &job), 3);
-    jobctl_sched_done(s, job, &held, false, 0);
+    jobctl_sched_done(s, job, &held, false, 0, 6000000);
     assert_int_equal(jobctl_sched_take(s, &held), MS_OK);
     jobctl_sched_give_back(s, &held, 6000000);
     assert_int_equal(jobctl_sched_count(s), 0);
@@ -280,7 +173,7 @@ static void test_take(void **state)
 /* Held entries are not tracked, wherever they were when the hold came. */
 static void test_hold(void **state)
 {
-    struct channel_conf conf;
+    struct jobctl_limits conf;
     uint32_t chan, job = 0;
     struct jobctl_sched *s = one_at_a_time(&conf, &chan);
     for (uint64_t due = 0; due < 20000000; due += 10000000) {
@@ -289,19 +182,19 @@ static void test_hold(void **state)
         put(s, chan, 1, QUEUE_NORMAL, 1, due);
         assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
         assert_int_equal(jobctl_sched_count(s), 0);
-        assert_int_equal(jobctl_sched_run(s, &e.id), MS_ENOTFOUND);
+        assert_int_equal(jobctl_sched_run(s, &e.id, 1000), MS_ENOTFOUND);
         put(s, chan, 1, QUEUE_NORMAL, 1, due); /* released */
         assert_int_equal(next_assigned(s, 30000000, &job), 1);
         assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
-        jobctl_sched_done(s, job, &e.id, true, 0);
+        jobctl_sched_done(s, job, &e.id, true, 0, 30000000);
         assert_int_equal(jobctl_sched_count(s), 0);
         put(s, chan, 1, QUEUE_NORMAL, 1, due);
         assert_int_equal(next_assigned(s, 30000000, &job), 1);
         assert_int_equal(jobctl_sched_put(s, chan, &e, 0), MS_OK);
         put(s, chan, 1, QUEUE_NORMAL, 1, due); /* held and released while a job had it */
-        jobctl_sched_done(s, job, &e.id, true, 0);
+        jobctl_sched_done(s, job, &e.id, true, 0, 30000000);
         assert_int_equal(next_assigned(s, 30000000, &job), 1);
-        jobctl_sched_done(s, job, &e.id, false, 0);
+        jobctl_sched_done(s, job, &e.id, false, 0, 30000000);
     }
     jobctl_sched_destroy(&s);
 }
@@ -315,17 +208,17 @@ struct work {
 
 static void run_random(unsigned seed)
 {
-    struct jobctl_sched *s = jobctl_sched_create();
-    struct channel_conf conf[2] = {
+    struct jobctl_sched *s = jobctl_sched_create(1000000);
+    struct jobctl_limits conf[2] = {
         channel(1 + rand_r(&seed) % 4, rand_r(&seed) % 5, 1 + rand_r(&seed) % 9, 1 + rand_r(&seed) % 3),
         channel(1 + rand_r(&seed) % 4, rand_r(&seed) % 5, 1 + rand_r(&seed) % 9, 1 + rand_r(&seed) % 3)};
     uint64_t limit = 1 + rand_r(&seed) % 5, now = 1, next = 1, alive = 0;
     struct work work[64];
     size_t working = 0;
     uint32_t chan[2];
-    jobctl_sched_add_pool(s, "P", limit);
+    jobctl_sched_set_pool(s, "P", limit);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(jobctl_sched_add_channel(s, i ? "b" : "a", &conf[i], &chan[i]), MS_OK);
+        assert_int_equal(jobctl_sched_set_channel(s, i ? "b" : "a", "P", &conf[i], 0, &chan[i]), MS_OK);
     for (int step = 0; step < 2000 || alive; step++) {
         now += (uint64_t)rand_r(&seed) % 1000000;
         if (step < 2000 && rand_r(&seed) % 3 == 0) {
@@ -336,7 +229,7 @@ static void run_random(unsigned seed)
             size_t at = (size_t)rand_r(&seed) % working;
             bool retry = step < 2000 && rand_r(&seed) % 4 == 0;
             struct queue_id id = id_of(work[at].n);
-            jobctl_sched_done(s, work[at].job, &id, retry, now + 100000);
+            jobctl_sched_done(s, work[at].job, &id, retry, now + 100000, now);
             alive -= !retry;
             work[at] = work[--working];
         }
@@ -378,10 +271,9 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_examples), cmocka_unit_test(test_shared_pool),
-        cmocka_unit_test(test_order),    cmocka_unit_test(test_retry_and_linger),
-        cmocka_unit_test(test_run),      cmocka_unit_test(test_take),
-        cmocka_unit_test(test_hold),     cmocka_unit_test(test_random),
+        cmocka_unit_test(test_order), cmocka_unit_test(test_retry_and_linger),
+        cmocka_unit_test(test_run),   cmocka_unit_test(test_take),
+        cmocka_unit_test(test_hold),  cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,148 @@
+/*
+ * jobctl_sched_view.c - what can be asked of the scheduler: numbers, and why an entry waits.
+ */
+#include "jobctl_sched.h"
+
+uint64_t jobctl_sched_count(const struct jobctl_sched *s)
+{
+    return s->table.count;
+}
+
+static uint64_t heap_bytes(const struct heap *h)
+{
+    return h->cap * sizeof *h->nodes;
+}
+
+uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
+{
+    uint64_t bytes = s->chunk_count * JOBCTL__CHUNK_ENTRIES * sizeof(struct sched_entry) +
+                     (s->table.size + (s->table.old ? s->table.old_size : 0)) * sizeof *s->table.buckets;
+    for (unsigned i = 0; i < s->channel_count; i++) {
+        const struct sched_channel *c = &s->channels[i];
+        size_t cursor = 0;
+        struct slice key;
+        void *value;
+        bytes +=
+            heap_bytes(&c->delayed) + heap_bytes(&c->deferred) + heap_bytes(&c->open) + heap_bytes(&c->full);
+        while (map_next(&c->hosts, &cursor, &key, &value)) {
+            const struct sched_host *h = value;
+            bytes += sizeof *h + key.len + 1 + heap_bytes(&h->late);
+        }
+    }
+    return bytes;
+}
+
+bool jobctl_sched_overflowed(struct jobctl_sched *s)
+{
+    if (!s->has_overflowed || s->table.count > s->max_entries - s->max_entries / 4)
+        return false;
+    s->has_overflowed = false;
+    for (unsigned i = 0; i < s->channel_count; i++)
+        s->channels[i].has_overflowed = false;
+    return true;
+}
+
+/* Why a ready entry is not in work. */
+static enum jobctl_why why_ready(const struct sched_entry *e, struct jobctl_reason *out)
+{
+    const struct sched_channel *c = e->host->channel;
+    bool has_room = c->jobs_free.count > 0;
+    if (c->is_stopped)
+        return JOBCTL_WHY_STOPPED;
+    if (has_room && e->host->is_open)
+        return jobctl__host_best(e->host) == e ? JOBCTL_WHY_NEXT : JOBCTL_WHY_OTHERS_FIRST;
+    if (e->is_waiting) {
+        out->until_us = heap_min(&c->deferred)->key; /* rule 5: the first that ends is for all */
+        return JOBCTL_WHY_DEFERRED;
+    }
+    if (!e->host->is_open)
+        return JOBCTL_WHY_HOST_THREADS;
+    if (c->jobs + c->leaving >= c->limits.maxjobs)
+        return JOBCTL_WHY_CHANNEL_LIMIT;
+    if (c->pool->running >= c->pool->limit && jobctl__jobs_wanted(c) > c->jobs)
+        return JOBCTL_WHY_POOL_LIMIT;
+    return jobctl__wants_job(c) ? JOBCTL_WHY_NEXT : JOBCTL_WHY_OTHERS_FIRST;
+}
+
+void jobctl_sched_explain(const struct jobctl_sched *s, const struct queue_id *id, uint64_t now_us,
+                          struct jobctl_reason *out)
+{
+    const struct sched_entry *e = jobctl__entry_find(s, id);
+    *out = (struct jobctl_reason){.why = JOBCTL_WHY_UNKNOWN};
+    if (!e || (e->is_dropped && !e->host))
+        return;
+    out->channel = e->host->channel->index;
+    out->ahead = e->host->ready_count;
+    if (e->state == ENTRY_ASSIGNED) {
+        out->why = JOBCTL_WHY_IN_WORK;
+        out->job = e->job;
+    } else if (e->state == ENTRY_TAKEN) {
+        out->why = JOBCTL_WHY_TAKEN;
+    } else if (e->state == ENTRY_DELAYED) {
+        out->why = e->due_us > now_us ? JOBCTL_WHY_DUE : JOBCTL_WHY_NEXT;
+        out->until_us = e->due_us;
+    } else {
+        out->why = why_ready(e, out);
+    }
+}
+
+bool jobctl_sched_channel_view(const struct jobctl_sched *s, uint32_t channel,
+                               struct jobctl_channel_view *out)
+{
+    if (channel >= s->channel_count)
+        return false;
+    const struct sched_channel *c = &s->channels[channel];
+    *out = (struct jobctl_channel_view){.name = c->name,
+                                        .pool = c->pool->name,
+                                        .limits = c->limits,
+                                        .stopped = c->is_stopped,
+                                        .overflow = c->has_overflowed,
+                                        .ready = c->ready,
+                                        .waiting = c->waiting,
+                                        .delayed = c->delayed.count,
+                                        .assigned = c->assigned,
+                                        .hosts = c->hosts.count,
+                                        .jobs = c->jobs,
+                                        .retiring = c->leaving,
+                                        .next_us = c->time.index == HEAP_NOT_IN ? UINT64_MAX : c->time.key};
+    return true;
+}
+
+static const char *job_state_name(const struct sched_job *j)
+{
+    if (j->state == JOB_OPENING)
+        return "opening";
+    if (j->state == JOB_CLOSING)
+        return "closing";
+    if (j->is_retiring)
+        return "retiring";
+    return j->in_work ? "busy" : "idle";
+}
+
+bool jobctl_sched_job_view(const struct jobctl_sched *s, uint32_t job, struct jobctl_job_view *out)
+{
+    if (job >= s->jobs_used || s->jobs[job].state == JOB_FREE)
+        return false;
+    const struct sched_job *j = &s->jobs[job];
+    *out = (struct jobctl_job_view){.channel = j->channel,
+                                    .state = job_state_name(j),
+                                    .in_work = j->in_work,
+                                    .entries = j->entries,
+                                    .born_us = j->born_us,
+                                    .idle_since_us = j->in_work ? 0 : j->idle_since_us};
+    return true;
+}
+
+bool jobctl_sched_pool_view(const struct jobctl_sched *s, unsigned pool, struct jobctl_pool_view *out)
+{
+    if (pool >= s->pool_count)
+        return false;
+    *out = (struct jobctl_pool_view){
+        .name = s->pools[pool].name, .limit = s->pools[pool].limit, .running = s->pools[pool].running};
+    return true;
+}
+
+uint32_t jobctl_sched_jobs(const struct jobctl_sched *s, uint32_t channel)
+{
+    return s->channels[channel].jobs + s->channels[channel].leaving;
+}
