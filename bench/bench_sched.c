@@ -62,15 +62,13 @@ static void pass_one(struct bench *b)
 
 int main(int argc, char **argv)
 {
-    const struct jobctl_limits limits = {.maxjobs = 10,
-                                         .threaddepth = 10,
-                                         .max_client_threads = 10,
-                                         .by_host = true,
-                                         .idle_us = 60000000};
+    const struct jobctl_limits limits = {
+        .maxjobs = 10, .threaddepth = 10, .max_client_threads = 10, .by_host = true, .idle_us = 60000000};
     if (argc != 4)
         return 64;
     uint64_t entries = strtoull(argv[1], NULL, 10), messages = strtoull(argv[3], NULL, 10);
-    struct bench b = {.s = jobctl_sched_create(UINT64_MAX / 2), .hosts = strtoull(argv[2], NULL, 10), .now_us = 1000000000};
+    struct bench b = {
+        .s = jobctl_sched_create(UINT64_MAX / 2), .hosts = strtoull(argv[2], NULL, 10), .now_us = 1000000000};
     jobctl_sched_set_pool(b.s, "P", 10);
     if (b.hosts == 0 || jobctl_sched_set_channel(b.s, "c", "P", &limits, 0, &b.channel) != MS_OK)
         return 64;
@@ -87,8 +85,9 @@ int main(int argc, char **argv)
     printf("{\"entries\": %llu, \"hosts\": %llu, \"fill_ns_per_entry\": %.0f, \"bytes_per_entry\": %.0f, "
            "\"ns_per_message\": %.0f, \"events_per_second\": %.0f}\n",
            (unsigned long long)entries, (unsigned long long)b.hosts,
-           entries ? (double)(filled - begin) / (double)entries : 0, entries ? (double)bytes / (double)entries : 0,
-           (double)(end - filled) / (double)messages, (double)b.events * 1e9 / (double)(end - filled));
+           entries ? (double)(filled - begin) / (double)entries : 0,
+           entries ? (double)bytes / (double)entries : 0, (double)(end - filled) / (double)messages,
+           (double)b.events * 1e9 / (double)(end - filled));
     jobctl_sched_destroy(&b.s);
     return 0;
 }
