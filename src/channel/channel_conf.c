@@ -4,10 +4,9 @@
 #include "channel_priv.h"
 
 /* clang-format off */
-#define CHANNEL_AFTER_ROW(name, whose) \
-    {.key = #name, .type = CONF_AFTER, CONF_AT(struct channel_conf, name), .example = "+60", \
-     .help = "Deferral of the jobs for " whose ": +SECONDS after the first of them, or an instant in seconds since " \
-             "1970 (UTC). Of several of these keywords the later one counts. A running job takes them anyway."}
+#define CHANNEL_AFTER_HELP \
+    ": +SECONDS after the first of them, or an instant in seconds since 1970 (UTC). Of several of these keywords the " \
+    "later one counts. A running job takes them anyway."
 #define CHANNEL_COMMON_ROWS \
     {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT", \
      .help = "Pool of job slots (job_controller.pools) that the channel's jobs use."}, \
@@ -34,12 +33,18 @@
     {.key = "max_life_entries", .type = CONF_INT, CONF_AT(struct channel_conf, life_entries), .dflt = "20000", \
      .min = "1", .max = "1000000000", .flags = CONF_CAN_BE_NONE, \
      .help = "Entries after which a job takes no more work; another one is started when work remains."}, \
-    CHANNEL_AFTER_ROW(after, "messages of every class"), \
-    CHANNEL_AFTER_ROW(urgentafter, "urgent messages"), \
-    CHANNEL_AFTER_ROW(normalafter, "messages of normal priority"), \
-    CHANNEL_AFTER_ROW(nonurgentafter, "non-urgent messages"), \
-    CHANNEL_AFTER_ROW(secondclassafter, "messages one class below non-urgent"), \
-    CHANNEL_AFTER_ROW(thirdclassafter, "messages two classes below non-urgent"), \
+    {.key = "after", .type = CONF_AFTER, CONF_AT(struct channel_conf, after), .example = "+60", \
+     .help = "Deferral of the jobs for messages of every class" CHANNEL_AFTER_HELP}, \
+    {.key = "urgentafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, urgentafter), .example = "+60", \
+     .help = "Deferral of the jobs for urgent messages" CHANNEL_AFTER_HELP}, \
+    {.key = "normalafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, normalafter), .example = "+60", \
+     .help = "Deferral of the jobs for messages of normal priority" CHANNEL_AFTER_HELP}, \
+    {.key = "nonurgentafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, nonurgentafter), .example = "+60", \
+     .help = "Deferral of the jobs for non-urgent messages" CHANNEL_AFTER_HELP}, \
+    {.key = "secondclassafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, secondclassafter), .example = "+60", \
+     .help = "Deferral of the jobs for messages one class below non-urgent" CHANNEL_AFTER_HELP}, \
+    {.key = "thirdclassafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, thirdclassafter), .example = "+60", \
+     .help = "Deferral of the jobs for messages two classes below non-urgent" CHANNEL_AFTER_HELP}, \
     {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff), \
      .example = "PT1H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
      .help = "Waits after failed attempts, one after the other; the last one repeats. For classes of priority " \

@@ -1,5 +1,6 @@
 /*
- * jobctl_conf.c - option rows of "job_controller" and "job_controller.pools.*", and what a channel's mean to the scheduler.
+ * jobctl_conf.c - option rows of "job_controller" and "job_controller.pools.*", and what those of a channel mean to the
+ * scheduler.
  */
 #include "ms/jobctl.h"
 
