@@ -23,7 +23,8 @@
      .max = "100000000", \
      .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0: " \
              "not looked at."}, \
-    {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", .max = "1000", \
+    {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", \
+     .max = "1000", \
      .help = "Jobs that are kept running even without work."}, \
     {.key = "idle_timeout", .type = CONF_DURATION, CONF_AT(struct channel_conf, idle_ms), .dflt = "60s", .min = "0", \
      .max = "1d", .flags = CONF_BARE_SECONDS, .help = "How long a job stays after its last work."}, \
