@@ -34,6 +34,7 @@
 #define DISPATCH_SLOTS_MAX    192
 #define DISPATCH_HISTORY_MAX  64 /* ended workers remembered per service */
 #define DISPATCH_LISTEN_MAX   16
+#define DISPATCH_TRUSTED_MAX  64 /* networks of proxies */
 
 #define DISPATCH_MSG_WORKER  BUS_KIND(7, 1, 1) /* a[0] = worker: open it */
 #define DISPATCH_MSG_HANDOFF BUS_KIND(7, 1, 2) /* a[0] = worker, a[1] = fd, a[2] = session; body = struct net_addr */

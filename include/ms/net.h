@@ -205,6 +205,14 @@ struct net_proxy {
 };
 MS_MUST_USE enum ms_err net_proxy_parse(struct slice in, struct net_proxy *out, size_t *used_out);
 
+/* Reads the header off a fresh socket, exactly: what stands behind it is still unread. fd is borrowed until fn is called, once, or
+ * net_proxy_wait_stop. MS_ETIMEOUT, MS_ECLOSED, or the parser's error. MS_EIO: the socket cannot be watched. */
+struct net_proxy_wait;
+typedef void net_proxy_fn(void *owner, enum ms_err err, const struct net_proxy *proxy);
+MS_MUST_USE enum ms_err net_proxy_wait(struct loop *loop, int fd, uint64_t wait_ms, net_proxy_fn *fn, void *owner,
+                                       struct net_proxy_wait **out);
+void net_proxy_wait_stop(struct net_proxy_wait **wait); /* may be NULL */
+
 /* Turns a client away: fd (a fresh socket, non-blocking) is taken over, text sent with one call, our side ended, and what the client
  * sends thrown away until it has closed, at most NET_REFUSE_MS; closing at once would reset the connection, and the client would
  * not see the text. At most NET_REFUSE_MAX of a loop wait so; then the oldest is closed. Empty text: closed at once. */

@@ -146,6 +146,7 @@ const struct conf_table *const app_tables[] = {
     &tls_table,
     &auth_table,
     &account_table,
+    &dispatch_table,
     &dispatch_defaults_table,
     &dispatch_services_table,
     &app_mappings_table,

@@ -220,6 +220,7 @@ void dispatch_destroy(struct dispatch **dp)
         dispatch__lane_fini(&d->lanes[i]);
     dispatch__live_fini(d);
     dispatch__peers_fini(&d->peers);
+    conf_unref(&d->trusted_conf);
     conf_unref(&d->conf);
     ms_free(d);
     *dp = NULL;

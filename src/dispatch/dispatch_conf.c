@@ -1,5 +1,5 @@
 /*
- * dispatch_conf.c - option rows of "dispatcher.defaults" and "dispatcher.services.*".
+ * dispatch_conf.c - option rows of "dispatcher", "dispatcher.defaults" and "dispatcher.services.*".
  */
 #include "ms/dispatch.h"
 
@@ -77,6 +77,11 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .min = "0s",                                                                                        \
          .max = "30d",                                                                                       \
          .help = "How long ended workers and closed connections stay in `dispatcher status`."},              \
+        {.key = "proxy_protocol",                                                                            \
+         .type = CONF_BOOL,                                                                                  \
+         CONF_AT(struct dispatch_service_conf, proxy_protocol),                                              \
+         .dflt = "no",                                                                                       \
+         .help = "Every connection comes from a proxy of dispatcher.trusted_networks and begins with a PROXY header."}, \
         {.key = "max_conns_per_address",                                                                     \
          .type = CONF_INT,                                                                                   \
          CONF_AT(struct dispatch_service_conf, address_conns),                                               \
@@ -130,6 +135,11 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
     }
 
 /* clang-format off */
+static const struct conf_opt dispatch_opts[] = {
+    {.key = "trusted_networks", .type = CONF_STRLIST, CONF_AT(struct dispatch_conf, trusted_networks),
+     .list_max = DISPATCH_TRUSTED_MAX, .example = "192.0.2.7 2001:db8:7::/64",
+     .help = "Addresses and networks of proxies whose PROXY header is believed."},
+};
 static const struct conf_opt dispatch_defaults_opts[] = {
     DISPATCH_LIMIT_ROWS,
 };
@@ -154,9 +164,33 @@ static enum ms_err service_check(const void *entry, const char *name, struct con
         conf_check_error(check, "min_procs", NULL, "min_procs is greater than max_procs");
     if (conf->min_conns > conf->max_conns)
         conf_check_error(check, "min_conns", NULL, "min_conns is greater than max_conns");
+    for (size_t i = 0; conf->proxy_protocol && i < conf->listen.count; i++)
+        if (strncmp(conf->listen.items[i], "unix:", 5) == 0)
+            conf_check_item_error(check, "listen", i, NULL, "a proxy has an address: no unix socket with proxy_protocol");
     return MS_OK;
 }
 
+static enum ms_err dispatch_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct dispatch_conf *conf = entry;
+    struct net_network network;
+    for (size_t i = 0; i < conf->trusted_networks.count; i++) {
+        const char *text = conf->trusted_networks.items[i];
+        enum ms_err err = net_network_parse(slice_cstr(text), &network);
+        if (err)
+            conf_check_item_error(check, "trusted_networks", i, "192.0.2.0/24, 2001:db8::/32, a single address",
+                                  err == MS_EINVAL ? "\"%s\" has bits set behind its prefix, or too long a prefix"
+                                                   : "\"%s\" is no network",
+                                  text);
+    }
+    return MS_OK;
+}
+
+const struct conf_table dispatch_table = {.path = "dispatcher",
+                                          CONF_OPTS(dispatch_opts),
+                                          CONF_STRUCT(struct dispatch_conf),
+                                          .check = dispatch_check,
+                                          .help = "What all services share."};
 const struct conf_table dispatch_defaults_table = {.path = "dispatcher.defaults",
                                                    CONF_OPTS(dispatch_defaults_opts),
                                                    CONF_STRUCT(struct dispatch_service_conf),

@@ -137,6 +137,9 @@ struct dispatch {
     bool started;
     unsigned door_count; /* connections at the doors */
     struct dispatch_peers peers;
+    struct net_network trusted[DISPATCH_TRUSTED_MAX]; /* of trusted_conf, a snapshot */
+    unsigned trusted_count;
+    struct conf *trusted_conf;
     struct map live; /* session -> struct dispatch_live */
     struct dispatch_closed *closed; /* a ring like a service's past; NULL until something is remembered */
     uint64_t closed_count;

@@ -3,18 +3,25 @@
 
 usage: door.py BINARY
 """
+import contextlib
+import os
 import pathlib
 import re
+import resource
 import socket
+import struct
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import running, wait_for  # noqa: E402
-from tap import Tap, need  # noqa: E402
+from tap import Tap, expect, need  # noqa: E402
 
+V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LMTP = "dispatcher.services.lmtp."
 IMAP = "dispatcher.services.imap."
+LONG = os.environ.get("MS_CHECK_MODE") == "long"
 
 
 def connect(site, source="127.0.0.1", port=24):
@@ -120,11 +127,181 @@ def check_rate(binary):
         need(counter(site, "connections_refused_rate_total") >= 15, "counter")
 
 
+def header(client, version=1, port=40000):
+    """A PROXY header that names the client."""
+    family = socket.AF_INET6 if ":" in client else socket.AF_INET
+    to = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    if version == 1:
+        return f"PROXY TCP{6 if family == socket.AF_INET6 else 4} {client} {to} {port} 25\r\n".encode()
+    addresses = socket.inet_pton(family, client) + socket.inet_pton(family, to) + struct.pack(">HH", port, 25)
+    return V2_SIGNATURE + bytes([0x21, 0x21 if family == socket.AF_INET6 else 0x11]) + struct.pack(">H", len(addresses)) + addresses
+
+
+def check_proxy(binary):
+    # effect: dispatcher.trusted_networks
+    # effect: dispatcher.services.*.proxy_protocol
+    sets = ["dispatcher.trusted_networks=[127.0.0.9, 127.0.1.0/24]", LMTP + "proxy_protocol=yes", LMTP + "max_conns_per_network=2",
+            IMAP + "proxy_protocol=yes", "dispatcher.services.imaps.proxy_protocol=yes"]
+    with running(binary, sets=sets) as site:
+        for source in ("127.0.0.1", "127.0.0.10", "127.0.2.1"):
+            s, text = hello(site, source)
+            need(text.startswith(b"554 5.7.1 "), f"{source}: {text}")
+            s.close()
+        # what stands behind the header is the session's, whatever the pieces
+        for version in (1, 2):
+            for piece in (1, 7, 1000):
+                s = connect(site, "127.0.0.9")
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                data = header("192.0.2.77", version) + b"LHLO me\r\nQUIT\r\n"
+                for at in range(0, len(data), piece):
+                    s.sendall(data[at:at + piece])
+                text = b""
+                while some := s.recv(1000):
+                    text += some
+                need(text.startswith(b"220 ") and b"\r\n250" in text and b"\r\n221" in text, f"{version} {piece}: {text}")
+                s.close()
+        need(wait_for(lambda: "peer=192.0.2.77" in site.tail(200), 10), "the session does not know its client: " + site.tail(50))
+        # bad headers are refused, never served
+        for bad in (b"LHLO me\r\n", b"PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n", b"PROXY TCP5 a b c d\r\n", V2_SIGNATURE + b"\x31\x11\0\0",
+                    V2_SIGNATURE + b"\x21\x11\0\x02ab", b"\0" * 300, b"\x16\x03\x01" + b"x" * 100):
+            s = connect(site, "127.0.0.9")
+            s.sendall(bad)
+            text = line_of(s)
+            need(text.startswith(b"554 5.7.1 "), f"{bad}: {text}")
+            s.close()
+        # limits are the client's, not the proxy's
+        def through(client, port=24):
+            s = connect(site, "127.0.1.5", port)
+            s.sendall(header(client))
+            return s, line_of(s)
+        # effect: dispatcher.services.*.network_bits_v6: one customer has a /48
+        six = [through(f"2001:db8:7:{n}::1") for n in (1, 2, 3)]
+        need([text[:3] for _, text in six] == [b"220", b"220", b"421"], f"{six}")
+        other, text = through("2001:db8:8:1::1")
+        need(text.startswith(b"220"), f"{text}")
+        many = [through(f"198.51.{n}.1") for n in range(30)]
+        need(all(text.startswith(b"220") for _, text in many), "many clients behind one proxy")
+        imap, text = through("203.0.113.9", 143)
+        need(text.startswith(b"* OK"), f"{text}")
+        # TLS from the first byte stands behind the header
+        raw = connect(site, "127.0.0.9", 993)
+        raw.sendall(header("203.0.113.10", 2))
+        with site.tls_context().wrap_socket(raw, server_hostname="127.0.0.1") as tls:
+            need(tls.recv(200).startswith(b"* OK"), "implicit TLS")
+        need(counter(site, "connections_refused_proxy_total") == 10, "counter")
+        close([s for s, _ in six + many] + [other, imap])
+    with running(binary) as site:
+        s = connect(site)
+        s.sendall(header("192.0.2.1"))
+        text = line_of(s)
+        need(wait_for(lambda: "peer=127.0.0.1" in site.tail(50), 10) and "192.0.2.1" not in site.tail(50), f"nobody is trusted unasked: {text}")
+        s.close()
+
+
+def check_bad_options(binary):
+    with running(binary) as site:
+        text = site.config.read_text()
+        for networks, what in (("[192.0.2.1/24]", "prefix"), ("[localhost]", "no network"), ("['192.0.2.0/33']", "prefix")):
+            site.config.write_text(text.replace("dispatcher:\n", f"dispatcher:\n  trusted_networks: {networks}\n", 1))
+            expect(site.command("config", "check"), 78, "trusted_networks", what)
+
+
+class Half:
+    """Half-open sessions: each has begun a command and never ends it."""
+
+    def __init__(self, site, count, sources):
+        self.socks = []
+        for n in range(count):
+            s = connect(site, sources[n % len(sources)], 143 if n % 2 else 24)
+            s.send(b"a LOGI" if n % 2 else b"LHL")
+            self.socks.append(s)
+
+    def trickle(self):
+        for s in self.socks[::10]:
+            with contextlib.suppress(OSError):
+                s.send(b"x")
+
+
+def measured(site, source, port=24, tries=3):
+    """A newcomer is answered within a second; a loaded machine has three tries."""
+    best = 99.0
+    for _ in range(tries):
+        begun = time.monotonic()
+        s, text = hello(site, source, port)
+        best = min(best, time.monotonic() - begun)
+        s.close()
+        need(text.startswith((b"220", b"* OK")), f"{text}")
+        if best < 1:
+            return best
+    raise RuntimeError(f"a new client waited {best:.2f} s")
+
+
+def check_slow_loris(binary, count):
+    """2,000 sessions that never finish a command, from twenty addresses; others do not feel them."""
+    need(raise_nofile(count + 500), "descriptors")
+    sources = [f"127.0.3.{n}" for n in range(1, 21)]
+    with running(binary) as site:
+        half = Half(site, count, sources)
+        worst = 0.0
+        for _ in range(10):
+            half.trickle()
+            worst = max(worst, measured(site, "127.0.4.1"), measured(site, "127.0.4.1", 143))
+        close(half.socks)
+        return f"{count} half-open sessions: a new client waits {1000 * worst:.1f} ms at most"
+
+
+def check_flood(binary, seconds):
+    """One address connects as fast as it can, with a limit and without asking: others are answered."""
+    with running(binary, sets=["dispatcher.defaults.max_rate_per_address=600", "dispatcher.defaults.max_conns_per_address=50"]) as site:
+        stop = threading.Event()
+        tried = [0, 0]
+
+        def flood(which):
+            held = []
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    held.append(connect(site, "127.0.5.1", 24 if which else 143))
+                    tried[which] += 1
+                if len(held) > 200:
+                    held.pop(0).close()
+            close(held)
+        threads = [threading.Thread(target=flood, args=(n,)) for n in (0, 1)]
+        for t in threads:
+            t.start()
+        worst, rounds, end = 0.0, 0, time.monotonic() + seconds
+        try:
+            while time.monotonic() < end:
+                rounds += 1
+                source = f"127.0.6.{rounds % 250 + 1}"
+                worst = max(worst, measured(site, source), measured(site, source, 143))
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+        refused = counter(site, "connections_refused_rate_total") + counter(site, "connections_refused_conns_total")
+        need(refused > 0, f"nothing was refused of {sum(tried)}")
+        lines = site.log.read_text(errors="replace").count("event=dispatch.refused")
+        need(lines <= 2 * 2 * (seconds + 10) * 10 + 20, f"{lines} lines of refusals")
+        return f"{sum(tried)} connections of one address, {refused} refused, {lines} lines; {rounds} others wait {1000 * worst:.1f} ms at most"
+
+
+def raise_nofile(need_files):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < need_files:
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, need_files), hard))
+    return True
+
+
 def main():
     tap = Tap()
     binary = sys.argv[1]
     tap.run("connections of one address and network", check_conns, binary)
     tap.run("new connections a minute", check_rate, binary)
+    tap.run("PROXY headers", check_proxy, binary)
+    tap.run("proxies that are no networks", check_bad_options, binary)
+    tap.run("half-open sessions", check_slow_loris, binary, 2000)
+    tap.run("a flood from one address", check_flood, binary, 30 if LONG else 6)
     return tap.end()
 
 
