@@ -115,6 +115,17 @@ MS_MUST_USE enum ms_err loop_watch_open(struct loop *loop, const char *folder, l
                                         struct loop_watch **out, struct ms_errinfo *why_out);
 void loop_watch_close(struct loop_watch **watch); /* on the loop, or when it has ended */
 
+/* -- file descriptors of other modules: fn runs on the loop in each turn in which fd can be read or written as wanted, or is
+ * broken. fd is borrowed and closed by its owner, after loop_fd_close. A virtual loop looks once a turn. */
+#define LOOP_FD_READ  1u
+#define LOOP_FD_WRITE 2u
+struct loop_fd;
+typedef void loop_fd_fn(void *owner, unsigned ready);
+MS_MUST_USE enum ms_err loop_fd_open(struct loop *loop, int fd, unsigned want, loop_fd_fn *fn, void *owner,
+                                     struct loop_fd **out);
+void loop_fd_want(struct loop_fd *fd, unsigned want); /* 0: nothing for now */
+void loop_fd_close(struct loop_fd **fd);              /* NULL inside is fine; also inside fn */
+
 /* Number of worker loops for `server.loops: auto`: usable cores by affinity, at most LOOP_WORKERS_MAX. */
 unsigned loop_count_auto(void);
 

@@ -132,6 +132,7 @@ int cmd_queue_release(struct app_args *args);
 int cmd_queue_run(struct app_args *args);
 int cmd_queue_return(struct app_args *args);
 int cmd_queue_delete(struct app_args *args);
+int cmd_dns_lookup(struct app_args *args);
 int cmd_mapping_test(struct app_args *args);
 int cmd_mailq(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);

@@ -8,6 +8,7 @@
 #include "ms/auth.h"
 #include "ms/channel.h"
 #include "ms/dispatch.h"
+#include "ms/dns.h"
 #include "ms/imapd.h"
 #include "ms/jobctl.h"
 #include "ms/maildrop.h"
@@ -150,6 +151,7 @@ const struct conf_table *const app_tables[] = {
     &dispatch_defaults_table,
     &dispatch_services_table,
     &app_mappings_table,
+    &dns_table,
     &route_table,
     &channel_defaults_table,
     &channel_table,

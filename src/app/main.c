@@ -99,6 +99,7 @@ const struct app_command app_commands[] = {
     {"queue", "return", "queue return " CHANGE " [--why TEXT]", "give up: a report goes to the sender",
      cmd_queue_return},
     {"queue", "delete", "queue delete " CHANGE, "remove entries; nobody is told", cmd_queue_delete},
+    {"dns", "lookup", "dns lookup NAME [TYPE]", "what the name servers of the configuration say, asked as the server asks", cmd_dns_lookup},
     {"mapping", "test", "mapping test TABLE PROBE [--flags A,T]", "what a mapping table makes of one probe, entry by entry",
      cmd_mapping_test},
     {"mailq", "", "mailq", "the queue in the classic form", cmd_mailq},

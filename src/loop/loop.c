@@ -47,6 +47,8 @@ static struct loop *loop_new(unsigned index, const char *name)
     loop->index = index;
     snprintf(loop->name, sizeof(loop->name), "%s", name);
     list_init(&loop->hooks);
+    list_init(&loop->fds);
+    list_init(&loop->fds_closed);
     list_init(&loop->done);
     int err = pthread_mutex_init(&loop->done_mutex, NULL);
     MS_ASSERT(err == 0);
@@ -101,6 +103,8 @@ void loop_destroy(struct loop **loop)
         return;
     MS_ASSERT(!l->has_thread && !l->is_running);
     MS_ASSERT(atomic_load(&l->works_out) == 0);
+    MS_ASSERT(list_is_empty(&l->fds));
+    loop__fds_free_closed(l);
     if (!l->is_virtual)
         loop_close_uv(l);
     for (int i = 0; i < LOOP_SLOT_COUNT; i++)

@@ -28,6 +28,7 @@ struct loop {
     struct loop_wheel wheel;
     uint64_t armed_tick; /* what the libuv timer waits for */
     struct list hooks;
+    struct list fds, fds_closed; /* of a virtual loop */
     loop_wake_fn *wake_fn;
     void *wake_owner;
     struct loop_slot_value slots[LOOP_SLOT_COUNT];
@@ -56,6 +57,9 @@ void loop__end_turn(struct loop *loop);
 /* What a wake-up asks for: done callbacks, then the owner of loop_on_wake. */
 void loop__deferred(struct loop *loop);
 void loop__timers_init(struct loop *loop);
+/* Virtual loops: descriptors that are ready; memory of closed ones. */
+void loop__fds_turn(struct loop *loop);
+void loop__fds_free_closed(struct loop *loop);
 /* Any thread: hands a finished work to its home. */
 void loop__work_done(struct loop_work *work);
 /* pthread_create with every signal blocked in the new thread, and its name. 0 or an errno. */

@@ -165,6 +165,8 @@ bool loop_turn(struct loop *loop)
         uv_run(&loop->uv, UV_RUN_NOWAIT);
     else if (atomic_exchange(&loop->wake_pending, false))
         loop__deferred(loop);
+    if (loop->is_virtual)
+        loop__fds_turn(loop);
     loop__end_turn(loop);
     loop__current = outer;
     return !list_is_empty(&loop->hooks) || atomic_load(&loop->wake_pending) ||
