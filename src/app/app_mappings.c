@@ -67,13 +67,13 @@ static enum ms_err mappings_check(const void *entry, const char *name, struct co
     return MS_OK;
 }
 
-const struct conf_table app_mappings_table = {
-    .path = "mappings.*",
-    CONF_OPTS(mappings_opts),
-    CONF_STRUCT(struct mappings_conf),
-    .short_key = "entries",
-    .check = mappings_check,
-    .help = "Mapping tables, by name. See mailserverd-mappings(5)."};
+const struct conf_table app_mappings_table = {.path = "mappings.*",
+                                              CONF_OPTS(mappings_opts),
+                                              CONF_STRUCT(struct mappings_conf),
+                                              .short_key = "entries",
+                                              .check = mappings_check,
+                                              .help =
+                                                  "Mapping tables, by name. See mailserverd-mappings(5)."};
 
 static void not_reached(void *owner, size_t entry, const char *text)
 {

@@ -1,5 +1,6 @@
 /*
- * cmd_mapping.c - mapping test TABLE PROBE [--flags A,T]: what a table of the configuration makes of one probe.
+ * cmd_mapping.c - mapping test TABLE PROBE [--flags A,T]: what a table of the configuration makes of one
+ * probe.
  */
 #include "app.h"
 

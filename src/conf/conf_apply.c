@@ -292,7 +292,8 @@ void conf_check_error(struct conf_check *check, const char *key, const char *hin
     va_end(ap);
 }
 
-void conf_check_item_error(struct conf_check *check, const char *key, size_t item, const char *hint, const char *fmt, ...)
+void conf_check_item_error(struct conf_check *check, const char *key, size_t item, const char *hint,
+                           const char *fmt, ...)
 {
     va_list ap;
 

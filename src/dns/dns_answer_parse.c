@@ -1,8 +1,9 @@
 /*
  * dns_answer_parse.c - the bytes of an answer: is it one to our query, and what does it say?
  *
- * Header and question are compared as bytes with what was sent, before anything is decoded; libldns decodes the rest. CNAMEs
- * are followed inside the answer; where they lead out of it, the caller asks again (dns__chain).
+ * Header and question are compared as bytes with what was sent, before anything is decoded; libldns
+ * decodes the rest. CNAMEs are followed inside the answer; where they lead out of it, the caller asks
+ * again (dns__chain).
  */
 #include "dns_priv.h"
 

@@ -1,5 +1,6 @@
 /*
- * dns_cache.c - answers by name and type, bounded in bytes; what was not asked for the longest time goes first.
+ * dns_cache.c - answers by name and type, bounded in bytes; what was not asked for the longest time goes
+ * first.
  */
 #include "dns_priv.h"
 

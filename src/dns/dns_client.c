@@ -1,8 +1,10 @@
 /*
- * dns_client.c - what a loop asks: requests, equal questions as one, answers from the cache, callbacks at the end of the turn.
+ * dns_client.c - what a loop asks: requests, equal questions as one, answers from the cache, callbacks at
+ * the end of the turn.
  *
- * A request waits at a question, or its answer is known and it stands in `ready`; the hook takes from there, so no callback
- * runs inside dns_query or inside the work on an answer, and callbacks may ask and forget as they like.
+ * A request waits at a question, or its answer is known and it stands in `ready`; the hook takes from
+ * there, so no callback runs inside dns_query or inside the work on an answer, and callbacks may ask and
+ * forget as they like.
  */
 #include "dns_priv.h"
 

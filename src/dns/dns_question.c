@@ -78,8 +78,9 @@ static void answered(struct dns__question *q, struct dns__parsed *parsed)
     dns__client_finish(q, parsed->answer);
 }
 
-/* 0x20: who has sent so many letters back in our case, in a row, keeps it, so other letters are a forger's or those of another
- * server behind the address. TCP tells: nobody forges that from afar. false: the answer does not count. */
+/* 0x20: who has sent so many letters back in our case, in a row, keeps it, so other letters are a
+ * forger's or those of another server behind the address. TCP tells: nobody forges that from afar.
+ * false: the answer does not count. */
 static bool letters_are_right(struct dns__question *q, bool same)
 {
     struct dns__server *server = &q->client->servers.list[q->server % q->client->servers.count];

@@ -1,6 +1,7 @@
 /*
- * dns_wire.c - one query to one server. UDP: a socket of its own, so that the kernel picks a port at random (RFC 5452 9.2), and
- * connected, so that only that server's datagrams come in. TCP: connect, two octets of length, the query; the same back.
+ * dns_wire.c - one query to one server. UDP: a socket of its own, so that the kernel picks a port at
+ * random (RFC 5452 9.2), and connected, so that only that server's datagrams come in. TCP: connect, two
+ * octets of length, the query; the same back.
  */
 #include "dns_priv.h"
 

@@ -1,8 +1,8 @@
 /*
  * loop_fd.c - a file descriptor of another module, watched by a loop.
  *
- * libuv closes handles in a later turn, so memory outlives the close by one callback. A virtual loop asks poll(2) once a
- * turn, without waiting: sockets work in tests while time stands still.
+ * libuv closes handles in a later turn, so memory outlives the close by one callback. A virtual loop asks
+ * poll(2) once a turn, without waiting: sockets work in tests while time stands still.
  */
 #include "loop_priv.h"
 

@@ -1,9 +1,9 @@
 /*
  * mapping_match.c - does a pattern take the whole probe, and what did its wildcards take?
  *
- * Goes back on failure, and never tries the same thing twice: that the atoms behind star s cannot take the rest from
- * position p is kept in a bit, so the work is at most stars x length x length of the probe. Recursion is one level a
- * star.
+ * Goes back on failure, and never tries the same thing twice: that the atoms behind star s cannot take the
+ * rest from position p is kept in a bit, so the work is at most stars x length x length of the probe.
+ * Recursion is one level a star.
  */
 #include "mapping_priv.h"
 

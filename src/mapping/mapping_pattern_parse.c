@@ -1,8 +1,8 @@
 /*
  * mapping_pattern_parse.c - the pattern of an entry: text -> atoms.
  *
- * Case does not count anywhere, so literals are kept in lower case and classes take both. Runs of literal octets become
- * one atom. A pattern ends at the first blank that is not quoted.
+ * Case does not count anywhere, so literals are kept in lower case and classes take both. Runs of literal
+ * octets become one atom. A pattern ends at the first blank that is not quoted.
  */
 #include "mapping_priv.h"
 

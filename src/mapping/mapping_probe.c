@@ -1,9 +1,10 @@
 /*
  * mapping_probe.c - a probe through a table: entry after entry, templates, flags, nested tables.
  *
- * An entry whose template fails ($:X not given, a nested table without an answer) counts as one that did not match. $C and
- * $L take the output as the new probe for the entries behind, $L also for one more pass from the first entry; $R begins
- * again with it at once. All of it lives off one number of steps, so a table that turns in circles ends.
+ * An entry whose template fails ($:X not given, a nested table without an answer) counts as one that did
+ * not match. $C and $L take the output as the new probe for the entries behind, $L also for one more pass
+ * from the first entry; $R begins again with it at once. All of it lives off one number of steps, so a
+ * table that turns in circles ends.
  */
 #include "mapping_priv.h"
 

@@ -1,8 +1,8 @@
 /*
  * mapping_template_parse.c - the template of an entry: text -> ops.
  *
- * A nested probe $|table;argument| becomes MAP, the ops of its argument, END; the argument holds text, captures and further
- * probes only, since flags and controls belong to the entry.
+ * A nested probe $|table;argument| becomes MAP, the ops of its argument, END; the argument holds text,
+ * captures and further probes only, since flags and controls belong to the entry.
  */
 #include "mapping_priv.h"
 

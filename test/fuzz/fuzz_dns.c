@@ -1,7 +1,8 @@
 /*
- * fuzz_dns.c - hostile answers of name servers, resolv.conf and names. The first byte chooses: 0 resolv.conf, 1 a name in wire
- * form, 2 a name as text, else the type asked for, and the rest is an answer whose id and question are made right, so that what
- * stands behind them is reached. Needs: libms_dns. Corpus: corpus/dns.
+ * fuzz_dns.c - hostile answers of name servers, resolv.conf and names. The first byte chooses: 0
+ * resolv.conf, 1 a name in wire form, 2 a name as text, else the type asked for, and the rest is an answer
+ * whose id and question are made right, so that what stands behind them is reached. Needs: libms_dns.
+ * Corpus: corpus/dns.
  */
 #include "../../src/dns/dns_priv.h"
 

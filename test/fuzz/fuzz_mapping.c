@@ -1,6 +1,7 @@
 /*
- * fuzz_mapping.c - hostile tables and probes. Lines; the first is the probe, the others are the entries of table T. What
- * is taken is probed, with a trace and without, and must say the same twice. Needs: libms_mapping. Corpus: corpus/mapping.
+ * fuzz_mapping.c - hostile tables and probes. Lines; the first is the probe, the others are the entries of
+ * table T. What is taken is probed, with a trace and without, and must say the same twice. Needs:
+ * libms_mapping. Corpus: corpus/mapping.
  */
 #include "ms/base/arena.h"
 #include "ms/mapping.h"

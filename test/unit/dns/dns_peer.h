@@ -1,6 +1,6 @@
 /*
- * dns_peer.h - a name server for tests: what it says to each query is a function of the test. UDP and TCP at one port of
- * 127.0.0.1; it works when peer_step is called, so tests need no threads and no waiting.
+ * dns_peer.h - a name server for tests: what it says to each query is a function of the test. UDP and TCP
+ * at one port of 127.0.0.1; it works when peer_step is called, so tests need no threads and no waiting.
  */
 #ifndef DNS_PEER_H
 #define DNS_PEER_H

@@ -1,4 +1,5 @@
-/* The cache: least recently used goes first, bytes stay below the bound, counted answers outlive their place. */
+/* The cache: least recently used goes first, bytes stay below the bound, counted answers outlive their
+ * place. */
 #include "dns_peer.h"
 
 static struct dns__answer *make(size_t bytes)

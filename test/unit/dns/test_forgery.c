@@ -16,7 +16,8 @@ static void truth(struct str *out, struct slice query)
     add_a(out, "", 60, "192.0.2.1");
 }
 
-/* Before the truth comes: 200 lies with other ids, another question, no question, an answer that is a query. */
+/* Before the truth comes: 200 lies with other ids, another question, no question, an answer that is a
+ * query. */
 static void lies_first(struct peer *p, struct slice query, bool tcp, struct str *out)
 {
     for (unsigned i = 0; i < 200; i++) {
@@ -102,7 +103,8 @@ static void case_zone(struct peer *p, struct slice query, bool tcp, struct str *
         out->ptr[i] = ms_ascii_lower(out->ptr[i]);
 }
 
-/* A server that keeps our letters is held to it: other letters are looked into over TCP. One that never did is believed. */
+/* A server that keeps our letters is held to it: other letters are looked into over TCP. One that never
+ * did is believed. */
 static void test_letters(void **state)
 {
     struct site s;

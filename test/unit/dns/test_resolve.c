@@ -246,7 +246,7 @@ static void test_no_edns(void **state)
     site_close(&s);
 }
 
-/* AD counts only from servers that are trusted. */
+/* AD counts only from servers that are trusted. effect: dns.trust_ad */
 static void test_trust(void **state)
 {
     struct site s;
@@ -270,6 +270,26 @@ static void test_trust(void **state)
     assert_int_equal(dns_client_reconf(s.client, &s.conf, &why), MS_EINVAL);
     ask_now(&s, "host3.example", DNS_A, &g);
     assert_true(g.count == 1 && g.err == MS_OK); /* those before go on */
+    site_close(&s);
+}
+
+/* What has no room any more is asked again. effect: dns.cache_size */
+static void test_small_cache(void **state)
+{
+    struct site s;
+    struct got g;
+    struct ms_errinfo why;
+    site_open(&s, 1, zone);
+    for (unsigned large = 0; large < 2; large++) {
+        s.conf.cache_bytes = large ? 1 << 20 : 16 << 10;
+        assert_int_equal(dns_client_reconf(s.client, &s.conf, &why), MS_OK);
+        for (unsigned i = 0; i <= 50; i++) {
+            char name[32];
+            snprintf(name, sizeof(name), "h%u-%u.example", large, i % 50);
+            ask_now(&s, name, DNS_A, &g);
+        }
+        assert_int_equal(g.from_cache, large);
+    }
     site_close(&s);
 }
 
@@ -310,7 +330,8 @@ static void test_pending_max(void **state)
     site_close(&s);
 }
 
-/* More questions than may have a socket at a time, and more datagrams than the server has room for: all are answered. */
+/* More questions than may have a socket at a time, and more datagrams than the server has room for: all
+ * are answered. */
 static void test_many(void **state)
 {
     struct site s;
@@ -336,7 +357,8 @@ static void test_many(void **state)
     site_close(&s);
 }
 
-/* What is in flight at the end: no callback, nothing leaks. More than have a socket, and all too late at once. */
+/* What is in flight at the end: no callback, nothing leaks. More than have a socket, and all too late at
+ * once. */
 static void test_end(void **state)
 {
     struct site s;
@@ -368,8 +390,8 @@ int main(void)
         cmocka_unit_test(test_silence),       cmocka_unit_test(test_one_is_silent),
         cmocka_unit_test(test_nobody_there),  cmocka_unit_test(test_no_edns),
         cmocka_unit_test(test_trust),         cmocka_unit_test(test_many),
-        cmocka_unit_test(test_end),           cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_pending_max),
+        cmocka_unit_test(test_end),           cmocka_unit_test(test_small_cache),
+        cmocka_unit_test(test_chain),         cmocka_unit_test(test_pending_max),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

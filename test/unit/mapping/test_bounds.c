@@ -1,5 +1,5 @@
-/* Time: patterns that go back a lot, tables of the greatest size. Counted in steps, not in seconds. And: a table read as
- * it is against a slow reference that tries everything. */
+/* Time: patterns that go back a lot, tables of the greatest size. Counted in steps, not in seconds. And:
+ * a table read as it is against a slow reference that tries everything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +80,8 @@ static void test_largest_table(void **state)
     mapping_result_fini(&r);
 }
 
-/* -- against a reference: letters a b, wildcards * and %; the reference takes the longest first, as the rule says */
+/* -- against a reference: letters a b, wildcards * and %; the reference takes the longest first, as the
+ * rule says */
 static bool slow(const char *pattern, const char *text, char *saved)
 {
     if (*pattern == 0)

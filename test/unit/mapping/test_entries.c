@@ -1,4 +1,5 @@
-/* Entries as they are written: each good one is taken and does something, each bad one is told with its number. */
+/* Entries as they are written: each good one is taken and does something, each bad one is told with its
+ * number. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

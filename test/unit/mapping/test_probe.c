@@ -1,4 +1,5 @@
-/* Probes through tables: captures, flags, controls, tests, nested tables; what each gives is written beside it. */
+/* Probes through tables: captures, flags, controls, tests, nested tables; what each gives is written
+ * beside it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
