@@ -42,6 +42,8 @@
 #define DISPATCH_MSG_RETIRE  BUS_KIND(7, 1, 6) /* a[0] = worker: no more connections; it ends with its last one */
 #define DISPATCH_MSG_TAKEN   BUS_KIND(7, 1, 4) /* reply to each of them; a[0] = worker, a[1] = kind answered */
 #define DISPATCH_MSG_KILL    BUS_KIND(7, 1, 7) /* a[0] = worker: say goodbye, then close what is left at once */
+#define DISPATCH_MSG_SESSIONS BUS_KIND(7, 1, 16) /* a[0] = worker, a[1] = behind this session, a[2] = only this one or 0, a[3] = kick; body = whose, why */
+#define DISPATCH_MSG_FOUND    BUS_KIND(7, 1, 17) /* reply: a[0] = worker, a[1] = last one looked at, a[2] = there are more; body = rows */
 #define DISPATCH_NOTE_CLOSED BUS_KIND(7, 1, 5) /* a[0] = worker, a[1] = session that ended */
 
 enum dispatch_tls { DISPATCH_TLS_NONE, DISPATCH_TLS_STARTTLS, DISPATCH_TLS_IMPLICIT };
@@ -70,7 +72,12 @@ extern const char *const dispatch_protocol_names[]; /* NULL-terminated: what is 
 extern const struct conf_table dispatch_table, dispatch_defaults_table, dispatch_services_table;
 
 struct dispatch_worker; /* handle of a worker on its loop */
-struct dispatch_session_view;
+
+struct dispatch_session_view { /* what a protocol tells of one session */
+    uint64_t session, worker;
+    const char *service, *protocol, *peer, *user, *state, *tls; /* "" = none */
+    uint64_t age_ms, idle_ms, bytes_in, bytes_out;
+};
 
 /* A client that gets no session: for now, or for good. */
 enum dispatch_refusal { DISPATCH_TEMPORARY, DISPATCH_PERMANENT };
@@ -88,9 +95,11 @@ struct service_proto {
     /* The one line, with its end, that a client reads who is turned away before any session. text: printable ASCII, perhaps with
      * the protocol's own code in front ("554 5.7.1 why"). Control thread; NULL: such clients are closed without a word. */
     void (*refusal)(void *env, enum dispatch_refusal kind, const char *text, struct str *out);
-    /* Every session of the worker. May be NULL. */
-    void (*session_each)(void *worker, void (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
-    /* Says goodbye in the protocol's words and closes; false: no such session here. May be NULL. */
+    /* The sessions of the worker with numbers above `after`, in their order, until fn says false. worker, service and protocol of
+     * the view need not be filled. May be NULL. */
+    void (*session_each)(void *worker, uint64_t after, bool (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
+    /* Says goodbye in the protocol's words and closes, at once or at the next permitted moment; false: no such session here. With
+     * session_each. why: for the log. */
     bool (*session_kick)(void *worker, uint64_t session, const char *why);
 };
 
@@ -170,12 +179,29 @@ struct dispatch_service_view {
 };
 void dispatch_each_service(const struct dispatch *d, void (*fn)(void *owner, const struct dispatch_service_view *view), void *owner);
 
-/* -- sessions, for `session list/kick`: answers of all loops come one after the other, then done. Control thread. */
-struct dispatch_session_view { /* what a protocol tells of one session */
-    uint64_t session, worker;
-    const char *service, *protocol, *peer, *user, *state, *tls; /* "" = none */
-    uint64_t age_ms, idle_ms, bytes_in, bytes_out;
+/* -- sessions, for `session list/kick`. Control thread. A walk asks one worker after the other for a chunk of its sessions:
+ *
+ *   walk = dispatch_sessions_walk(d, &query, fn, on_chunk, owner);   begins with the first dispatch_walk_next
+ *   fn(owner, view)            each session that is wanted; with kick: that was told to go
+ *   on_chunk(owner, false)     behind a chunk: dispatch_walk_next when the reader has room
+ *   on_chunk(owner, true)      that was the last; may come within dispatch_walk_next
+ *   dispatch_walk_end(&walk)   at any time outside fn; before dispatch_destroy */
+#define DISPATCH_USER_MAX 512
+#define DISPATCH_WHY_MAX  256
+struct dispatch_sessions_query { /* texts are copied, cut */
+    uint64_t session;    /* 0 = all */
+    const char *user;    /* login, or its part before "@"; NULL or "" = everybody */
+    const char *service; /* NULL or "" = all */
+    bool kick;
+    const char *why; /* of a kick */
 };
+struct dispatch_walk;
+typedef void dispatch_session_fn(void *owner, const struct dispatch_session_view *view);
+typedef void dispatch_chunk_fn(void *owner, bool done);
+struct dispatch_walk *dispatch_sessions_walk(struct dispatch *d, const struct dispatch_sessions_query *query,
+                                             dispatch_session_fn *fn, dispatch_chunk_fn *on_chunk, void *owner);
+void dispatch_walk_next(struct dispatch_walk *walk);
+void dispatch_walk_end(struct dispatch_walk **walk);
 
 /* For `dispatcher status` and tests: rows of services, each followed by those of its workers; ended workers and closed connections of
  * the last historical_time behind them. The first column, "row", is service, worker or connection. Control thread. */

@@ -144,6 +144,8 @@ int cmd_old_start(struct app_args *args);
 int cmd_old_restart(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
+int cmd_session_list(struct app_args *args);
+int cmd_session_kick(struct app_args *args);
 int cmd_trace(struct app_args *args);
 int cmd_sendmail(struct app_args *args);
 int cmd_newaliases(struct app_args *args);

@@ -114,6 +114,8 @@ static const struct {
     {"store-stats", run_store_stats},
     {"counters", run_counters},
     {"resolve", ctl_resolve},
+    {"session-list", ctl_session_list},
+    {"session-kick", ctl_session_kick},
     {"queue-list", ctl_queue_list},
     {"queue-show", ctl_queue_show},
     {"queue-act", ctl_queue_act},

@@ -113,6 +113,7 @@ struct dispatch *dispatch_create(struct loop *control, struct bus *bus)
     map_init(&d->live);
     dispatch__peers_init(&d->peers);
     bus_on(d->ep, DISPATCH_MSG_TAKEN, on_taken, d);
+    dispatch__sessions_init(d);
     bus_on(d->ep, DISPATCH_NOTE_CLOSED, on_closed_note, d);
     return d;
 }

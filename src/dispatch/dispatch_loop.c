@@ -158,4 +158,5 @@ void dispatch__lane_init(struct dispatch_lane *lane)
     bus_on(lane->ep, DISPATCH_MSG_DRAIN, on_drain, lane);
     bus_on(lane->ep, DISPATCH_MSG_RETIRE, on_retire, lane);
     bus_on(lane->ep, DISPATCH_MSG_KILL, on_kill, lane);
+    dispatch__sessions_lane_init(lane);
 }

@@ -33,6 +33,7 @@ struct dispatch_worker {
     /* control thread */
     enum dispatch_wstate state;
     uint64_t pending;
+    unsigned asked;    /* messages about its sessions that are out */
     uint64_t life;     /* connections so far */
     uint64_t seen;     /* life at the last look: none came since when they are equal */
     uint64_t born_ms;
@@ -143,7 +144,8 @@ struct dispatch {
     struct map live; /* session -> struct dispatch_live */
     struct dispatch_closed *closed; /* a ring like a service's past; NULL until something is remembered */
     uint64_t closed_count;
-    uint64_t next_session, next_worker;
+    uint64_t next_session, next_worker, next_walk;
+    struct list walks; /* of struct dispatch_walk */
     struct loop_timer tick;
     uint64_t ticked_ms; /* the last time */
     bool draining;
@@ -198,5 +200,9 @@ void dispatch__beat(struct dispatch *d);
 /* dispatch_loop.c */
 void dispatch__lane_init(struct dispatch_lane *lane); /* handlers on the loop */
 void dispatch__lane_fini(struct dispatch_lane *lane);
+
+/* dispatch_sessions.c, dispatch_sessions_loop.c */
+void dispatch__sessions_init(struct dispatch *d);
+void dispatch__sessions_lane_init(struct dispatch_lane *lane);
 
 #endif

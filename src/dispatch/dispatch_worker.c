@@ -272,7 +272,8 @@ void dispatch__reap(struct dispatch_service *s)
     for (unsigned i = 0; i < s->slot_count; i++) {
         struct dispatch_worker *w = &s->workers[i];
 
-        if (w->is_used && w->pending == 0 && atomic_load_explicit(&w->has_ended, memory_order_acquire)) {
+        if (w->is_used && w->pending == 0 && w->asked == 0 &&
+            atomic_load_explicit(&w->has_ended, memory_order_acquire)) {
             worker_gone(w);
             some = true;
         }

@@ -131,6 +131,8 @@ static void command_end(struct imapd_session *s)
         imapd__session_bye(s, "Closing connection", NET_CLOSED_BY_US);
     else if (s->errors > (uint64_t)s->w->conf->errors_max)
         imapd__session_bye(s, "Too many bad commands", NET_CLOSED_BY_US);
+    else if (s->is_kicked)
+        imapd__session_bye(s, IMAPD_KICKED_TEXT, NET_CLOSED_BY_US);
     else if (s->w->draining)
         imapd__session_bye(s, "Server is shutting down", NET_CLOSED_BY_US);
 }

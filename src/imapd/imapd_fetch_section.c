@@ -183,6 +183,7 @@ static void send_piece(struct imapd_session *s, struct fetch *f, struct mbuf *bu
     }
     imapd__flush(s); /* what was written before stands before it */
     s->w->step_bytes += buf->len;
+    s->bytes_out += buf->len;
     net_write_mbuf(s->stream, buf, buf->off, buf->len);
 }
 

@@ -211,6 +211,8 @@ struct imapd_session {
     bool is_broken;    /* a step began a literal that it cannot complete: the connection ends */
     bool tls_starting; /* nothing is read until the handshake is over */
     bool noted;        /* IDLE: the feed told of a change */
+    bool is_kicked;    /* an operator ends it, between two commands */
+    uint64_t begun_ms, heard_ms, bytes_in, bytes_out;
 };
 
 struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id);
@@ -219,6 +221,11 @@ extern const struct net_callbacks imapd_callbacks;
 void imapd__session_start(struct imapd_session *s, struct net_stream *stream);
 void imapd__session_start_tls(struct imapd_session *s);
 void imapd__session_drain(struct imapd_session *s); /* the worker ends */
+/* imapd_watch.c: for `session list` and `session kick` */
+void imapd__session_each(void *worker, uint64_t after, bool (*fn)(void *owner, const struct dispatch_session_view *view),
+                         void *owner);
+bool imapd__session_kick(void *worker, uint64_t session, const char *why);
+#define IMAPD_KICKED_TEXT "Session ended by the operator"
 void imapd__session_bye(struct imapd_session *s, const char *text, enum net_close_why why);
 void imapd__session_abort(struct imapd_session *s, enum net_close_why why); /* without a word */
 void imapd_enter(struct imapd_session *s, enum imapd_state next);

@@ -201,6 +201,9 @@ static size_t on_data(void *owner, struct slice in)
             left -= turn_share(s);
     }
     s->in_data = false;
+    s->bytes_in += used;
+    if (used > 0)
+        s->heard_ms = loop_now_ms(s->w->loop);
     imapd__flush(s);
     if (s->phase == IMAPD_PH_CLOSE)
         return used;
@@ -279,6 +282,7 @@ void imapd__flush(struct imapd_session *s)
     if (out->len == 0)
         return;
     s->w->step_bytes += out->len;
+    s->bytes_out += out->len;
     net_write(s->stream, str_slice(out));
     if (out->cap > 16 * IMAPD_FLUSH_BYTES) {
         str_fini(out);
@@ -389,7 +393,11 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     arena_init(&s->arena, 0); /* bounded by the limits of the feed and of the parsers */
     part_rec_init(&s->post.rec);
     imap_feed_init(&s->feed, &w->limits_login);
-    list_push_back(&w->sessions, &s->node);
+    s->begun_ms = s->heard_ms = loop_now_ms(w->loop);
+    struct list *at = w->sessions.prev; /* in the order of their numbers, in which they nearly always come */
+    while (at != &w->sessions && LIST_ENTRY(at, struct imapd_session, node)->id > id)
+        at = at->prev;
+    list_insert_after(at, &s->node);
     list_init(&s->idle_node);
     return s;
 }

@@ -171,6 +171,8 @@ const struct service_proto imapd_proto = {
     .worker_open = worker_open,
     .session_open = session_open,
     .refusal = refusal,
+    .session_each = imapd__session_each,
+    .session_kick = imapd__session_kick,
     .worker_drain = worker_drain,
     .worker_close = worker_close,
 };
@@ -179,6 +181,8 @@ const struct service_proto imapd_local_proto = {
     .worker_open = local_worker_open,
     .session_open = local_session_open,
     .refusal = refusal,
+    .session_each = imapd__session_each,
+    .session_kick = imapd__session_kick,
     .worker_drain = worker_drain,
     .worker_close = worker_close,
 };

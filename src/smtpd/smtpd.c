@@ -94,6 +94,8 @@ struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, u
                                         .worker_open = ident##_worker_open,                                  \
                                         .session_open = session_open,                                        \
                                         .refusal = refusal,                                                  \
+                                        .session_each = smtpd__session_each,                                 \
+                                        .session_kick = smtpd__session_kick,                                 \
                                         .worker_drain = worker_drain,                                        \
                                         .worker_close = worker_close}
 

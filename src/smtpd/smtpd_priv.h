@@ -189,6 +189,8 @@ struct smtpd_session {
     struct loop_timer pause;       /* runs: replies are kept back in `kept` */
     struct str kept;
     uint32_t tx_number;
+    bool is_kicked; /* an operator ends it, between two commands */
+    uint64_t begun_ms, heard_ms, bytes_in, bytes_out;
     struct account_entry *account; /* authenticated */
     struct smtpd_auth *auth;       /* in AUTH, VERIFY */
     enum smtpd_wait wait;
@@ -230,6 +232,11 @@ static inline struct slice smtpd__rip(const struct smtpd_session *s)
 {
     return slice_cstr(net_peer(s->stream)->host);
 }
+
+/* smtpd_watch.c: for `session list` and `session kick` */
+void smtpd__session_each(void *worker, uint64_t after, bool (*fn)(void *owner, const struct dispatch_session_view *view),
+                         void *owner);
+bool smtpd__session_kick(void *worker, uint64_t session, const char *why);
 
 /* smtpd_cmd.c */
 struct smtpd_cmd {

@@ -32,7 +32,11 @@ struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
     smtp_line_init(&s->line, SMTP_LINE_EXT_MAX);
     list_init(&s->waiter.node);
     str_init(&s->kept, 0);
-    list_push_back(&w->sessions, &s->node);
+    s->begun_ms = s->heard_ms = loop_now_ms(w->loop);
+    struct list *at = w->sessions.prev; /* in the order of their numbers, in which they nearly always come */
+    while (at != &w->sessions && LIST_ENTRY(at, struct smtpd_session, node)->id > id)
+        at = at->prev;
+    list_insert_after(at, &s->node);
     obs_count(MET_SMTPD_SESSIONS, 1);
     return s;
 }
@@ -149,6 +153,7 @@ static void on_pause(struct loop_timer *timer)
 /* RFC 5321 7.8 leaves it to us: who makes too many errors is answered slowly. */
 void smtpd__send(struct smtpd_session *s, struct slice bytes)
 {
+    s->bytes_out += bytes.len;
     if (s->errors < (uint64_t)s->conf->errors_soft || s->conf->error_delay_ms == 0) {
         net_write(s->stream, bytes);
         return;
@@ -196,6 +201,10 @@ void smtpd__settle(struct smtpd_session *s)
             OBS_EVENT(OBS_SMTPD_ERROR_LIMIT, s->id, OBS_S("rip", smtpd__rip(s)), OBS_U("errors", s->errors));
             smtpd__goodbye(s, SMTPD_REPLY(421, "4.7.0", "Too many errors, closing connection"),
                            NET_CLOSED_BY_US);
+            return;
+        }
+        if (s->is_kicked) {
+            smtpd__goodbye(s, SMTPD_REPLY(421, "4.7.0", "Session ended by the operator"), NET_CLOSED_BY_US);
             return;
         }
         if (s->worker->draining) {
@@ -254,6 +263,9 @@ static size_t on_data(void *owner, struct slice in)
         used += n;
         smtpd__settle(s);
     }
+    s->bytes_in += used;
+    if (used > 0)
+        s->heard_ms = loop_now_ms(s->worker->loop);
     if (used > 0 && s->state != SMTPD_ST_CLOSED)
         smtpd__timer_arm(s);
     return used;
