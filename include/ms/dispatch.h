@@ -98,8 +98,8 @@ struct service_proto {
     /* The sessions of the worker with numbers above `after`, in their order, until fn says false. worker, service and protocol of
      * the view need not be filled. May be NULL. */
     void (*session_each)(void *worker, uint64_t after, bool (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
-    /* Says goodbye in the protocol's words and closes, at once or at the next permitted moment; false: no such session here. With
-     * session_each. why: for the log. */
+    /* Says goodbye in the protocol's words and closes, at once or at the next permitted moment; false: no such session here, or it
+     * is closing. May be called from fn of session_each (cheap there): a session stays in its list until the end of the turn. why: for the log. */
     bool (*session_kick)(void *worker, uint64_t session, const char *why);
 };
 

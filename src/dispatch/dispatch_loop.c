@@ -73,20 +73,12 @@ static void on_retire(void *owner, const struct bus_msg *msg)
     lane_reply(lane, msg);
 }
 
-/* The worker's sessions while they are asked to go: the list must not change under session_each. */
-struct kick_list {
-    uint64_t *ids;
-    size_t count, cap;
-};
-
-static void on_each(void *owner, const struct dispatch_session_view *view)
+/* A session that is told to go stays in its list until the end of the turn. */
+static bool on_each(void *owner, const struct dispatch_session_view *view)
 {
-    struct kick_list *list = owner;
-    if (list->count == list->cap) {
-        list->cap = MS_MAX(2 * list->cap, (size_t)64);
-        list->ids = ms_realloc_array(list->ids, list->cap, sizeof(*list->ids));
-    }
-    list->ids[list->count++] = view->session;
+    struct dispatch_worker *w = owner;
+    (void)w->service->proto->session_kick(w->impl, view->session, "the server was told to end this session");
+    return true;
 }
 
 static void on_kill(void *owner, const struct bus_msg *msg)
@@ -94,15 +86,11 @@ static void on_kill(void *owner, const struct bus_msg *msg)
     struct dispatch_lane *lane = owner;
     struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
     const struct service_proto *proto = w->service->proto;
-    struct kick_list list = {0};
     w->draining = true;
     if (w->impl)
         proto->worker_drain(w->impl);
     if (w->impl && proto->session_each && proto->session_kick)
-        proto->session_each(w->impl, on_each, &list);
-    for (size_t i = 0; i < list.count && w->impl; i++)
-        proto->session_kick(w->impl, list.ids[i], "the server was told to end this session");
-    ms_free(list.ids);
+        proto->session_each(w->impl, 0, on_each, w);
     worker_close_if_empty(w);
     lane_reply(lane, msg);
 }

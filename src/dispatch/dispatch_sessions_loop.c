@@ -60,14 +60,14 @@ bool dispatch__session_read(struct rd *rd, struct dispatch_session_view *out)
 
 /* -- one chunk */
 struct chunk {
+    struct dispatch_worker *worker;
+    const char *why;  /* NULL: only looked at */
     uint64_t session; /* 0: all */
     const char *user; /* "": everybody */
     struct str rows;
     unsigned seen;
     uint64_t last;
     bool more;
-    uint64_t found[SESSIONS_CHUNK];
-    unsigned found_count;
 };
 
 /* A login without its domain means every user of that name. */
@@ -92,8 +92,8 @@ static bool on_view(void *owner, const struct dispatch_session_view *v)
         return true;
     if (c->user[0] && !is_user(v->user ? v->user : "", c->user))
         return true;
-    session_write(&c->rows, v);
-    c->found[c->found_count++] = v->session;
+    if (!c->why || c->worker->service->proto->session_kick(c->worker->impl, v->session, c->why))
+        session_write(&c->rows, v);
     return true;
 }
 
@@ -103,13 +103,12 @@ static void on_ask(void *owner, const struct bus_msg *msg)
     struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
     struct mbuf *body = msg->body;
     struct rd rd = rd_make(mbuf_slice(body));
-    struct chunk c = {.session = msg->a[2], .user = get_text(&rd)};
-    const char *why = get_text(&rd);
+    struct chunk c = {.worker = w, .session = msg->a[2], .user = get_text(&rd)};
+    if (msg->a[3])
+        c.why = get_text(&rd);
     str_init(&c.rows, 0);
     if (w->impl) /* else it has ended meanwhile */
         w->service->proto->session_each(w->impl, msg->a[1], on_view, &c);
-    for (unsigned i = 0; msg->a[3] && w->impl && i < c.found_count; i++)
-        (void)w->service->proto->session_kick(w->impl, c.found[i], why);
     struct bus_msg reply = {.kind = DISPATCH_MSG_FOUND, .id = msg->id, .a = {msg->a[0], c.last, c.more}};
     if (c.rows.len)
         reply.body = mbuf_from(str_slice(&c.rows));

@@ -161,7 +161,8 @@ struct imapd_worker {
     bool is_local;     /* imapd_local_proto */
     uint32_t peer_uid; /* of the connection that becomes a session just now */
     bool draining;
-    struct list sessions;
+    struct list sessions;        /* in the order of their numbers */
+    struct imapd_session *shown; /* during session_each */
     struct str out;    /* what the running step has produced; empty between steps */
     struct str text;   /* scratch of one item */
     size_t step_bytes; /* written by the running step */

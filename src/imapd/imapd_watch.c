@@ -38,29 +38,40 @@ void imapd__session_each(void *worker, uint64_t after,
     struct imapd_worker *w = worker;
     LIST_FOREACH(&w->sessions, it)
     {
-        const struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
+        struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
         if (s->id <= after)
             continue;
+        w->shown = s;
         struct dispatch_session_view view = view_of(s);
         if (!fn(owner, &view))
-            return;
+            break;
     }
+    w->shown = NULL;
+}
+
+static struct imapd_session *find(const struct imapd_worker *w, uint64_t session)
+{
+    if (w->shown && w->shown->id == session)
+        return w->shown;
+    LIST_FOREACH(&w->sessions, it)
+    {
+        struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
+        if (s->id == session)
+            return s;
+    }
+    return NULL;
 }
 
 bool imapd__session_kick(void *worker, uint64_t session, const char *why)
 {
     struct imapd_worker *w = worker;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
-        if (s->id != session)
-            continue;
-        OBS_EVENT(OBS_IMAPD_KICKED, s->id, OBS_S("peer", slice_cstr(net_peer(s->stream)->host)),
-                  OBS_C("user", s->user ? s->user->login : ""), OBS_C("why", why));
-        s->is_kicked = true; /* RFC 9051 7.1.5: BYE, unless a command is in the middle of something */
-        if (s->phase == IMAPD_PH_READ || s->phase == IMAPD_PH_LINE)
-            imapd__session_bye(s, IMAPD_KICKED_TEXT, NET_CLOSED_BY_US);
-        return true;
-    }
-    return false;
+    struct imapd_session *s = find(w, session);
+    if (!s || s->phase == IMAPD_PH_CLOSE)
+        return false;
+    OBS_EVENT(OBS_IMAPD_KICKED, s->id, OBS_S("peer", slice_cstr(net_peer(s->stream)->host)),
+              OBS_C("user", s->user ? s->user->login : ""), OBS_C("why", why));
+    s->is_kicked = true; /* RFC 9051 7.1.5: BYE, unless a command is in the middle of something */
+    if (s->phase == IMAPD_PH_READ || s->phase == IMAPD_PH_LINE)
+        imapd__session_bye(s, IMAPD_KICKED_TEXT, NET_CLOSED_BY_US);
+    return true;
 }

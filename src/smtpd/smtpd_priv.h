@@ -81,7 +81,8 @@ struct smtpd_worker {
     const char *service; /* its name */
     int tls_mode;        /* enum dispatch_tls */
     bool draining;
-    struct list sessions;
+    struct list sessions;        /* in the order of their numbers */
+    struct smtpd_session *shown; /* during session_each */
     struct smtpd_inbox *inboxes; /* LMTP only */
     /* Scratch, each used within one callback. */
     struct str out;

@@ -56,28 +56,39 @@ void smtpd__session_each(void *worker, uint64_t after,
     struct smtpd_worker *w = worker;
     LIST_FOREACH(&w->sessions, it)
     {
-        const struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
+        struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
         if (s->id <= after)
             continue;
+        w->shown = s;
         struct dispatch_session_view view = view_of(s);
         if (!fn(owner, &view))
-            return;
+            break;
     }
+    w->shown = NULL;
+}
+
+static struct smtpd_session *find(const struct smtpd_worker *w, uint64_t session)
+{
+    if (w->shown && w->shown->id == session)
+        return w->shown;
+    LIST_FOREACH(&w->sessions, it)
+    {
+        struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
+        if (s->id == session)
+            return s;
+    }
+    return NULL;
 }
 
 bool smtpd__session_kick(void *worker, uint64_t session, const char *why)
 {
     struct smtpd_worker *w = worker;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
-        if (s->id != session)
-            continue;
-        OBS_EVENT(OBS_SMTPD_KICKED, s->id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)),
-                  OBS_C("user", s->account ? s->account->login : ""), OBS_C("why", why));
-        s->is_kicked = true;
-        smtpd__settle(s); /* RFC 5321 3.8: 421, unless it is in the middle of something */
-        return true;
-    }
-    return false;
+    struct smtpd_session *s = find(w, session);
+    if (!s || s->state == SMTPD_ST_CLOSED)
+        return false;
+    OBS_EVENT(OBS_SMTPD_KICKED, s->id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)),
+              OBS_C("user", s->account ? s->account->login : ""), OBS_C("why", why));
+    s->is_kicked = true;
+    smtpd__settle(s); /* RFC 5321 3.8: 421, unless it is in the middle of something */
+    return true;
 }
