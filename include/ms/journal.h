@@ -143,6 +143,7 @@ struct journal_conf {
     const char *dir; /* exists */
     uint64_t segment_bytes;
     unsigned prepared; /* 1..5, besides the reserve; 0 = JOURNAL_PREPARED */
+    unsigned flush_series; /* of obs: how long flushes take; 0 = nobody wants to know */
     bool flush; /* false only by the test that shows what is lost without fdatasync */
 };
 

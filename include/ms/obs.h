@@ -120,6 +120,8 @@ const char *obs_counter_help(enum obs_counter c);
 enum obs_family_kind { OBS_COUNTER, OBS_GAUGE, OBS_SECONDS, OBS_BYTES, OBS_AT_SCRAPE, OBS_AT_SCRAPE_SUM };
 /* Any thread. Kinds COUNTER, GAUGE, SECONDS, BYTES. */
 unsigned obs_series(enum obs_family f, const char *a, const char *b, const char *c);
+/* The same, kept in *at, which begins as 0: for static tables of series. */
+unsigned obs_series_keep(_Atomic unsigned *at, enum obs_family f, const char *a, const char *b, const char *c);
 void obs_series_add(unsigned series, int64_t n); /* counters: n >= 0; gauges up and down, on any thread */
 /* Histograms. value: microseconds, bytes. Bounds are powers of four: 16 us .. 67 s, 1 KiB .. 4 GiB. */
 void obs_series_observe(unsigned series, uint64_t value);

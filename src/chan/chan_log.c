@@ -40,6 +40,34 @@ static struct slice code_of(struct slice reason)
     return slice_sub(reason, 0, blank < 0 ? reason.len : (size_t)blank);
 }
 
+/* deliveries_total{channel,status,class}. A loop nearly always works for the channel it worked for before. */
+static unsigned series_of(const struct chan_entry *e, const struct chan_rcpt *r)
+{
+    static _Thread_local struct {
+        char channel[OBS_LABEL_MAX];
+        unsigned series[MS_ARRAY_LEN(rows)][10];
+    } last;
+    char class[2] = {r->reason.len && ms_ascii_is_digit(r->reason.ptr[0]) ? (char)r->reason.ptr[0] : '0', 0};
+    unsigned *at = &last.series[r->verdict][class[0] - '0'];
+    if (strncmp(last.channel, e->channel, sizeof last.channel - 1) != 0) {
+        memset(&last, 0, sizeof last);
+        snprintf(last.channel, sizeof last.channel, "%s", e->channel);
+    }
+    if (*at == 0)
+        *at = obs_series(FAM_DELIVERIES, last.channel, rows[r->verdict].status, class);
+    return *at;
+}
+
+static void count_delivery(const struct chan_entry *e, const struct chan_rcpt *r, uint64_t now_us)
+{
+    static _Atomic unsigned phases[2]; /* delivery_seconds{phase} */
+    obs_series_add(series_of(e, r), 1);
+    obs_series_observe(obs_series_keep(&phases[0], FAM_DELIVERY_SECONDS, "queue", NULL, NULL),
+                       e->begun_us > e->arrival_us ? e->begun_us - e->arrival_us : 0);
+    obs_series_observe(obs_series_keep(&phases[1], FAM_DELIVERY_SECONDS, "transfer", NULL, NULL),
+                       now_us > e->begun_us ? now_us - e->begun_us : 0);
+}
+
 void chan__log_delivery(const struct chan_entry *e, const struct chan_rcpt *r, const char *relay)
 {
     char id[QUEUE_ID_TEXT_MAX], delay[32], delays[64];
@@ -66,6 +94,7 @@ void chan__log_delivery(const struct chan_entry *e, const struct chan_rcpt *r, c
     kv[n++] = OBS_C("status", rows[r->verdict].status);
     kv[n++] = OBS_S("reply", r->reason);
     obs_event_emit(rows[r->verdict].event, 0, kv, n);
+    count_delivery(e, r, now_us);
     obs_count(rows[r->verdict].counter, 1);
 }
 

@@ -34,6 +34,7 @@ struct chan_rcpt {
 struct chan_entry {
     struct arena arena; /* of everything below; reasons too */
     struct queue_id id;
+    const char *channel; /* its name */
     struct slice sender, envid, trace;
     uint64_t blob, blob_bytes, arrival_us;
     uint64_t begun_us; /* when it was read: work began */

@@ -3,6 +3,8 @@
  */
 #include "imapd_cmds.h"
 
+#include "ms/base/clock.h"
+
 #define BOTH IMAPD_UID_BOTH
 #define ROW(name_, states_, flags_, parse_, run_, metric_)                                                   \
     .name = (name_), .states = (states_), .flags = (flags_), .parse = (parse_), .run = (run_),               \
@@ -114,8 +116,18 @@ void imapd__command_drop(struct imapd_session *s)
     arena_reset(&s->arena);
 }
 
+static void command_measure(const struct imapd_session *s)
+{
+    static _Atomic unsigned series[MS_ARRAY_LEN(imapd_cmds)];
+    if (s->cmd.row < imapd_cmds || s->cmd.row >= imapd_cmds + MS_ARRAY_LEN(imapd_cmds) || !s->cmd.begun_ns)
+        return; /* what was no command */
+    unsigned at = obs_series_keep(&series[s->cmd.row - imapd_cmds], FAM_IMAP_SECONDS, s->cmd.row->name, NULL, NULL);
+    obs_series_observe(at, (clock_mono_ns() - s->cmd.begun_ns) / 1000);
+}
+
 static void command_end(struct imapd_session *s)
 {
+    command_measure(s);
     struct imap_status result = s->cmd.result;
     bool close_after = s->cmd.close_after, tls_after = s->cmd.tls_after;
 
@@ -276,6 +288,7 @@ void imapd__command_begin(struct imapd_session *s, struct slice text, bool has_l
     s->cmd.literal_sync = has_literal && s->feed.literal_sync;
     s->cmd.literal_bytes = has_literal ? s->feed.literal_bytes : 0;
     s->cmd.next = run_nothing;
+    s->cmd.begun_ns = clock_mono_ns();
     if (command_prepare(s, text, has_literal))
         s->cmd.next = s->cmd.row->run;
     else if (has_literal)

@@ -116,6 +116,7 @@ struct imapd_command { /* the one that runs; row == NULL: none */
     bool literal_next; /* it is complete, and the next one begins (RFC 3502): line is what stands between them */
     bool literal_sync;
     uint64_t literal_bytes;
+    uint64_t begun_ns;     /* when its line was there */
     void *sync;            /* struct imapd_sync of imapd_finish or IDLE; NULL: none is under way */
     void *sync_room;       /* its memory, once a command: IDLE may last for days */
     uint64_t *own_modseqs; /* changes of this command's own that need no FETCH FLAGS */

@@ -52,9 +52,22 @@ static void session_check(const struct imapd_session *s)
     }
 }
 
+/* imap_sessions{state}: by how many sessions a state grows. */
+static void count_state(enum imapd_state state, int by)
+{
+    static _Atomic unsigned series[IMAPD_ST_LOGOUT + 1];
+    static const char *const names[] = {[IMAPD_ST_NOAUTH] = "noauth",
+                                        [IMAPD_ST_AUTH] = "auth",
+                                        [IMAPD_ST_SELECTED] = "selected",
+                                        [IMAPD_ST_LOGOUT] = "logout"};
+    obs_series_add(obs_series_keep(&series[state], FAM_IMAP_SESSIONS, names[state], NULL, NULL), by);
+}
+
 void imapd_enter(struct imapd_session *s, enum imapd_state next)
 {
     MS_ASSERT(imapd_edges[s->state] & IMAPD_IN(next));
+    count_state(s->state, -1);
+    count_state(next, 1);
     s->state = next;
     session_check(s);
     if (next == IMAPD_ST_AUTH)
@@ -349,6 +362,7 @@ void imapd__session_drain(struct imapd_session *s)
 
 void imapd__session_discard(struct imapd_session *s)
 {
+    count_state(s->state, -1);
     list_remove(&s->node);
     imapd__saved_clear(s);
     imapd__box_destroy(&s->box);
@@ -387,6 +401,7 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     s->w = w;
     s->id = id;
     s->state = IMAPD_ST_NOAUTH;
+    count_state(s->state, 1);
     s->phase = IMAPD_PH_READ;
     s->is_local = w->is_local;
     s->peer_uid = w->peer_uid;

@@ -206,7 +206,9 @@ enum ms_err journal__out_flush(struct journal *j)
         journal__fail(j, "fdatasync", errno);
         return MS_EIO;
     }
-    atomic_fetch_add_explicit(&j->counts.flush_ns, clock_mono_ns() - began, memory_order_relaxed);
+    uint64_t took_ns = clock_mono_ns() - began;
+    obs_series_observe(j->conf.flush_series, took_ns / 1000);
+    atomic_fetch_add_explicit(&j->counts.flush_ns, took_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->counts.batches, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->counts.records, o->count, memory_order_relaxed);
     atomic_fetch_add_explicit(&j->counts.bytes, o->bytes, memory_order_relaxed);

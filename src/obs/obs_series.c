@@ -71,6 +71,16 @@ unsigned obs_series(enum obs_family f, const char *a, const char *b, const char 
     return cell;
 }
 
+unsigned obs_series_keep(_Atomic unsigned *at, enum obs_family f, const char *a, const char *b, const char *c)
+{
+    unsigned series = atomic_load_explicit(at, memory_order_relaxed);
+    if (MS_LIKELY(series != 0))
+        return series;
+    series = obs_series(f, a, b, c); /* every thread finds the same one */
+    atomic_store_explicit(at, series, memory_order_relaxed);
+    return series;
+}
+
 size_t obs__series_count(void)
 {
     pthread_mutex_lock(&table.lock);

@@ -95,7 +95,9 @@ static enum ms_err commit_waiting(struct partition *p, size_t *n_out, struct ms_
         return err;
     atomic_store_explicit(&p->applied, mark.position, memory_order_relaxed);
     atomic_fetch_add_explicit(&p->commits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&p->commit_ns, clock_mono_ns() - started, memory_order_relaxed);
+    uint64_t took_ns = clock_mono_ns() - started;
+    obs_series_observe(p->commit_series, took_ns / 1000);
+    atomic_fetch_add_explicit(&p->commit_ns, took_ns, memory_order_relaxed);
     obs_count(MET_PART_COMMITS, 1);
     obs_count(MET_PART_RECORDS, *n_out);
     return MS_OK;

@@ -365,6 +365,7 @@ struct partition {
     atomic_bool ballast_gone;
     /* Figures, relaxed. */
     atomic_uint_fast64_t applied, commits, op_total, commit_ns;
+    unsigned commit_series; /* of obs */
 };
 
 enum part__state part__state(const struct partition *p);

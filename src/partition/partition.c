@@ -94,8 +94,10 @@ static enum ms_err open_journal(struct partition *p, struct ms_errinfo *why)
     const struct journal_conf conf = {.dir = path,
                                       .segment_bytes = p->conf.segment_bytes,
                                       .prepared = JOURNAL_PREPARED,
+                                      .flush_series = obs_series(FAM_STORE_FSYNC, p->conf.name, NULL, NULL),
                                       .flush = p->conf.flush};
     struct journal_info info;
+    p->commit_series = obs_series(FAM_STORE_COMMIT, p->conf.name, NULL, NULL);
     MS_TRY(journal_open(&conf, p->id, &p->journal, why));
     journal_info(p->journal, &info);
     memcpy(p->id, info.partition_id, sizeof(p->id));

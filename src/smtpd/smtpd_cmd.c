@@ -277,7 +277,9 @@ void smtpd__line(struct smtpd_session *s, struct slice line)
         smtpd__auth_line(s, line);
         return;
     }
-    const struct smtpd_cmd *row = smtpd__cmd_get(smtp_verb_parse(line, &args));
+    enum smtp_verb verb = smtp_verb_parse(line, &args);
+    const struct smtpd_cmd *row = smtpd__cmd_get(verb);
+    s->asked = (uint8_t)(verb + 1);
     if (!(row->kinds & w->kind)) {
         smtpd__reply(s, smtp_reply_for_fault(SMTP_FAULT_VERB));
         return;

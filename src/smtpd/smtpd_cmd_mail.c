@@ -21,6 +21,7 @@ static void sender_refused(struct smtpd_session *s, enum ms_err err)
     OBS_EVENT(OBS_SMTPD_SENDER_REFUSED, s->id, OBS_C("trace", s->tx->id), OBS_C("svc", s->worker->service),
               OBS_S("peer", smtpd__rip(s)), OBS_C("user", s->account->login), OBS_S("from", s->tx->sender),
               OBS_C("dsn", reply.enhanced), OBS_C("reason", reply.text));
+    smtpd__metric_refused("mail", reply);
     smtpd__tx_end(s);
     smtpd_enter(s, SMTPD_ST_READY);
     smtpd__reply(s, reply);

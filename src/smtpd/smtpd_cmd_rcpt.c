@@ -18,6 +18,7 @@ struct smtp_reply smtpd__rcpt_check(struct smtpd_session *s, const struct smtp_c
 void smtpd__rcpt_log_refused(const struct smtpd_session *s, struct slice address, struct smtp_reply reply)
 {
     obs_count(MET_SMTPD_RCPT_REFUSED, 1);
+    smtpd__metric_refused("rcpt", reply);
     OBS_EVENT(OBS_SMTPD_RCPT_REFUSED, s->id, OBS_C("trace", s->tx->id), OBS_C("svc", s->worker->service),
               OBS_S("peer", smtpd__rip(s)), OBS_C("user", s->account ? s->account->login : ""),
               OBS_S("from", s->tx->sender), OBS_S("to", address), OBS_C("dsn", reply.enhanced),

@@ -122,9 +122,11 @@ static void log_end(struct smtpd_session *s)
     char qid[QUEUE_ID_TEXT_MAX] = "";
     if (err) {
         obs_count(MET_SMTPD_REFUSED, 1);
+        smtpd__metric_refused("data", smtpd__end_reply(s, err));
     } else {
         obs_count(MET_SMTPD_MESSAGES, 1);
         obs_count(MET_SMTPD_BYTES, tx->data.bytes);
+        smtpd__metric_received(s, tx->data.bytes);
         if (tx->queued_count > 0)
             queue_id_emit(&tx->queue_id, qid);
     }

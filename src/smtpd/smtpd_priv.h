@@ -84,6 +84,7 @@ struct smtpd_worker {
     struct list sessions;        /* in the order of their numbers */
     struct smtpd_session *shown; /* during session_each */
     struct smtpd_inbox *inboxes; /* LMTP only */
+    unsigned closed_series[NET_CLOSED_TIMEOUT + 1], received_series; /* smtpd_metrics.c; 0: not yet */
     /* Scratch, each used within one callback. */
     struct str out;
     struct str cache;
@@ -190,6 +191,7 @@ struct smtpd_session {
     struct loop_timer pause;       /* runs: replies are kept back in `kept` */
     struct str kept;
     uint32_t tx_number;
+    uint8_t asked;  /* a command waits for its first reply: its verb + 1 */
     bool is_kicked; /* an operator ends it, between two commands */
     uint64_t begun_ms, heard_ms, bytes_in, bytes_out;
     struct account_entry *account; /* authenticated */
@@ -238,6 +240,12 @@ static inline struct slice smtpd__rip(const struct smtpd_session *s)
 void smtpd__session_each(void *worker, uint64_t after, bool (*fn)(void *owner, const struct dispatch_session_view *view),
                          void *owner);
 bool smtpd__session_kick(void *worker, uint64_t session, const char *why);
+
+/* smtpd_metrics.c */
+void smtpd__metric_closed(struct smtpd_session *s, enum net_close_why why);
+void smtpd__metric_reply(struct smtpd_session *s, unsigned code); /* the first one behind a command counts */
+void smtpd__metric_refused(const char *stage, struct smtp_reply reply);
+void smtpd__metric_received(struct smtpd_session *s, uint64_t bytes);
 
 /* smtpd_cmd.c */
 struct smtpd_cmd {

@@ -108,6 +108,7 @@ static void on_closed(void *owner, enum net_close_why why)
     OBS_EVENT(OBS_SMTPD_CLOSED, s->id, OBS_C("svc", s->worker->service),
               OBS_C("why", net_close_why_name(why)), OBS_U("transactions", s->tx_number),
               OBS_U("errors", s->errors));
+    smtpd__metric_closed(s, why);
     uint64_t id = s->id;
     smtpd__session_free(s);
     if (handle)
@@ -169,6 +170,7 @@ void smtpd__reply(struct smtpd_session *s, struct smtp_reply reply)
     str_reset(out);
     smtp_reply_emit(out, reply);
     smtpd__send(s, str_slice(out));
+    smtpd__metric_reply(s, reply.code);
     if (reply.code >= 500)
         s->errors++;
 }

@@ -67,6 +67,21 @@ def check_metrics(site):
     rose("smtpd_commands_rcpt_total", 4)
     rose("imap_logins_total", 1)
     rose("imap_command_fetch_total", 1)
+    rose("smtp_commands_total", 4, verb="RCPT")
+    rose("smtp_commands_total", 1, verb="RCPT", code="5xx")
+    rose("smtp_commands_total", 3, verb="DATA", code="3xx")
+    rose("smtp_rejections_total", 1, stage="rcpt", reason="5.1")
+    rose("messages_received_total", 2, channel="lmtp")
+    rose("messages_received_total", 1, channel="submission")
+    rose("message_size_bytes_count", 3)
+    rose("smtp_sessions_total", 1, service="lmtp")
+    rose("imap_command_seconds_count", 1, cmd="FETCH")
+    rose("deliveries_total", 1, channel="store", status="sent")
+    rose("delivery_seconds_count", 1, phase="queue")
+    need(after.get("store_commit_seconds_count", partition="primary") > 0, "commits")
+    need(after.get("store_fsync_seconds_count", partition="primary") > 0, "flushes")
+    need(after.get("store_fsync_seconds_sum", partition="primary") > 0, "time of flushes")
+    same("selected", after.get("imap_sessions", state="selected"), 1)
     need(after.get("deliveries_sent_total") > before.get("deliveries_sent_total"), "deliveries")
     same("connections", after.get("imap_connections", service="imap"), 1)
     same("build", after.total("build_info"), 1)
@@ -82,6 +97,7 @@ def check_metrics(site):
         need(facts.get("loop_lag_seconds_count", loop=loop) > 0, loop)
     imap.logout()
     need(wait_for(lambda: page(site).get("imap_connections", service="imap") == 0), "the connection is gone")
+    same("no session", page(site).total("imap_sessions"), 0)
     return f"{len(after.samples)} series"
 
 
@@ -143,7 +159,7 @@ def check_taken(binary):
         s.bind(("127.0.0.1", 0))
         s.listen()
         with running(binary, sets=[f"admin.metrics_listen=127.0.0.1:{s.getsockname()[1]}"]) as site:
-            need("event=server.no_metrics" in site.log.read_text(), site.tail())
+            need(wait_for(lambda: "event=server.no_metrics" in site.log.read_text(), 20), site.tail())
             site.imap("anna").logout()
 
 
