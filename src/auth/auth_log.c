@@ -15,12 +15,20 @@ static struct slice typed_name(const struct auth_exchange *x)
     return slice_sub(x->name, 0, ACCOUNT_LOGIN_MAX);
 }
 
+/* auth_total{mech,result} */
+static void count(const struct auth_exchange *x, const char *result)
+{
+    const char *mech = x->result.method ? x->result.method : "none";
+    obs_series_add(obs_series(FAM_AUTH, mech, result, NULL), 1);
+}
+
 void auth__log_login(const struct auth_exchange *x)
 {
     const struct auth_peer *p = x->peer;
     const struct auth_result *r = &x->result;
     bool as_other = strcmp(r->login, r->entry.login) != 0;
     obs_count(MET_AUTH_LOGINS, 1);
+    count(x, "ok");
     if (!r->login[0]) /* no account stands behind it, but a process of the machine */
         OBS_EVENT(OBS_AUTH_LOGIN, p->session, OBS_C("svc", p->service), OBS_C("user", r->entry.login),
                   PEER_KEYS, OBS_U("uid", p->uid));
@@ -39,6 +47,7 @@ void auth__log_failed(struct auth_exchange *x, const char *reason)
 {
     const struct auth_peer *p = x->peer;
     obs_count(MET_AUTH_FAILURES, 1);
+    count(x, "failed");
     OBS_EVENT(OBS_AUTH_FAILED, p->session, OBS_C("svc", p->service), OBS_S("user", typed_name(x)), PEER_KEYS,
               OBS_C("reason", reason));
 }
@@ -49,6 +58,7 @@ void auth__log_backed_off(struct auth_exchange *x)
     struct auth_named *n = &x->client->named[x->guess.address % AUTH_NAMED_SLOTS];
     uint64_t now = loop_now_ms(x->client->loop);
     obs_count(MET_AUTH_BACKED_OFF, 1);
+    count(x, "backed_off");
     obs_count(MET_AUTH_FAILURES, 1);
     if (n->address != x->guess.address)
         *n = (struct auth_named){.address = x->guess.address};
@@ -64,6 +74,7 @@ void auth__log_backed_off(struct auth_exchange *x)
 void auth__log_unavailable(const struct auth_exchange *x, enum ms_err err)
 {
     const struct auth_peer *p = x->peer;
+    count(x, "unavailable");
     OBS_EVENT(OBS_AUTH_UNAVAILABLE, p->session, OBS_C("svc", p->service), OBS_S("user", typed_name(x)),
               PEER_KEYS, OBS_E("error", err));
 }

@@ -1,11 +1,12 @@
 /*
  * dispatch_sessions.c - a walk over the sessions of all workers: the control thread's half.
  *
- * One message at a time: a worker's loop looks at SESSIONS_CHUNK sessions, answers with those that are wanted and the
- * number of the last one it looked at; the next message begins behind that. So no loop is held up for longer than a chunk,
- * and a reader that is slow is waited for between two of them.
+ * One message at a time: a worker's loop looks at SESSIONS_CHUNK sessions, answers with those that are wanted and
+ * the number of the last one it looked at; the next message begins behind that. So no loop is held up for longer
+ * than a chunk, and a reader that is slow is waited for between two of them.
  *
- * While a message is out the worker's slot is not given to another (`asked`): its loop may find it closed, never changed.
+ * While a message is out the worker's slot is not given to another (`asked`): its loop may find it closed, never
+ * changed.
  */
 #include "dispatch_priv.h"
 
