@@ -13,7 +13,9 @@
 #include "ms/partition.h"
 
 #define APP_VERSION       "0.1.0"
-#define APP_CONFIG_FILE   "/etc/mailserverd/mailserverd.yaml"
+#ifndef APP_CONFIG_FILE /* the build says where it is installed */
+#define APP_CONFIG_FILE "/etc/mailserverd/mailserverd.yaml"
+#endif
 #define APP_PARTITION_DIR "store"
 #define APP_IMAP_SOCKET   "imap.sock" /* in server.run_dir: IMAP for our own commands */
 #define APP_SOCKET_PATH_MAX 128     /* longer than a socket's path can be */

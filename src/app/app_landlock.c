@@ -36,6 +36,19 @@ static uint64_t rights_of_abi(int abi)
     return rights;
 }
 
+static uint64_t rights_of(enum app_access access, bool is_folder)
+{
+    switch (access) {
+    case APP_MAY_LIST:
+        return is_folder ? LANDLOCK_ACCESS_FS_READ_DIR : 0;
+    case APP_MAY_READ:
+        return is_folder ? LL_READ : LL_FILE_READ;
+    case APP_MAY_WRITE:
+        return is_folder ? LL_WRITE : LL_FILE_WRITE;
+    }
+    MS_UNREACHABLE();
+}
+
 /* A path that is not there, or that we may not reach anyway, needs no rule. */
 static enum ms_err add_rule(int ruleset, uint64_t handled, const struct app_path *path,
                             struct ms_errinfo *why_out)
@@ -48,8 +61,11 @@ static enum ms_err add_rule(int ruleset, uint64_t handled, const struct app_path
         close(fd);
         return MS_OK;
     }
-    uint64_t rights = S_ISDIR(st.st_mode) ? (path->may_write ? LL_WRITE : LL_READ)
-                                          : (path->may_write ? LL_FILE_WRITE : LL_FILE_READ);
+    uint64_t rights = rights_of(path->access, S_ISDIR(st.st_mode));
+    if (!rights) {
+        close(fd);
+        return MS_OK;
+    }
     struct landlock_path_beneath_attr rule = {.allowed_access = rights & handled, .parent_fd = fd};
     long rc = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     int err = errno;

@@ -55,29 +55,29 @@ void app_paths_fini(struct app_paths *p)
     app_paths_init(p);
 }
 
-void app_paths_add(struct app_paths *p, const char *name, bool may_write)
+void app_paths_add(struct app_paths *p, const char *name, enum app_access access)
 {
     for (size_t i = 0; i < p->count; i++)
         if (strcmp(p->items[i].name, name) == 0) {
-            p->items[i].may_write |= may_write;
+            p->items[i].access = MS_MAX(p->items[i].access, access);
             return;
         }
     p->items = ms_realloc_array(p->items, p->count + 1, sizeof *p->items);
-    p->items[p->count++] = (struct app_path){.name = ms_strdup(name), .may_write = may_write};
+    p->items[p->count++] = (struct app_path){.name = ms_strdup(name), .access = access};
 }
 
 /* The folder that holds it; the thing itself when that would be everything. */
-static void add_folder_of(struct app_paths *p, const char *name, bool may_write)
+static void add_folder_of(struct app_paths *p, const char *name, enum app_access access)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(name, '/');
     if (!slash || slash == name || (size_t)(slash - name) >= sizeof folder) {
-        app_paths_add(p, name, may_write);
+        app_paths_add(p, name, access);
         return;
     }
     memcpy(folder, name, (size_t)(slash - name));
     folder[slash - name] = '\0';
-    app_paths_add(p, folder, may_write);
+    app_paths_add(p, folder, access);
 }
 
 static void add_read(struct app_paths *p, const char *name)
@@ -85,12 +85,24 @@ static void add_read(struct app_paths *p, const char *name)
     char real[PATH_MAX];
     struct stat st;
     if (stat(name, &st) == 0 && S_ISDIR(st.st_mode)) {
-        app_paths_add(p, name, false);
+        app_paths_add(p, name, APP_MAY_READ);
         return;
     }
-    add_folder_of(p, name, false);
+    add_folder_of(p, name, APP_MAY_READ);
     if (realpath(name, real))
-        add_folder_of(p, real, false);
+        add_folder_of(p, real, APP_MAY_READ);
+}
+
+/* Of the folder that is written to. */
+static void add_parent(struct app_paths *p, const char *value, bool is_file)
+{
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof path, "%s", value) >= sizeof path)
+        return;
+    char *slash = strrchr(path, '/');
+    if (is_file && slash && slash != path)
+        *slash = '\0';
+    add_folder_of(p, path, APP_MAY_LIST);
 }
 
 static void add_option(struct app_paths *p, const char *table, const char *key, const char *value)
@@ -98,9 +110,10 @@ static void add_option(struct app_paths *p, const char *table, const char *key, 
     for (size_t i = 0; i < MS_ARRAY_LEN(written); i++)
         if (strcmp(written[i].table, table) == 0 && strcmp(written[i].key, key) == 0) {
             if (written[i].is_file)
-                add_folder_of(p, value, true);
+                add_folder_of(p, value, APP_MAY_WRITE);
             else
-                app_paths_add(p, value, true);
+                app_paths_add(p, value, APP_MAY_WRITE);
+            add_parent(p, value, written[i].is_file);
             return;
         }
     add_read(p, value);
@@ -132,7 +145,7 @@ static void add_sockets(struct app_paths *p, const struct conf *conf)
             int n = where[5] == '/' ? snprintf(path, sizeof path, "%s", where + 5)
                                     : snprintf(path, sizeof path, "%s/%s", conf_dir(conf), where + 5);
             if (n > 0 && (size_t)n < sizeof path)
-                add_folder_of(p, path, true);
+                add_folder_of(p, path, APP_MAY_WRITE);
         }
     }
 }
@@ -140,7 +153,7 @@ static void add_sockets(struct app_paths *p, const struct conf *conf)
 void app_paths_collect(struct app_paths *p, const struct conf *conf, const struct conf_table *const *tables,
                        size_t table_count)
 {
-    app_paths_add(p, conf_dir(conf), false);
+    app_paths_add(p, conf_dir(conf), APP_MAY_READ);
     for (size_t t = 0; t < table_count; t++) {
         const struct conf_table *table = tables[t];
         if (!strchr(table->path, '*')) {
@@ -156,23 +169,23 @@ void app_paths_collect(struct app_paths *p, const struct conf *conf, const struc
 void app_paths_add_system(struct app_paths *p, bool as_root)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(system_folders); i++)
-        app_paths_add(p, system_folders[i], false);
+        app_paths_add(p, system_folders[i], APP_MAY_READ);
     if (!as_root)
-        app_paths_add(p, "/etc", false); /* what the user may not read there, he still may not */
+        app_paths_add(p, "/etc", APP_MAY_READ); /* what the user may not read there, he still may not */
     for (size_t i = 0; i < MS_ARRAY_LEN(system_files); i++)
-        app_paths_add(p, system_files[i], false);
+        app_paths_add(p, system_files[i], APP_MAY_READ);
     add_read(p, "/etc/resolv.conf"); /* often a link into /run, and replaced there */
-    app_paths_add(p, "/dev/null", true);
+    app_paths_add(p, "/dev/null", APP_MAY_WRITE);
 }
 
-bool app_paths_cover(const struct app_paths *p, const char *name, bool may_write)
+bool app_paths_cover(const struct app_paths *p, const char *name, enum app_access access)
 {
     for (size_t i = 0; i < p->count; i++) {
         const struct app_path *at = &p->items[i];
         size_t len = strlen(at->name);
         bool is_below = strncmp(name, at->name, len) == 0 &&
                         (name[len] == '\0' || name[len] == '/' || (len > 0 && at->name[len - 1] == '/'));
-        if (is_below && (at->may_write || !may_write))
+        if (is_below && at->access >= access)
             return true;
     }
     return false;
@@ -205,7 +218,7 @@ enum ms_err app_paths_make(const struct app_paths *p, uid_t uid, gid_t gid, stru
 {
     struct stat st;
     for (size_t i = 0; i < p->count; i++)
-        if (p->items[i].may_write && stat(p->items[i].name, &st) != 0)
+        if (p->items[i].access == APP_MAY_WRITE && stat(p->items[i].name, &st) != 0)
             MS_TRY(make_folder(p->items[i].name, uid, gid, why_out));
     return MS_OK;
 }

@@ -17,9 +17,15 @@
 struct conf;
 struct conf_table;
 
+/* Ascending: each includes those before. */
+enum app_access {
+    APP_MAY_LIST, /* open the folder: where a folder that we write to was made, the entry is flushed in its parent */
+    APP_MAY_READ,
+    APP_MAY_WRITE,
+};
 struct app_path {
     char *name; /* absolute */
-    bool may_write;
+    enum app_access access;
 };
 struct app_paths {
     struct app_path *items;
@@ -28,7 +34,7 @@ struct app_paths {
 
 void app_paths_init(struct app_paths *p);
 void app_paths_fini(struct app_paths *p);
-void app_paths_add(struct app_paths *p, const char *name, bool may_write);
+void app_paths_add(struct app_paths *p, const char *name, enum app_access access);
 /* What the configuration names, and its own folder. tables: those it was loaded with. */
 void app_paths_collect(struct app_paths *p, const struct conf *conf, const struct conf_table *const *tables,
                        size_t table_count);
@@ -36,7 +42,7 @@ void app_paths_collect(struct app_paths *p, const struct conf *conf, const struc
  * single files of /etc instead of all of it. */
 void app_paths_add_system(struct app_paths *p, bool as_root);
 /* Is this allowed by one of them, as itself or below it? */
-bool app_paths_cover(const struct app_paths *p, const char *name, bool may_write);
+bool app_paths_cover(const struct app_paths *p, const char *name, enum app_access access);
 /* Makes the folders to be written to that are missing (mode 0700); those get the owner, unless it is (uid_t)-1. */
 MS_MUST_USE enum ms_err app_paths_make(const struct app_paths *p, uid_t uid, gid_t gid,
                                        struct ms_errinfo *why_out);

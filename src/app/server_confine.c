@@ -84,10 +84,10 @@ enum ms_err server_confine_check(const struct server *s, const struct conf *conf
     app_paths_init(&wanted);
     app_paths_collect(&wanted, conf, app_tables, app_table_count);
     for (size_t i = 0; !err && i < wanted.count; i++)
-        if (!app_paths_cover(&s->confined.allowed, wanted.items[i].name, wanted.items[i].may_write))
+        if (!app_paths_cover(&s->confined.allowed, wanted.items[i].name, wanted.items[i].access))
             err = ms_fail(why_out, MS_EDENIED,
                           "%s is outside of what this server may %s since its start; restart it",
-                          wanted.items[i].name, wanted.items[i].may_write ? "write" : "read");
+                          wanted.items[i].name, wanted.items[i].access == APP_MAY_WRITE ? "write" : "read");
     app_paths_fini(&wanted);
     return err;
 }

@@ -80,12 +80,13 @@ static void confine(void)
     if (app_sandbox_obstacle())
         _exit(SKIPPED);
     app_paths_init(&paths);
-    app_paths_add(&paths, below("rw"), true);
-    app_paths_add(&paths, below("rw2"), true);
-    app_paths_add(&paths, below("ro"), false);
-    app_paths_add(&paths, below("single"), false);
-    app_paths_add(&paths, below("missing"), true);
-    app_paths_add(&paths, "/dev/null", true);
+    app_paths_add(&paths, below("rw"), APP_MAY_WRITE);
+    app_paths_add(&paths, below("rw2"), APP_MAY_WRITE);
+    app_paths_add(&paths, below("ro"), APP_MAY_READ);
+    app_paths_add(&paths, below("single"), APP_MAY_READ);
+    app_paths_add(&paths, below("list"), APP_MAY_LIST);
+    app_paths_add(&paths, below("missing"), APP_MAY_WRITE);
+    app_paths_add(&paths, "/dev/null", APP_MAY_WRITE);
     enum ms_err err = app_landlock_apply(&paths, &abi, &why);
     app_paths_fini(&paths);
     if (err == MS_EUNSUPPORTED) {
@@ -121,6 +122,7 @@ static void files_case(void)
     CHECK(rename(below("rw2/new"), below("rw/other")) == 0 && unlink(below("rw/other")) == 0);
     CHECK(symlink(below("secret"), below("rw/way")) == 0 && !can_open(below("rw/way"), O_RDONLY));
     CHECK(mknod(below("rw/disk"), S_IFCHR | 0600, 259) < 0);
+    CHECK(can_open(below("list"), O_RDONLY | O_DIRECTORY) && !can_open(below("list/file"), O_RDONLY));
     CHECK(can_open("/dev/null", O_RDWR));
     CHECK(execl("/bin/true", "true", (char *)NULL) < 0 && errno == EACCES);
     pthread_t thread;
@@ -259,27 +261,27 @@ static void test_cover(void **state)
 {
     struct app_paths p;
     app_paths_init(&p);
-    app_paths_add(&p, "/srv/mail", false);
-    app_paths_add(&p, "/srv/mail/store", true);
-    app_paths_add(&p, "/srv/mail/store", false); /* takes nothing away */
+    app_paths_add(&p, "/srv/mail", APP_MAY_READ);
+    app_paths_add(&p, "/srv/mail/store", APP_MAY_WRITE);
+    app_paths_add(&p, "/srv/mail/store", APP_MAY_READ); /* takes nothing away */
     assert_int_equal(p.count, 2);
-    assert_true(app_paths_cover(&p, "/srv/mail", false));
-    assert_true(app_paths_cover(&p, "/srv/mail/x/y", false));
-    assert_false(app_paths_cover(&p, "/srv/mail", true));
-    assert_false(app_paths_cover(&p, "/srv/mailbox", false));
-    assert_false(app_paths_cover(&p, "/srv", false));
-    assert_false(app_paths_cover(&p, "", false));
-    assert_true(app_paths_cover(&p, "/srv/mail/store/a", true));
-    app_paths_add(&p, "/", false);
-    assert_true(app_paths_cover(&p, "/anything", false));
+    assert_true(app_paths_cover(&p, "/srv/mail", APP_MAY_READ));
+    assert_true(app_paths_cover(&p, "/srv/mail/x/y", APP_MAY_READ));
+    assert_false(app_paths_cover(&p, "/srv/mail", APP_MAY_WRITE));
+    assert_false(app_paths_cover(&p, "/srv/mailbox", APP_MAY_READ));
+    assert_false(app_paths_cover(&p, "/srv", APP_MAY_READ));
+    assert_false(app_paths_cover(&p, "", APP_MAY_READ));
+    assert_true(app_paths_cover(&p, "/srv/mail/store/a", APP_MAY_WRITE));
+    app_paths_add(&p, "/", APP_MAY_READ);
+    assert_true(app_paths_cover(&p, "/anything", APP_MAY_READ));
     app_paths_fini(&p);
 }
 
-static bool has(const struct app_paths *p, const char *name, bool may_write)
+static bool has(const struct app_paths *p, const char *name, enum app_access access)
 {
     for (size_t i = 0; i < p->count; i++)
         if (strcmp(p->items[i].name, name) == 0)
-            return p->items[i].may_write == may_write;
+            return p->items[i].access == access;
     return false;
 }
 
@@ -323,29 +325,31 @@ static void test_collect(void **state)
     assert_int_equal(err, MS_OK);
     app_paths_init(&p);
     app_paths_collect(&p, conf, tables, MS_ARRAY_LEN(tables));
-    assert_true(has(&p, "/etc/site", false));
-    assert_true(has(&p, "/r/run", true));
-    assert_true(has(&p, "/etc/site/drop", true));
-    assert_true(has(&p, "/h/history", true));
-    assert_true(has(&p, "/k/keys", false)); /* the folder: a new file is renamed into it */
-    assert_true(has(&p, "/d/dir", true));
-    assert_true(has(&p, "/p/primary", true));
-    assert_true(has(&p, "/u/sock", true));
-    assert_true(has(&p, "/etc/site/rel", true));
-    assert_false(app_paths_cover(&p, "/etc/passwd", false));
+    assert_true(has(&p, "/etc/site", APP_MAY_READ));
+    assert_true(has(&p, "/r/run", APP_MAY_WRITE));
+    assert_true(has(&p, "/etc/site/drop", APP_MAY_WRITE));
+    assert_true(has(&p, "/h/history", APP_MAY_WRITE));
+    assert_true(has(&p, "/k/keys", APP_MAY_READ)); /* the folder: a new file is renamed into it */
+    assert_true(has(&p, "/d/dir", APP_MAY_WRITE));
+    assert_true(has(&p, "/p/primary", APP_MAY_WRITE));
+    assert_true(has(&p, "/u/sock", APP_MAY_WRITE));
+    assert_true(has(&p, "/etc/site/rel", APP_MAY_WRITE));
+    assert_true(has(&p, "/p", APP_MAY_LIST));
+    assert_true(has(&p, "/d", APP_MAY_LIST));
+    assert_false(app_paths_cover(&p, "/etc/passwd", APP_MAY_READ));
     app_paths_fini(&p);
     conf_unref(&conf);
     conf_report_fini(&report);
     snprintf(link_dir, sizeof link_dir, "%s/made/deep", dir);
     app_paths_init(&p);
-    app_paths_add(&p, link_dir, true);
-    app_paths_add(&p, below("not-made"), false);
+    app_paths_add(&p, link_dir, APP_MAY_WRITE);
+    app_paths_add(&p, below("not-made"), APP_MAY_READ);
     assert_int_equal(app_paths_make(&p, (uid_t)-1, (gid_t)-1, NULL), MS_OK);
     struct stat st;
     assert_int_equal(stat(link_dir, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     assert_int_equal(stat(below("not-made"), &st), -1);
-    app_paths_add(&p, below("single/folder"), true);
+    app_paths_add(&p, below("single/folder"), APP_MAY_WRITE);
     struct ms_errinfo why = {0};
     assert_int_not_equal(app_paths_make(&p, (uid_t)-1, (gid_t)-1, &why), MS_OK);
     assert_non_null(strstr(why.text, "single"));
@@ -354,8 +358,9 @@ static void test_collect(void **state)
 
 static int make_tree(void **state)
 {
-    static const char *const folders[] = {"rw", "rw2", "ro"}, *const files[] = {"secret", "single",
-                                                                                "ro/file"};
+    static const char *const folders[] = {"rw", "rw2", "ro", "list"}, *const files[] = {"secret", "single",
+                                                                                        "ro/file",
+                                                                                        "list/file"};
     if (!mkdtemp(dir))
         return -1;
     for (size_t i = 0; i < MS_ARRAY_LEN(folders); i++)
