@@ -164,7 +164,9 @@ MS_MUST_USE enum ms_err dispatch_service_restart(struct dispatch *d, const char 
 MS_MUST_USE enum ms_err dispatch_reload(struct dispatch *d, struct conf *conf, struct ms_errinfo *why_out);
 /* Before dispatch_start: listening sockets that we were given; each is taken by the service that listens on its address. What no service took is closed and logged. */
 void dispatch_give_sockets(struct dispatch *d, const int *fds, size_t count);
-/* Every listening socket, for the descriptor store; name: "smtp-0". */
+/* Before dispatch_start: a service manager keeps copies of the listening sockets, so the paths of unix sockets stay when we close ours. */
+void dispatch_keep_sockets(struct dispatch *d);
+/* Every listening socket of the configuration's services, for the descriptor store; name: "smtp-0". */
 void dispatch_each_listener(struct dispatch *d, void (*fn)(void *owner, const char *name, int fd), void *owner);
 /* A loop that has not answered for DISPATCH_STALL_MS gets no new connections and its workers are replaced elsewhere; true when all answer. */
 #define DISPATCH_STALL_MS 5000

@@ -88,6 +88,7 @@ void net_listener_close(struct net_listener **l);
 MS_MUST_USE enum ms_err net_listen(const char *where, int backlog, int *fd_out, struct ms_errinfo *why_out);
 /* Is fd a listening stream socket at exactly this address and port (a unix socket: that can still be reached)? */
 bool net_listens_at(int fd, const char *where);
+bool net_addr_of_socket(int fd, struct net_addr *out); /* its own address; false: it has none */
 /* A socket that already listens (socket activation, descriptor store): takes over fd, also on error. MS_EINVAL: it is no listening socket, or not at `where`. */
 MS_MUST_USE enum ms_err net_listener_adopt(struct loop *loop, int fd, const char *where, net_accept_fn *on_accept, void *owner,
                                            struct net_listener **out, struct ms_errinfo *why_out);

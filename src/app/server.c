@@ -121,6 +121,7 @@ static void objects_free(struct server *s)
 static void server_free(struct server *s)
 {
     server_notify_close(s);
+    server_sockets_close(s);
     if (s->control.loop) {
         loop_timer_stop(s->control.loop, &s->housekeeper);
         loop_timer_stop(s->control.loop, &s->deadline);
@@ -160,6 +161,7 @@ int cmd_serve(struct app_args *args)
     server_block_signals();
     net_raise_nofile();
     app_notify_open(&s->notify.notify);
+    server_sockets_take(s);
     int rc = server_start(s);
     if (!rc) {
         server_notify_ready(s);

@@ -28,6 +28,9 @@ static int become_user(struct server *s, struct app_identity *who)
         return app_fail(EX_CONFIG, "%s", why.text);
     if (geteuid() == who->uid && who->uid != 0)
         return EX_OK; /* the service manager did it */
+    int rc = server_sockets_bind(s);
+    if (rc)
+        return rc;
     err = app_paths_make(&s->confined.allowed, who->uid, who->gid, &why);
     if (!err)
         err = app_privileges_drop(who, &why);

@@ -58,6 +58,7 @@ int server_open_doors(struct server *s)
     if (jobctl_start(s->jobctl, s->conf, &why) != MS_OK)
         return app_fail(EX_CONFIG, "%s", why.text);
     add_local_imap(s);
+    server_sockets_give(s);
     enum ms_err err = dispatch_start(s->dispatch, s->conf, &why);
     if (err)
         return app_fail(err == MS_EUNSUPPORTED ? EX_CONFIG : EX_OSERR, "%s", why.text);

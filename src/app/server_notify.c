@@ -5,8 +5,8 @@
  * The replay is one long call on the main thread. A thread beside it looks each APP_REPLAY_TICK_MS whether that thread
  * has worked since, and only then asks for more time: a replay that hangs is ended by the manager.
  *
- * The watchdog ticks at half of the period. Each tick asks every loop to complete a turn; the next one says WATCHDOG=1
- * only if all of them have done so since. The control loop answers by ticking.
+ * The watchdog ticks at half of the period and says WATCHDOG=1 when the dispatcher finds that every loop turns (the control
+ * loop shows it by ticking); when one does not, it looks more often, so that a loop that comes back is in time.
  */
 #include "server_priv.h"
 
@@ -16,6 +16,7 @@
 #define APP_REPLAY_EXTEND_MS 30000
 #define APP_STOP_EXTEND_MS   30000 /* past the deadline of a stop: what waits is written out */
 #define APP_WATCHDOG_MS_MIN  20
+#define APP_WATCHDOG_RETRY   16 /* parts of the period between two looks while a loop stands still */
 
 /* -- replay */
 static uint64_t cpu_of(clockid_t clock)
@@ -73,36 +74,25 @@ void server_notify_replay_end(struct server *s)
 }
 
 /* -- watchdog */
-static bool loops_answer(struct server *s)
-{
-    struct server_notify *sn = &s->notify;
-    bool all = true;
-    for (unsigned i = 0; i < s->loop_count; i++) {
-        uint64_t turns = loop_turns(s->loops[i].loop);
-        all = all && (!sn->asked || turns != sn->turns[i]);
-        sn->turns[i] = turns;
-        loop_nudge(s->loops[i].loop);
-    }
-    sn->asked = true;
-    return all;
-}
-
 static void on_watchdog(struct loop_timer *timer)
 {
     struct server *s = MS_CONTAINER_OF(timer, struct server, notify.watchdog);
     struct server_notify *sn = &s->notify;
-    if (loops_answer(s))
+    bool answer = dispatch_loops_answer(s->dispatch);
+    if (answer)
         app_notify_try(&sn->notify, "WATCHDOG=1");
-    else
+    else if (!sn->withheld)
         OBS_EVENT0(OBS_APP_WATCHDOG, 0);
-    loop_timer_start(s->control.loop, timer, MS_MAX(sn->notify.watchdog_ms / 2, APP_WATCHDOG_MS_MIN),
-                     on_watchdog);
+    sn->withheld = !answer;
+    uint64_t next_ms = sn->notify.watchdog_ms / (answer ? 2 : APP_WATCHDOG_RETRY);
+    loop_timer_start(s->control.loop, timer, MS_MAX(next_ms, APP_WATCHDOG_MS_MIN), on_watchdog);
 }
 
 /* -- life */
 void server_notify_ready(struct server *s)
 {
     struct server_notify *sn = &s->notify;
+    server_sockets_store(s);
     app_notify_send(&sn->notify, "READY=1\nSTATUS=Serving with %u loops.", s->loop_count);
     if (sn->notify.watchdog_ms && !loop_timer_is_running(&sn->watchdog))
         on_watchdog(&sn->watchdog);

@@ -9,6 +9,7 @@
  *   server_stop.c      SIGTERM, `stop` and the deadline
  *   server_notify.c    what the service manager is told
  *   server_confine.c   user, Landlock, seccomp
+ *   server_sockets.c   listening sockets that the service manager passes and keeps
  *
  * Threads: the control loop, and before it runs the main thread; signal_main is a thread of its own.
  */
@@ -19,6 +20,7 @@
 #include "app_maildrop.h"
 #include "app_notify.h"
 #include "app_sandbox.h"
+#include "app_sockets.h"
 
 #include <pthread.h>
 
@@ -42,8 +44,7 @@ struct server_loop {
 struct server_notify {
     struct app_notify notify;
     struct loop_timer watchdog;
-    bool asked; /* the loops, for a turn */
-    uint64_t turns[LOOP_WORKERS_MAX]; /* theirs when they were asked last */
+    bool withheld; /* the last sign of life: a loop did not turn */
     /* the thread beside the replay */
     pthread_t replay;
     pthread_mutex_t mutex;
@@ -88,6 +89,10 @@ struct server {
     struct bus_ep *signal_ep, *control_ep;
     struct server_notify notify;
     struct server_confined confined;
+    struct {
+        struct app_sockets given; /* until the dispatcher has them */
+        struct list stored;       /* what the service manager has copies of */
+    } sockets;
     pthread_t signal_thread;
     bool signals_started, partition_started, loops_started;
     bool stopping;
@@ -111,6 +116,13 @@ int server_confine_calls(struct server *s);
 /* A reload: MS_EDENIED when the configuration names what the sandbox of the start does not allow. */
 MS_MUST_USE enum ms_err server_confine_check(const struct server *s, const struct conf *conf,
                                              struct ms_errinfo *why_out);
+
+/* -- listening sockets: taken, bound by root before the drop, given to the dispatcher; copies go to the manager's store */
+void server_sockets_take(struct server *s);
+int server_sockets_bind(struct server *s);
+void server_sockets_give(struct server *s);
+void server_sockets_store(struct server *s); /* again after a reload */
+void server_sockets_close(struct server *s);
 
 /* -- the service manager */
 void server_notify_replay_begin(struct server *s);

@@ -171,6 +171,7 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
         MS_TRY(dispatch__service_listen(d->services[i], why_out));
     for (unsigned i = 0; i < d->service_count; i++)
         dispatch__service_open(d->services[i]);
+    dispatch__given_close(d);
     d->ticked_ms = loop_now_ms(d->control);
     loop_timer_start(d->control, &d->tick, DISPATCH_TICK_MS, on_tick);
     return MS_OK;
@@ -216,6 +217,7 @@ void dispatch_destroy(struct dispatch **dp)
     for (unsigned i = 0; i < d->service_count; i++)
         if (d->services[i])
             service_destroy(d->services[i]);
+    dispatch__given_close(d);
     net_refuse_stop(d->control);
     for (unsigned i = 0; i < d->lane_count; i++)
         dispatch__lane_fini(&d->lanes[i]);

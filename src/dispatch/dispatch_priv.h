@@ -130,6 +130,9 @@ struct dispatch {
         void *env;
     } protos[DISPATCH_PROTOS_MAX];
     unsigned proto_count;
+    int *given; /* listening sockets that no service has taken yet */
+    size_t given_count;
+    bool keeps_sockets;
     struct dispatch_extra extras[DISPATCH_EXTRAS_MAX];
     unsigned extra_count;
     struct dispatch_service *services[DISPATCH_SERVICES_MAX + DISPATCH_EXTRAS_MAX]; /* NULL: free */
@@ -166,6 +169,10 @@ MS_MUST_USE enum ms_err dispatch__service_add(struct dispatch *d, const char *na
 void dispatch__services_add_extras(struct dispatch *d);
 struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name);
 /* One address of conf.listen; paused. */
+/* dispatch_sockets.c: one that was given, or a new one */
+MS_MUST_USE enum ms_err dispatch__listen(struct dispatch *d, const char *where, int backlog, net_accept_fn *on_accept,
+                                         void *owner, struct net_listener **out, struct ms_errinfo *why_out);
+void dispatch__given_close(struct dispatch *d); /* those that are left */
 MS_MUST_USE enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out); /* all of them */
 void dispatch__service_unlisten(struct dispatch_service *s);

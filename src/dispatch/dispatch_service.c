@@ -100,7 +100,7 @@ enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text
                        DISPATCH_LISTEN_MAX);
     l->service = s;
     listen_address(s, text, l->where, sizeof(l->where));
-    enum ms_err err = net_listener_open(s->dispatch->control, l->where, (int)MS_MIN(backlog, 65535),
+    enum ms_err err = dispatch__listen(s->dispatch, l->where, (int)MS_MIN(backlog, 65535),
                                         on_accept, l, &l->net, &why);
     if (err)
         return ms_fail(why_out, err, "service %s: %s", s->name, why.text);

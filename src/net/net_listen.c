@@ -106,3 +106,16 @@ bool net_listens_at(int fd, const char *where)
     net__addr_from_sockaddr(&want, &b);
     return strcmp(a.text, b.text) == 0;
 }
+
+bool net_addr_of_socket(int fd, struct net_addr *out)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t len = sizeof(sa) - 1;
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+        return false;
+    net__addr_from_sockaddr(&sa, out);
+    if (out->is_unix)
+        snprintf(out->text, sizeof(out->text), "unix:%.58s", ((struct sockaddr_un *)&sa)->sun_path);
+    return true;
+}
