@@ -144,6 +144,8 @@ struct net_tls_spec {
 };
 /* Reads and parses all of it, and checks that each key belongs to its certificate; why_out names the file. Blocks: not on a worker loop. */
 MS_MUST_USE enum ms_err net_tls_build(const struct net_tls_spec *spec, struct net_tls **out, struct ms_errinfo *why_out);
+/* The file of client_ca alone. */
+MS_MUST_USE enum ms_err net_tls_check_ca(const char *path, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err net_tls_load(const char *cert_path, const char *key_path, struct net_tls **out,
                                      struct ms_errinfo *why_out); /* one certificate, tickets of 12 h */
 struct net_tls *net_tls_ref(struct net_tls *tls);

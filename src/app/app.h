@@ -44,6 +44,15 @@ struct admin_conf {
 struct tls_conf {
     const char *certificate;
     const char *key;
+    const char *client_ca; /* NULL: no client is asked for a certificate */
+    int min_version;       /* enum: 1.2, 1.3 */
+    uint64_t ticket_ms;    /* 0 = no tickets */
+    uint64_t handshake_ms;
+    uint64_t threads; /* 0 = auto */
+};
+struct tls_cert_conf { /* tls.certificates.* */
+    const char *certificate;
+    const char *key;
 };
 struct store_conf {
     uint64_t expunge_keep_ms;
@@ -60,6 +69,18 @@ struct mapping_set *app_mapping_set_create(const struct conf *conf);
 
 /* Loads the configuration; on errors prints all of them and returns NULL (exit EX_CONFIG). */
 struct conf *app_conf_load(const char *file);
+/* -- TLS: the snapshot of section tls. Reads files: not on a loop. errors gets a line for each file that is wrong, with the key
+ * of the configuration; *out is NULL when no certificate is configured. inherit: NULL, or the snapshot before. */
+struct net_tls;
+MS_MUST_USE enum ms_err app_tls_build(const struct conf *conf, struct net_tls *inherit, struct net_tls **out,
+                                      struct str *errors);
+/* What the files of section tls are now: another number when one of them was exchanged or written. Reads their inodes. */
+uint64_t app_tls_fingerprint(const struct conf *conf);
+/* Calls fn for each file of section tls. */
+typedef void app_tls_file_fn(void *arg, const char *path);
+void app_tls_each_file(const struct conf *conf, app_tls_file_fn *fn, void *arg);
+unsigned app_tls_threads(const struct conf *conf);
+
 /* The one partition's name and conf. */
 const struct partition_conf *app_partition_conf(const struct conf *conf, struct partition_conf *out);
 

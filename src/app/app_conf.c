@@ -12,12 +12,15 @@
 #include "ms/imapd.h"
 #include "ms/jobctl.h"
 #include "ms/maildrop.h"
+#include "ms/net.h"
 #include "ms/obs.h"
 #include "ms/route.h"
 #include "ms/smtpd.h"
 
 static const char *const level_names[] = {"debug", "info", "notice", "warning", "error", NULL};
 static const char *const format_names[] = {"logfmt", "json", NULL};
+
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 /* clang-format off */
 static const struct conf_opt server_opts[] = {
@@ -60,10 +63,34 @@ static const struct conf_opt log_opts[] = {
      .help = "Room for it; the oldest eighth goes when it is full. none: no history."},
 };
 static const struct conf_opt tls_opts[] = {
-    {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .example = "tls/cert.pem",
-     .help = "Certificate chain (PEM). Needed by services with tls: starttls or implicit."},
-    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .example = "tls/key.pem",
+    {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .flags = CONF_RELOAD,
+     .example = "tls/cert.pem",
+     .help = "Certificate chain (PEM), the server's own first. Needed by services with tls: starttls or implicit. A client that "
+             "names no host, or one that no certificate is for, gets this one. ECDSA (P-256) costs a third of RSA."},
+    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .flags = CONF_RELOAD, .example = "tls/key.pem",
      .help = "Private key (PEM)."},
+    {.key = "client_ca", .type = CONF_PATH, CONF_AT(struct tls_conf, client_ca), .flags = CONF_RELOAD,
+     .example = "tls/clients.pem",
+     .help = "Authorities (PEM) whose certificates tell who a client is (AUTH EXTERNAL). Clients without one are served as "
+             "ever."},
+    {.key = "min_version", .type = CONF_ENUM, CONF_AT(struct tls_conf, min_version), .names = tls_versions, .dflt = "1.2",
+     .flags = CONF_RELOAD, .help = "Oldest version of TLS that is spoken. 1.3 needs mbedTLS 3.6."},
+    {.key = "ticket_life", .type = CONF_DURATION, CONF_AT(struct tls_conf, ticket_ms), .dflt = "12h", .min = "1m", .max = "7d",
+     .flags = CONF_RELOAD | CONF_CAN_BE_NONE,
+     .help = "How long a client can resume a session without the cost of a full handshake. none: never."},
+    {.key = "handshake_timeout", .type = CONF_DURATION, CONF_AT(struct tls_conf, handshake_ms), .dflt = "30s", .min = "1s",
+     .max = "10m", .flags = CONF_RELOAD, .help = "Longest handshake; then the connection is closed."},
+    {.key = "threads", .type = CONF_INT, CONF_AT(struct tls_conf, threads), .dflt = "auto", .min = "1", .max = "64",
+     .flags = CONF_CAN_BE_AUTO,
+     .help = "Threads that compute handshakes, so that no other session waits for one. auto: one less than cores."},
+};
+static const struct conf_opt tls_cert_opts[] = {
+    {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_cert_conf, certificate),
+     .flags = CONF_REQUIRED | CONF_RELOAD, .example = "tls/other-cert.pem",
+     .help = "A further certificate chain (PEM). The names in it tell for which hosts it is; of several for a host, a client "
+             "gets ECDSA before RSA."},
+    {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_cert_conf, key), .flags = CONF_REQUIRED | CONF_RELOAD,
+     .example = "tls/other-key.pem", .help = "Its private key (PEM)."},
 };
 static const struct conf_opt store_opts[] = {
     {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h",
@@ -102,6 +129,12 @@ static enum ms_err tls_check(const void *entry, const char *name, struct conf_ch
     if ((tls->certificate == NULL) != (tls->key == NULL))
         conf_check_error(check, tls->certificate ? "certificate" : "key", NULL,
                          "certificate and key go together");
+    if (!tls->certificate && conf_map_count(conf, "tls.certificates.*") > 0)
+        conf_check_error(check, "certificate", "tls.certificate, tls.key", "the first certificate is missing");
+    if (conf_map_count(conf, "tls.certificates.*") >= NET_TLS_CERTS_MAX)
+        conf_check_error(check, NULL, NULL, "more than %d certificates", NET_TLS_CERTS_MAX);
+    if (!tls->certificate && tls->client_ca)
+        conf_check_error(check, "client_ca", "tls.certificate, tls.key", "the server has no certificate of its own");
     for (size_t i = 0; !tls->certificate && i < conf_map_count(conf, "dispatcher.services.*"); i++) {
         const char *service;
         const struct dispatch_service_conf *sc = conf_map_entry(conf, "dispatcher.services.*", i, &service);
@@ -129,7 +162,11 @@ static const struct conf_table tls_table = {.path = "tls",
                                             CONF_OPTS(tls_opts),
                                             CONF_STRUCT(struct tls_conf),
                                             .check = tls_check,
-                                            .help = "Certificate of all services."};
+                                            .help = "TLS of all services. Files that change are read again at once."};
+static const struct conf_table tls_cert_table = {.path = "tls.certificates.*",
+                                                 CONF_OPTS(tls_cert_opts),
+                                                 CONF_STRUCT(struct tls_cert_conf),
+                                                 .help = "Further certificates, each under a name of your own."};
 static const struct conf_table admin_table = {.path = "admin",
                                               CONF_OPTS(admin_opts),
                                               CONF_STRUCT(struct admin_conf),
@@ -145,6 +182,7 @@ const struct conf_table *const app_tables[] = {
     &server_table,
     &log_table,
     &tls_table,
+    &tls_cert_table,
     &auth_table,
     &account_table,
     &dispatch_table,

@@ -111,6 +111,7 @@ static void objects_free(struct server *s)
     account_close(&s->account);
     if (s->cold_reads)
         loop_pool_destroy(&s->cold_reads);
+    server_tls_pool_destroy(s);
     bus_destroy(&s->bus);
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_destroy(&s->loops[i].loop);

@@ -3,6 +3,7 @@
  *
  *   server.c           order of start and stop, the command `serve`
  *   server_stores.c    log, TLS, directory, partition: what stands before any thread
+ *   server_tls.c       certificates and the threads of handshakes
  *   server_wire.c      loops, clients, environments, registration of protocols and drivers
  *   server_doors.c     admin socket, listeners, housekeeping, pid file
  *   server_signals.c   the signal thread
@@ -70,6 +71,7 @@ struct server {
     struct partition_conf partition_conf;
     struct bus *bus;
     struct loop_pool *cold_reads;
+    struct loop_pool *tls_pool; /* handshakes */
     struct server_loop control;
     struct server_loop loops[LOOP_WORKERS_MAX];
     unsigned loop_count;
@@ -103,8 +105,11 @@ struct server {
 /* -- start, step by step; each that returns a number returns a sysexits code and has said why */
 int server_open_log(struct server *s);
 int server_open_stores(struct server *s);
+int server_open_tls(struct server *s);
 int server_recover_partition(struct server *s);
 void server_make_loops(struct server *s);
+void server_make_tls_pool(struct server *s);
+void server_tls_pool_destroy(struct server *s);
 void server_make_clients(struct server *s);
 void server_wire(struct server *s);
 int server_write_pid(struct server *s);

@@ -19,11 +19,10 @@ int server_open_log(struct server *s)
 
 int server_open_stores(struct server *s)
 {
-    const struct tls_conf *tc = conf_section(s->conf, "tls");
     struct ms_errinfo why;
     enum ms_err err;
-    if (tc->certificate && net_tls_load(tc->certificate, tc->key, &s->tls, &why) != MS_OK)
-        return app_fail(EX_CONFIG, "%s", why.text);
+    if (server_open_tls(s) != EX_OK)
+        return EX_CONFIG;
     err = account_open(conf_section(s->conf, "directory"), s->sc->default_domain, true, &s->account, &why);
     if (err)
         return app_fail(app_exit_for_err(err), "%s", why.text);

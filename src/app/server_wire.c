@@ -17,6 +17,7 @@ void server_make_loops(struct server *s)
     s->loop_count = s->sc->loops ? (unsigned)s->sc->loops : loop_count_auto();
     s->bus = bus_create();
     s->cold_reads = loop_pool_create("reader", (unsigned)MS_MAX(s->sc->work_threads, 1), 1024);
+    server_make_tls_pool(s);
     s->control.loop = loop_create(0, "control");
     add_endpoint(s, s->control.loop);
     for (unsigned i = 0; i < s->loop_count; i++) {

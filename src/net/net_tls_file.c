@@ -97,3 +97,13 @@ enum ms_err net__tls_read_key(mbedtls_pk_context *keys, unsigned count, const ch
     text_fini(&text);
     return err;
 }
+
+enum ms_err net_tls_check_ca(const char *path, struct ms_errinfo *why_out)
+{
+    mbedtls_x509_crt ca;
+
+    mbedtls_x509_crt_init(&ca);
+    enum ms_err err = net__tls_read_chain(&ca, "client_ca", path, why_out);
+    mbedtls_x509_crt_free(&ca);
+    return err;
+}
