@@ -65,21 +65,22 @@ static const struct conf_opt log_opts[] = {
 static const struct conf_opt tls_opts[] = {
     {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_conf, certificate), .flags = CONF_RELOAD,
      .example = "tls/cert.pem",
-     .help = "Certificate chain (PEM), the server's own first. Needed by services with tls: starttls or implicit. A client that "
-             "names no host, or one that no certificate is for, gets this one. ECDSA (P-256) costs a third of RSA."},
+     .help = "Certificate chain (PEM), the server's own first. Needed by services with tls: starttls or implicit. "
+             "A client that names no host, or one that no certificate is for, gets this one. ECDSA (P-256) costs a "
+             "third of RSA."},
     {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_conf, key), .flags = CONF_RELOAD, .example = "tls/key.pem",
      .help = "Private key (PEM)."},
     {.key = "client_ca", .type = CONF_PATH, CONF_AT(struct tls_conf, client_ca), .flags = CONF_RELOAD,
      .example = "tls/clients.pem",
-     .help = "Authorities (PEM) whose certificates tell who a client is (AUTH EXTERNAL). Clients without one are served as "
-             "ever."},
-    {.key = "min_version", .type = CONF_ENUM, CONF_AT(struct tls_conf, min_version), .names = tls_versions, .dflt = "1.2",
-     .flags = CONF_RELOAD, .help = "Oldest version of TLS that is spoken. 1.3 needs mbedTLS 3.6."},
-    {.key = "ticket_life", .type = CONF_DURATION, CONF_AT(struct tls_conf, ticket_ms), .dflt = "12h", .min = "1m", .max = "7d",
-     .flags = CONF_RELOAD | CONF_CAN_BE_NONE,
+     .help = "Authorities (PEM) whose certificates tell who a client is (AUTH EXTERNAL). Clients without one are "
+             "served as ever."},
+    {.key = "min_version", .type = CONF_ENUM, CONF_AT(struct tls_conf, min_version), .names = tls_versions,
+     .dflt = "1.2", .flags = CONF_RELOAD, .help = "Oldest version of TLS that is spoken. 1.3 needs mbedTLS 3.6."},
+    {.key = "ticket_life", .type = CONF_DURATION, CONF_AT(struct tls_conf, ticket_ms), .dflt = "12h", .min = "1m",
+     .max = "7d", .flags = CONF_RELOAD | CONF_CAN_BE_NONE,
      .help = "How long a client can resume a session without the cost of a full handshake. none: never."},
-    {.key = "handshake_timeout", .type = CONF_DURATION, CONF_AT(struct tls_conf, handshake_ms), .dflt = "30s", .min = "1s",
-     .max = "10m", .flags = CONF_RELOAD, .help = "Longest handshake; then the connection is closed."},
+    {.key = "handshake_timeout", .type = CONF_DURATION, CONF_AT(struct tls_conf, handshake_ms), .dflt = "30s",
+     .min = "1s", .max = "10m", .flags = CONF_RELOAD, .help = "Longest handshake; then the connection is closed."},
     {.key = "threads", .type = CONF_INT, CONF_AT(struct tls_conf, threads), .dflt = "auto", .min = "1", .max = "64",
      .flags = CONF_CAN_BE_AUTO,
      .help = "Threads that compute handshakes, so that no other session waits for one. auto: one less than cores."},
@@ -87,8 +88,8 @@ static const struct conf_opt tls_opts[] = {
 static const struct conf_opt tls_cert_opts[] = {
     {.key = "certificate", .type = CONF_PATH, CONF_AT(struct tls_cert_conf, certificate),
      .flags = CONF_REQUIRED | CONF_RELOAD, .example = "tls/other-cert.pem",
-     .help = "A further certificate chain (PEM). The names in it tell for which hosts it is; of several for a host, a client "
-             "gets ECDSA before RSA."},
+     .help = "A further certificate chain (PEM). The names in it tell for which hosts it is; of several for a host, a "
+             "client gets ECDSA before RSA."},
     {.key = "key", .type = CONF_PATH, CONF_AT(struct tls_cert_conf, key), .flags = CONF_REQUIRED | CONF_RELOAD,
      .example = "tls/other-key.pem", .help = "Its private key (PEM)."},
 };
