@@ -53,6 +53,13 @@ MS_MUST_USE enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id)
 void jobctl_give_back(struct jobctl *j, const struct queue_id *id);
 MS_MUST_USE enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id);
 bool jobctl_is_active(const struct jobctl *j, const struct queue_id *id); /* a job has it */
-void jobctl_emit_status(struct jobctl *j, struct str *out);
+/* A stopped channel starts no jobs and gives its jobs nothing; mail is taken and waits. Until started again, or a restart of the server.
+ * MS_ENOTFOUND: no such channel. */
+MS_MUST_USE enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop);
+bool jobctl_has_channel(const struct jobctl *j, struct slice channel);
+/* Why an entry is not in work; a held one, or one that is gone: JOBCTL_WHY_UNKNOWN. */
+void jobctl_explain(const struct jobctl *j, const struct queue_id *id, struct jobctl_reason *out);
+const struct jobctl_sched *jobctl_scheduler(const struct jobctl *j); /* to look at: its views */
+const char *jobctl_job_loop(const struct jobctl *j, uint32_t job);   /* name of the loop it runs on */
 
 #endif

@@ -157,6 +157,11 @@ int cmd_queue_return(struct app_args *args);
 int cmd_queue_delete(struct app_args *args);
 int cmd_dns_lookup(struct app_args *args);
 int cmd_mapping_test(struct app_args *args);
+int cmd_queue_shape(struct app_args *args);
+int cmd_queue_explain(struct app_args *args);
+int cmd_channel_list(struct app_args *args);
+int cmd_channel_stop(struct app_args *args);
+int cmd_channel_start(struct app_args *args);
 int cmd_mailq(struct app_args *args);
 int cmd_dispatcher_status(struct app_args *args);
 int cmd_dispatcher_kill_worker(struct app_args *args);
@@ -210,6 +215,9 @@ struct ctl_answer {
 };
 MS_MUST_USE enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t count, FILE *lines,
                                 struct ctl_answer *out);
+
+/* A request whose answer is rows (a line each: name, value, name, value ...): prints them as the output form asks. Exit code. */
+int app_ask_rows(const struct app_args *args, const char *const *words, size_t count);
 
 /* The same for requests of several lines and answers that are read as they come. */
 struct ctl_conn;

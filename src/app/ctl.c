@@ -6,7 +6,6 @@
 
 #include <sys/stat.h>
 
-#include "ms/jobctl.h"
 #include "ms/obs.h"
 
 void ctl_answer(struct ctl_session *s, int exit_code, const char *text)
@@ -68,16 +67,6 @@ static void run_stop(struct ctl_session *s, const struct slice *words, size_t co
     server_stop(s->server->server, false);
 }
 
-static void run_jobs_status(struct ctl_session *s, const struct slice *words, size_t count)
-{
-    struct str text;
-    str_init(&text, 0);
-    jobctl_emit_status(server_jobctl(s->server->server), &text);
-    ctl_lines(s, str_slice(&text));
-    str_fini(&text);
-    ctl_answer(s, EX_OK, "");
-}
-
 static void run_counters(struct ctl_session *s, const struct slice *words, size_t count)
 {
     struct str text;
@@ -110,7 +99,10 @@ static const struct {
     {"dispatcher-stop", ctl_dispatcher_service},
     {"dispatcher-start", ctl_dispatcher_service},
     {"dispatcher-restart", ctl_dispatcher_service},
-    {"jobs-status", run_jobs_status},
+    {"jobs-status", ctl_jobs_status},
+    {"channel-stop", ctl_channel_stop},
+    {"channel-start", ctl_channel_stop},
+    {"queue-explain", ctl_queue_explain},
     {"store-stats", run_store_stats},
     {"counters", run_counters},
     {"resolve", ctl_resolve},

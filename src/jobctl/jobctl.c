@@ -286,6 +286,36 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     return err;
 }
 
+enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop)
+{
+    const struct jobctl_chan *chan = chan_find(j, channel);
+    if (!chan)
+        return MS_ENOTFOUND;
+    jobctl_sched_stop_channel(j->sched, chan->index, stop);
+    step_soon(j);
+    return MS_OK;
+}
+
+bool jobctl_has_channel(const struct jobctl *j, struct slice channel)
+{
+    return chan_find(j, channel) != NULL;
+}
+
+void jobctl_explain(const struct jobctl *j, const struct queue_id *id, struct jobctl_reason *out)
+{
+    jobctl_sched_explain(j->sched, id, clock_wall_us(), out);
+}
+
+const struct jobctl_sched *jobctl_scheduler(const struct jobctl *j)
+{
+    return j->sched;
+}
+
+const char *jobctl_job_loop(const struct jobctl *j, uint32_t job)
+{
+    return loop_name(j->jobs[job].lane->loop);
+}
+
 bool jobctl_is_active(const struct jobctl *j, const struct queue_id *id)
 {
     return jobctl_sched_is_assigned(j->sched, id);

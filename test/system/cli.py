@@ -21,7 +21,8 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
             "directory verify",
             "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "dispatcher kill-worker",
             "dispatcher stop", "dispatcher start", "dispatcher restart", "start", "restart", "jobs status",
-            "dns lookup", "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return", "queue delete", "mailq")
+            "dns lookup", "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return",
+            "queue delete", "queue shape", "queue explain", "channel list", "channel stop", "channel start", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
 
@@ -180,7 +181,7 @@ def check_help(binary):
 def check_asks(site):
     """Commands that need the server say so when it is down."""
     expect(site.command("dispatcher", "status"), EX_OK, r"row=worker +service=lmtp +worker=\d+ +state=running")
-    expect(site.command("jobs", "status"), EX_OK, r"channel store ")
+    expect(site.command("jobs", "status"), EX_OK, r"channel=store ")
     expect(site.command("stop"), EX_OK)
     if site.wait() != 0:
         raise RuntimeError("exit status of the stopped server")

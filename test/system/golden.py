@@ -127,7 +127,7 @@ def make(binary, folder):
         transfer_work(site)
         queue_work(site)
         removal_work(site)
-        wait_for(lambda: "in_work=0\n" in site.command("jobs", "status").stdout, 10)
+        wait_for(lambda: " in_work=0 " in site.command("jobs", "status").stdout, 10)
         time.sleep(3)  # expunge_keep and a purge
         site.stop()
         index = dump(site, "index")

@@ -214,7 +214,7 @@ def check_route(binary):
         need(client.select("INBOX")[1][0] == b"1", "mail to postmaster")
         need(site.imap("anna").select("INBOX")[1][0] == b"0", "anna got mail of postmaster")
         # effect: channels.*.pool
-        need("channel second pool=OTHER" in site.command("jobs", "status").stdout, "the channel's pool")
+        need("channel=second  pool=OTHER" in site.command("jobs", "status").stdout, "the channel's pool")
         with site.submission("anna") as sender:
             sender.sendmail("anna@example.org", ["bert@example.org"], message("by-channel"))
         # effect: channels.*.driver  (store: it ends in the mailbox)
