@@ -1,6 +1,6 @@
 /*
  * dispatch.h - accepts connections and gives each to the best worker.
- * Layer 7 (dispatch).   Uses: base, obs, conf, loop, bus, net.
+ * Layer 7 (dispatch).   Uses: base, obs, conf, loop, bus, net, dns, mapping.
  *
  * Words as in the reference: a service listens on addresses and speaks one protocol; a worker is a logical server process: the
  * service's shard on one loop, with its own connections. Protocol modules export a const struct service_proto;
@@ -34,6 +34,7 @@
 #define DISPATCH_SLOTS_MAX    192
 #define DISPATCH_HISTORY_MAX  64 /* ended workers remembered per service */
 #define DISPATCH_LISTEN_MAX   16
+#define DISPATCH_ZONES_MAX    5  /* DNS block lists of a service */
 #define DISPATCH_TRUSTED_MAX  64 /* networks of proxies */
 
 #define DISPATCH_MSG_WORKER  BUS_KIND(7, 1, 1) /* a[0] = worker: open it */
@@ -60,6 +61,7 @@ struct dispatch_service_conf { /* "dispatcher.services.*", defaults from "dispat
     uint64_t max_handoffs;     /* connections on their way to workers */
     uint64_t historical_time_ms; /* how long ended workers stay in the status */
     uint64_t backlog; /* 0 = max_procs * max_conns, at least 5; the kernel has its own limit */
+    struct conf_strlist dns_block_lists; /* zones, at most DISPATCH_ZONES_MAX */
     bool proxy_protocol;       /* each connection begins with a PROXY header; only trusted_networks may connect */
     uint64_t address_conns, network_conns; /* connections at a time; 0 = no limit */
     uint64_t address_rate, network_rate;   /* new connections a minute, as many at once; 0 = no limit */
@@ -116,6 +118,12 @@ void dispatch_register(struct dispatch *d, const struct service_proto *proto, vo
 #define DISPATCH_EXTRAS_MAX 4
 void dispatch_add_service(struct dispatch *d, const char *name, const struct service_proto *proto, void *env,
                           const char *where, const struct dispatch_service_conf *conf);
+/* What the door asks. Before dispatch_start, and again with a reload. The set is taken over (its table PORT_ACCESS decides about
+ * every connection); the client of the control loop is borrowed and outlives the dispatcher. NULL: there is none. */
+struct mapping_set;
+struct dns_client;
+void dispatch_set_access(struct dispatch *d, struct mapping_set **set);
+void dispatch_set_dns(struct dispatch *d, struct dns_client *dns);
 /* Opens every listener of the configuration and those added; all errors at once in why. */
 MS_MUST_USE enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct ms_errinfo *why_out);
 /* Closes listeners, drains workers; on_idle when the last session is gone. */

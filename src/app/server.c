@@ -11,6 +11,7 @@
 
 #include "metrics.h"
 #include "ms/base/clock.h"
+#include "ms/dns.h"
 
 #include <unistd.h>
 
@@ -74,6 +75,8 @@ static int server_start(struct server *s)
         rc = start_threads(s);
     if (!rc)
         rc = server_confine_calls(s);
+    if (!rc)
+        rc = server_open_names(s);
     return rc ? rc : server_open_doors(s);
 }
 
@@ -94,6 +97,7 @@ static void objects_free(struct server *s)
 {
     app_maildrop_destroy(&s->maildrop);
     dispatch_destroy(&s->dispatch);
+    dns_client_destroy(&s->dns);
     jobctl_destroy(&s->jobctl);
     channel_registry_destroy(&s->registry);
     if (s->control.loop)

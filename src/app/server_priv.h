@@ -5,6 +5,7 @@
  *   server_stores.c    log, TLS, directory, partition: what stands before any thread
  *   server_tls.c       certificates and the threads of handshakes
  *   server_wire.c      loops, clients, environments, registration of protocols and drivers
+ *   server_names.c     what the door asks: mapping tables, name servers
  *   server_doors.c     admin socket, listeners, housekeeping, pid file
  *   server_signals.c   the signal thread
  *   server_stop.c      SIGTERM, `stop` and the deadline
@@ -77,6 +78,7 @@ struct server {
     unsigned loop_count;
     struct channel_registry *registry;
     struct dispatch *dispatch;
+    struct dns_client *dns; /* of the control loop */
     struct jobctl *jobctl;
     struct store_janitor *janitor;
     struct app_user_janitor *user_janitor;
@@ -113,7 +115,11 @@ void server_tls_pool_destroy(struct server *s);
 void server_make_clients(struct server *s);
 void server_wire(struct server *s);
 int server_write_pid(struct server *s);
+int server_open_names(struct server *s);
 int server_open_doors(struct server *s);
+
+/* -- mapping tables and name servers of another snapshot; control loop */
+void server_reload_names(struct server *s, const struct conf *conf);
 
 /* -- what is given up: user and files before there is any other thread, system calls when all are there */
 int server_confine_files(struct server *s);

@@ -9,6 +9,8 @@
  */
 #include "dispatch_priv.h"
 
+#include "ms/mapping.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -223,6 +225,7 @@ void dispatch_destroy(struct dispatch **dp)
         dispatch__lane_fini(&d->lanes[i]);
     dispatch__live_fini(d);
     dispatch__peers_fini(&d->peers);
+    mapping_set_destroy(&d->access);
     conf_unref(&d->trusted_conf);
     conf_unref(&d->conf);
     ms_free(d);

@@ -2,6 +2,7 @@
  * dispatch_conf.c - option rows of "dispatcher", "dispatcher.defaults" and "dispatcher.services.*".
  */
 #include "ms/dispatch.h"
+#include "ms/dns.h"
 
 const char *const dispatch_protocol_names[] = {"smtp", "submission", "lmtp", "imap", NULL};
 static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
@@ -128,6 +129,14 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .min = "1",                                                                                         \
          .max = "64",                                                                                        \
          .help = "The same of an IPv6 address."},                                                            \
+        {.key = "dns_block_lists",                                                                           \
+         .type = CONF_STRLIST,                                                                               \
+         CONF_AT(struct dispatch_service_conf, dns_block_lists),                                             \
+         .list_max = DISPATCH_ZONES_MAX,                                                                     \
+         .flags = CONF_RELOAD,                                                                               \
+         .example = "bl.example.org",                                                                        \
+         .help = "Zones of DNS block lists, at most five: a client that one of them lists is turned away. "  \
+                 "A list that does not answer within two seconds turns nobody away."},                       \
     {                                                                                                        \
         .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
         .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \
@@ -160,10 +169,14 @@ static const struct conf_opt dispatch_service_opts[] = {
 static enum ms_err service_check(const void *entry, const char *name, struct conf_check *check)
 {
     const struct dispatch_service_conf *conf = entry;
+    char zone[DNS_NAME_MAX + 1];
     if (conf->min_procs > conf->max_procs)
         conf_check_error(check, "min_procs", NULL, "min_procs is greater than max_procs");
     if (conf->min_conns > conf->max_conns)
         conf_check_error(check, "min_conns", NULL, "min_conns is greater than max_conns");
+    for (size_t i = 0; i < conf->dns_block_lists.count; i++)
+        if (dns_reverse_name("ffff::", conf->dns_block_lists.items[i], zone))
+            conf_check_item_error(check, "dns_block_lists", i, NULL, "\"%s\" is no zone", conf->dns_block_lists.items[i]);
     for (size_t i = 0; conf->proxy_protocol && i < conf->listen.count; i++)
         if (strncmp(conf->listen.items[i], "unix:", 5) == 0)
             conf_check_item_error(check, "listen", i, NULL, "a proxy has an address: no unix socket with proxy_protocol");

@@ -70,6 +70,7 @@ struct dispatch_gate {
     uint64_t wait_ms;            /* of LATER */
     struct dispatch_answer late; /* what counts then */
 };
+extern const struct dispatch_gate dispatch__gate_access, dispatch__gate_dnsbl;
 extern const struct dispatch_gate dispatch__gate_proxy, dispatch__gate_limits;
 
 void dispatch__door_answer(struct dispatch_conn *c, const struct dispatch_answer *answer);

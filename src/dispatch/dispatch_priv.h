@@ -6,6 +6,7 @@
 
 #include "ms/dispatch.h"
 #include "ms/base/map.h"
+#include "ms/dns.h"
 #include "ms/obs.h"
 
 #include "dispatch_door.h"
@@ -81,6 +82,8 @@ struct dispatch_service {
     uint64_t accepted;
     uint64_t refused[DISPATCH_R_COUNT];
     struct obs_limit refused_limit[DISPATCH_R_COUNT];
+    uint64_t zone_rest_until_ms[DISPATCH_ZONES_MAX]; /* dispatch_dnsbl.c */
+    struct obs_limit zone_limit, access_limit;
 };
 
 /* A session that was handed over. */
@@ -140,6 +143,8 @@ struct dispatch {
     struct conf *conf; /* the snapshot that the services' lists live in */
     bool started;
     unsigned door_count; /* connections at the doors */
+    struct mapping_set *access; /* NULL: everybody may come in */
+    struct dns_client *dns;
     struct dispatch_peers peers;
     struct net_network trusted[DISPATCH_TRUSTED_MAX]; /* of trusted_conf, a snapshot */
     unsigned trusted_count;
