@@ -176,7 +176,8 @@ static enum ms_err service_check(const void *entry, const char *name, struct con
         conf_check_error(check, "min_conns", NULL, "min_conns is greater than max_conns");
     for (size_t i = 0; i < conf->dns_block_lists.count; i++)
         if (dns_reverse_name("ffff::", conf->dns_block_lists.items[i], zone))
-            conf_check_item_error(check, "dns_block_lists", i, NULL, "\"%s\" is no zone", conf->dns_block_lists.items[i]);
+            conf_check_item_error(check, "dns_block_lists", i, NULL, "\"%s\" is no zone",
+                                  conf->dns_block_lists.items[i]);
     for (size_t i = 0; conf->proxy_protocol && i < conf->listen.count; i++)
         if (strncmp(conf->listen.items[i], "unix:", 5) == 0)
             conf_check_item_error(check, "listen", i, NULL, "a proxy has an address: no unix socket with proxy_protocol");

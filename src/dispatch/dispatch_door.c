@@ -12,8 +12,12 @@
 
 #define REFUSED_EVENT_MS 100 /* between two lines of one service and reason */
 
-static const struct dispatch_gate *const gates[] = {&dispatch__gate_proxy, &dispatch__gate_limits, &dispatch__gate_access,
-                                                   &dispatch__gate_dnsbl};
+static const struct dispatch_gate *const gates[] = {
+    &dispatch__gate_proxy,
+    &dispatch__gate_limits,
+    &dispatch__gate_access,
+    &dispatch__gate_dnsbl,
+};
 
 const char *dispatch__reason_name(enum dispatch_reason reason)
 {
