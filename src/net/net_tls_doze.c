@@ -38,7 +38,7 @@ static bool is_between_records(const struct net_tls_conn *c)
 
     return mbedtls_ssl_check_pending(ssl) == 0 && !ssl->NET_TLS_FIELD(in_offt) &&
            ssl->NET_TLS_FIELD(in_left) == 0 && ssl->NET_TLS_FIELD(out_left) == 0 &&
-           !ssl->NET_TLS_FIELD(handshake) && c->kept.len == 0 && c->plain.bytes == 0;
+           ssl->NET_TLS_FIELD(state) == MBEDTLS_SSL_HANDSHAKE_OVER && c->kept.len == 0 && c->plain.bytes == 0;
 }
 
 static void conn_doze(struct net_tls_conn *c)
