@@ -3,7 +3,8 @@
  *
  * Order of a start (each step needs what the next ones take away):
  *
- *   sockets bound, keys read -> app_privileges_drop -> app_landlock_apply -> threads -> app_seccomp_apply
+ *   sockets bound, keys read -> app_privileges_drop -> app_seccomp_no_rings -> app_landlock_apply -> threads
+ *   -> app_seccomp_apply
  *
  * Threads:  the drop and Landlock before any other thread exists (Landlock binds the calling thread and those it
  *           makes); seccomp after all of them exist (it reaches every thread at once).
@@ -35,6 +36,9 @@ MS_MUST_USE enum ms_err app_privileges_drop(const struct app_identity *to, struc
  * that would forbid renaming from folder to folder (before version 2). Sets no_new_privs. */
 MS_MUST_USE enum ms_err app_landlock_apply(const struct app_paths *paths, int *abi_out,
                                            struct ms_errinfo *why_out);
+/* No ring of io_uring can be made from now on (ENOSYS). Before the first loop: libuv 1.45 and later makes one a loop when
+ * it can, and aborts when the calls on it are refused later. Sets no_new_privs. */
+MS_MUST_USE enum ms_err app_seccomp_no_rings(struct ms_errinfo *why_out);
 /* System calls that a mail server never makes fail with EPERM from now on, in every thread. Sets no_new_privs. */
 MS_MUST_USE enum ms_err app_seccomp_apply(struct ms_errinfo *why_out);
 

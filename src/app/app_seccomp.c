@@ -86,21 +86,38 @@ static const char *const refused[] = {
     "vm86old",
 };
 
-enum ms_err app_seccomp_apply(struct ms_errinfo *why_out)
+/* Refuses these in all threads from now on. */
+static int filter_add(const char *const *names, size_t count, uint32_t action)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter)
-        return ms_fail(why_out, MS_EUNSUPPORTED, "the kernel has no seccomp filters");
+        return -ENOSYS;
     int rc = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
-    for (size_t i = 0; !rc && i < MS_ARRAY_LEN(refused); i++) {
-        int number = seccomp_syscall_resolve_name(refused[i]);
+    for (size_t i = 0; !rc && i < count; i++) {
+        int number = seccomp_syscall_resolve_name(names[i]);
         if (number >= 0) /* negative: not on this machine */
-            rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+            rc = seccomp_rule_add(filter, action, number, 0);
     }
     if (!rc)
         rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!rc)
         rc = seccomp_load(filter);
     seccomp_release(filter);
+    return rc;
+}
+
+static enum ms_err filter_result(int rc, struct ms_errinfo *why_out)
+{
     return rc ? ms_fail(why_out, MS_EUNSUPPORTED, "seccomp filter: %s", strerror(-rc)) : MS_OK;
+}
+
+enum ms_err app_seccomp_no_rings(struct ms_errinfo *why_out)
+{
+    static const char *const rings[] = {"io_uring_setup"};
+    return filter_result(filter_add(rings, MS_ARRAY_LEN(rings), SCMP_ACT_ERRNO(ENOSYS)), why_out);
+}
+
+enum ms_err app_seccomp_apply(struct ms_errinfo *why_out)
+{
+    return filter_result(filter_add(refused, MS_ARRAY_LEN(refused), SCMP_ACT_ERRNO(EPERM)), why_out);
 }

@@ -52,6 +52,10 @@ int server_confine_files(struct server *s)
         return EX_OK;
     if (app_sandbox_obstacle())
         return not_confined(s, "this build cannot be confined", app_sandbox_obstacle());
+    if (app_seccomp_no_rings(&why) != MS_OK)
+        rc = not_confined(s, "system calls cannot be confined", why.text);
+    if (rc)
+        return rc;
     if (app_paths_make(&c->allowed, (uid_t)-1, (gid_t)-1, &why) != MS_OK)
         return app_fail(EX_CANTCREAT, "%s", why.text);
     app_paths_add_system(&c->allowed, geteuid() == 0);
