@@ -102,6 +102,8 @@ MS_MUST_USE enum ms_err account_open(const struct account_conf *conf, const char
 void account_close(struct account **a); /* clients destroyed, loops stopped */
 struct account_client *account_client_create(struct account *a, struct loop *loop);
 void account_client_destroy(struct account_client **c);
+/* The loop is short of memory: what is only kept to be faster goes. */
+void account_client_shed(struct account_client *c);
 struct account *account_of_client(struct account_client *c);
 
 /* -- look-ups (loop) ------------------------------------------------------------------------------------------- */

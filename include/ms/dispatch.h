@@ -180,6 +180,9 @@ void dispatch_each_listener(struct dispatch *d, void (*fn)(void *owner, const ch
 #define DISPATCH_STALL_MS 5000
 bool dispatch_loops_answer(const struct dispatch *d);
 
+/* Short of memory: who comes is turned away in the protocol's words, for now. Not at services of dispatch_add_service. */
+void dispatch_set_short(struct dispatch *d, bool is_short);
+
 /* -- for monitoring: every service, those in no configuration too. Control thread. */
 struct dispatch_service_view {
     const char *name, *protocol;
@@ -204,6 +207,7 @@ struct dispatch_sessions_query { /* texts are copied, cut */
     const char *service; /* NULL or "" = all */
     bool kick;
     const char *why; /* of a kick */
+    uint64_t nobodys_idle_ms; /* not 0: only those without a user or a transaction that were silent for so long */
 };
 struct dispatch_walk;
 typedef void dispatch_session_fn(void *owner, const struct dispatch_session_view *view);

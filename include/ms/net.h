@@ -226,6 +226,9 @@ void net_refuse_stop(struct loop *loop); /* before the loop's end: closes those 
 /* The address a connected socket was reached at. */
 void net_local_addr(int fd, struct net_addr *out);
 
+/* The loop is short of memory: its spare blocks go. */
+void net_shed(struct loop *loop);
+
 /* Soft limit of descriptors raised to the hard one; returns it. */
 uint64_t net_raise_nofile(void);
 

@@ -63,6 +63,12 @@ void account__proven_add(struct account_client *c, const char *login, const char
     map_put(&c->proven, slice_make(proof->mac, sizeof proof->mac), proof);
 }
 
+void account_client_shed(struct account_client *c)
+{
+    MS_ASSERT(loop_is_home(c->loop));
+    account__proven_clear(c);
+}
+
 void account__proven_clear(struct account_client *c)
 {
     LIST_FOREACH_SAFE(&c->proofs, it)

@@ -31,6 +31,7 @@ struct server_conf {
     const char *maildrop;
     const char *user, *group; /* NULL: who started it */
     int sandbox;              /* enum app_sandbox_mode */
+    uint64_t memory_max;      /* 0 = auto */
 };
 struct log_conf {
     int level;

@@ -46,6 +46,11 @@ static const struct conf_opt server_opts[] = {
              "keys read. Without it the server stays who started it."},
     {.key = "group", .type = CONF_STRING, CONF_AT(struct server_conf, group), .example = "mailserverd",
      .help = "Its group, when it is not the user's own."},
+    {.key = "memory_max", .type = CONF_SIZE, CONF_AT(struct server_conf, memory_max), .dflt = "auto", .min = "32 MiB",
+     .max = "1024 TiB", .flags = CONF_CAN_BE_AUTO,
+     .help = "Memory, other than of files, that the server may use; near it caches are emptied, then new connections "
+             "refused, then idle sessions without a user closed. auto: 80 % of the machine's memory or of the control "
+             "group's limit."},
     {.key = "sandbox", .type = CONF_ENUM, CONF_AT(struct server_conf, sandbox), .names = app_sandbox_mode_names,
      .dflt = "auto",
      .help = "The server reaches only the files that its configuration names (Landlock), and makes no system calls "

@@ -68,6 +68,7 @@ static int server_start(struct server *s)
     server_make_loops(s);
     server_make_clients(s);
     server_wire(s);
+    server_memory_wire(s);
     s->metrics = metrics_create(s);
     s->maildrop = app_maildrop_create(s->conf, s->loops[0].loop, s->partition, &s->chan);
     rc = server_write_pid(s);
@@ -129,6 +130,7 @@ static void server_free(struct server *s)
     server_sockets_close(s);
     if (s->control.loop) {
         loop_timer_stop(s->control.loop, &s->housekeeper);
+        server_memory_stop(s);
         loop_timer_stop(s->control.loop, &s->deadline);
         loop_timer_stop(s->control.loop, &s->files);
     }

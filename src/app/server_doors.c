@@ -69,6 +69,7 @@ int server_open_doors(struct server *s)
     s->user_janitor =
         app_user_janitor_create(s->account, s->control.accounts, s->control.part, s->control.loop, store);
     on_housekeep(&s->housekeeper);
+    server_memory_start(s);
     metrics_start(s->metrics);
     return EX_OK;
 }

@@ -11,6 +11,7 @@
  *   server_stop.c      SIGTERM, `stop` and the deadline
  *   server_notify.c    what the service manager is told
  *   server_confine.c   user, Landlock, seccomp
+ *   server_memory.c    what is given up when memory is short
  *   server_sockets.c   listening sockets that the service manager passes and keeps
  *
  * Threads: the control loop, and before it runs the main thread; signal_main is a thread of its own.
@@ -20,6 +21,7 @@
 
 #include "app.h"
 #include "app_maildrop.h"
+#include "app_memory.h"
 #include "app_notify.h"
 #include "app_sandbox.h"
 #include "app_sockets.h"
@@ -37,6 +39,7 @@
 
 struct server_loop {
     struct loop *loop;
+    struct bus_ep *ep;
     struct account_client *accounts;
     struct auth_client *auth; /* of worker loops */
     struct part_client *part;
@@ -53,6 +56,20 @@ struct server_notify {
     pthread_cond_t cond;
     clockid_t main_clock;
     bool has_replay, replay_ends;
+};
+
+struct server_memory {
+    struct loop_timer look;
+    enum app_memory_level level;
+    uint64_t limit;
+    uint64_t refused; /* connections, as the counter stood */
+    unsigned shedding; /* loops that are emptying their caches */
+    uint64_t shed_ms;  /* when they were asked */
+    struct loop_work trim;
+    bool trimming;
+    struct dispatch_walk *walk; /* over sessions to be closed */
+    bool walk_is_over;
+    unsigned shed_caches, shed_trim, shed_connections, shed_sessions; /* series */
 };
 
 struct server_confined {
@@ -93,6 +110,7 @@ struct server {
     struct bus_ep *signal_ep, *control_ep;
     struct server_notify notify;
     struct server_confined confined;
+    struct server_memory memory;
     struct {
         struct app_sockets given; /* until the dispatcher has them */
         struct list stored;       /* what the service manager has copies of */
@@ -134,6 +152,11 @@ int server_sockets_bind(struct server *s);
 void server_sockets_give(struct server *s);
 void server_sockets_store(struct server *s); /* again after a reload */
 void server_sockets_close(struct server *s);
+
+/* -- memory: its messages at wiring time, the watch when the doors are open */
+void server_memory_wire(struct server *s);
+void server_memory_start(struct server *s);
+void server_memory_stop(struct server *s);
 
 /* -- the service manager */
 void server_notify_replay_begin(struct server *s);

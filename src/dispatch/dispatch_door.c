@@ -24,6 +24,7 @@ const char *dispatch__reason_name(enum dispatch_reason reason)
     static const char *const names[DISPATCH_R_COUNT] = {
         [DISPATCH_R_BUSY] = "busy",
         [DISPATCH_R_STOPPING] = "stopping",
+        [DISPATCH_R_MEMORY] = "memory",
         [DISPATCH_R_PROXY] = "proxy",
         [DISPATCH_R_ADDRESS_CONNS] = "address-conns",
         [DISPATCH_R_NETWORK_CONNS] = "network-conns",
@@ -41,6 +42,8 @@ static enum obs_counter reason_counter(enum dispatch_reason reason)
     case DISPATCH_R_BUSY:
     case DISPATCH_R_STOPPING:
         return MET_DISPATCH_REFUSED;
+    case DISPATCH_R_MEMORY:
+        return MET_DISPATCH_REFUSED_MEMORY;
     case DISPATCH_R_PROXY:
         return MET_DISPATCH_REFUSED_PROXY;
     case DISPATCH_R_ADDRESS_CONNS:
@@ -250,6 +253,16 @@ static void door_make_room(struct dispatch_service *s)
     }
 }
 
+static const struct dispatch_answer short_of_memory = {.verdict = DISPATCH_REFUSE,
+                                                       .kind = DISPATCH_TEMPORARY,
+                                                       .reason = DISPATCH_R_MEMORY,
+                                                       .text = "short of memory, try again later"};
+
+void dispatch_set_short(struct dispatch *d, bool is_short)
+{
+    d->is_short = is_short;
+}
+
 void dispatch__door_open(struct dispatch_service *s, int fd, const struct net_addr *peer)
 {
     struct dispatch_conn *c = ms_new(struct dispatch_conn);
@@ -264,7 +277,10 @@ void dispatch__door_open(struct dispatch_service *s, int fd, const struct net_ad
     list_push_back(&s->door, &c->node);
     s->door_count++;
     s->dispatch->door_count++;
-    conn_step(c);
+    if (s->dispatch->is_short && !s->is_extra)
+        conn_refuse(c, &short_of_memory);
+    else
+        conn_step(c);
     dispatch__service_gate(s);
 }
 

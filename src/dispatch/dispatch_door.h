@@ -22,6 +22,7 @@
 enum dispatch_reason {
     DISPATCH_R_BUSY, /* nobody could take it */
     DISPATCH_R_STOPPING,
+    DISPATCH_R_MEMORY,
     DISPATCH_R_PROXY, /* no proxy that we trust, or no good header */
     DISPATCH_R_ADDRESS_CONNS,
     DISPATCH_R_NETWORK_CONNS,

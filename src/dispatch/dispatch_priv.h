@@ -136,6 +136,7 @@ struct dispatch {
     int *given; /* listening sockets that no service has taken yet */
     size_t given_count;
     bool keeps_sockets;
+    bool is_short; /* of memory */
     struct dispatch_extra extras[DISPATCH_EXTRAS_MAX];
     unsigned extra_count;
     struct dispatch_service *services[DISPATCH_SERVICES_MAX + DISPATCH_EXTRAS_MAX]; /* NULL: free */

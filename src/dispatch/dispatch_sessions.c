@@ -61,10 +61,11 @@ void dispatch_walk_next(struct dispatch_walk *walk)
     }
     if (walk->slot != slot)
         walk->after = 0;
-    struct bus_msg msg = {.kind = DISPATCH_MSG_SESSIONS,
-                          .id = walk->id,
-                          .a = {walk->slot, walk->after, walk->query.session, walk->query.kick},
-                          .body = dispatch__sessions_ask(walk->user, walk->why)};
+    struct bus_msg msg = {
+        .kind = DISPATCH_MSG_SESSIONS,
+        .id = walk->id,
+        .a = {walk->slot, walk->after, walk->query.session, walk->query.kick, walk->query.nobodys_idle_ms},
+        .body = dispatch__sessions_ask(walk->user, walk->why)};
     if (bus_call(d->ep, w->lane->ep, &msg) == MS_OK) {
         w->asked++;
         walk->is_out = true;

@@ -64,6 +64,7 @@ struct chunk {
     const char *why;  /* NULL: only looked at */
     uint64_t session; /* 0: all */
     const char *user; /* "": everybody */
+    uint64_t nobodys_idle_ms;
     struct str rows;
     unsigned seen;
     uint64_t last;
@@ -79,6 +80,16 @@ static bool is_user(const char *user, const char *wanted)
     return slice_find_byte(want, '@') < 0 && slice_cut(&have, '@', &name) && slice_ieq(name, want);
 }
 
+/* Nobody's, silent, and nothing is under way in it. */
+static bool is_nobodys(const struct dispatch_session_view *v, uint64_t idle_ms)
+{
+    static const char *const states[] = {"idle", "noauth", "tls"};
+    for (size_t i = 0; i < MS_ARRAY_LEN(states); i++)
+        if (strcmp(v->state, states[i]) == 0)
+            return v->idle_ms >= idle_ms && (!v->user || !v->user[0]);
+    return false;
+}
+
 static bool on_view(void *owner, const struct dispatch_session_view *v)
 {
     struct chunk *c = owner;
@@ -92,6 +103,8 @@ static bool on_view(void *owner, const struct dispatch_session_view *v)
         return true;
     if (c->user[0] && !is_user(v->user ? v->user : "", c->user))
         return true;
+    if (c->nobodys_idle_ms && !is_nobodys(v, c->nobodys_idle_ms))
+        return true;
     if (!c->why || c->worker->service->proto->session_kick(c->worker->impl, v->session, c->why))
         session_write(&c->rows, v);
     return true;
@@ -103,7 +116,7 @@ static void on_ask(void *owner, const struct bus_msg *msg)
     struct dispatch_worker *w = dispatch__worker(lane->dispatch, msg->a[0]);
     struct mbuf *body = msg->body;
     struct rd rd = rd_make(mbuf_slice(body));
-    struct chunk c = {.worker = w, .session = msg->a[2], .user = get_text(&rd)};
+    struct chunk c = {.worker = w, .session = msg->a[2], .user = get_text(&rd), .nobodys_idle_ms = msg->a[4]};
     if (msg->a[3])
         c.why = get_text(&rd);
     str_init(&c.rows, 0);

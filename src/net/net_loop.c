@@ -32,6 +32,14 @@ struct net_loop *net__loop(struct loop *loop)
     return nl;
 }
 
+void net_shed(struct loop *loop)
+{
+    struct net_loop *nl = net__loop(loop);
+
+    net__out_free_pool(nl);
+    nl->free_count = 0;
+}
+
 uint64_t net_raise_nofile(void)
 {
     struct rlimit lim;
