@@ -2,11 +2,13 @@
  * server_notify.c - the server's life as its service manager sees it: EXTEND_TIMEOUT_USEC while the log is replayed,
  * READY=1 when every listener is open, WATCHDOG=1 while every loop answers, STOPPING=1.
  *
- * The replay is one long call on the main thread. A thread beside it looks each APP_REPLAY_TICK_MS whether that thread
- * has worked since, and only then asks for more time: a replay that hangs is ended by the manager.
+ * The replay is one long call on the main thread. A thread beside it looks each APP_REPLAY_TICK_MS whether
+ * that thread has worked since, and only then asks for more time: a replay that hangs is ended by the
+ * manager.
  *
- * The watchdog ticks at half of the period and says WATCHDOG=1 when the dispatcher finds that every loop turns (the control
- * loop shows it by ticking); when one does not, it looks more often, so that a loop that comes back is in time.
+ * The watchdog ticks at half of the period and says WATCHDOG=1 when the dispatcher finds that every loop
+ * turns (the control loop shows it by ticking); when one does not, it looks more often, so that a loop that
+ * comes back is in time.
  */
 #include "server_priv.h"
 

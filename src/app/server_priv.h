@@ -125,7 +125,8 @@ struct server {
 /* -- start, step by step; each that returns a number returns a sysexits code and has said why */
 int server_open_log(struct server *s);
 int server_open_stores(struct server *s);
-int server_open_tls(struct server *s);
+int server_open_tls(struct server *s);  /* the keys, while we may read them: before anything is given up */
+void server_tell_tls(struct server *s); /* when there is a log */
 int server_recover_partition(struct server *s);
 void server_make_loops(struct server *s);
 void server_make_tls_pool(struct server *s);

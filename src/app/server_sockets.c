@@ -1,12 +1,14 @@
 /*
  * server_sockets.c - listening sockets over the life of a process and of the next one.
  *
- * What the service manager passes is offered to the dispatcher, whose services take what listens on their addresses. A
- * server that is about to give up root binds here what is left, and offers it likewise. Once all are open the manager
- * gets copies for its store, and passes them to the next process: clients that come in between wait in the kernel.
+ * What the service manager passes is offered to the dispatcher, whose services take what listens on their
+ * addresses. A server that is about to give up root binds here what is left, and offers it likewise. Once all
+ * are open the manager gets copies for its store, and passes them to the next process: clients that come in
+ * between wait in the kernel.
  *
- * The store is brought up to date after the start and after each reload: names that are not in use are forgotten, and so are
- * those that the manager passed, before the live ones are stored. A name whose socket has changed is forgotten first.
+ * The store is brought up to date after the start and after each reload: names that are not in use are
+ * forgotten, and so are those that the manager passed, before the live ones are stored. A name whose socket
+ * has changed is forgotten first.
  */
 #include "server_priv.h"
 

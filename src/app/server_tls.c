@@ -25,8 +25,9 @@ void server_tls_pool_destroy(struct server *s)
 
 /* -- certificates */
 
-static void tell_certificates(const struct net_tls *tls)
+void server_tell_tls(struct server *s)
 {
+    const struct net_tls *tls = s->tls;
     struct net_tls_cert_info info;
     int64_t now_s = (int64_t)(clock_wall_us() / 1000000);
     char until[CLOCK_RFC3339_MAX];
@@ -49,8 +50,5 @@ int server_open_tls(struct server *s)
     while (err && slice_cut(&rest, '\n', &line))
         app_fail(EX_CONFIG, "%.*s", (int)line.len, (const char *)line.ptr);
     str_fini(&errors);
-    if (err)
-        return EX_CONFIG;
-    tell_certificates(s->tls);
-    return EX_OK;
+    return err ? EX_CONFIG : EX_OK;
 }

@@ -112,6 +112,8 @@ def as_user(binary):
     with running(binary, sets=sets, start=False, base=low_base()) as site:
         os.chmod(site.folder.parent, 0o755)
         give(site.folder, UID, GID)
+        os.chown(site.folder / "tls/key.pem", 0, 0)  # only root can read the key
+        (site.folder / "tls/key.pem").chmod(0o600)
         site.start()
         seen = threads(site.process.pid)
         if seen["Uid"] != {" ".join([str(UID)] * 4)} or seen["Gid"] != {" ".join([str(GID)] * 4)} or seen["Groups"] != {""}:
@@ -122,6 +124,10 @@ def as_user(binary):
         if (owner.st_uid, owner.st_gid) != (UID, GID):
             raise RuntimeError("the folder that was missing is not the user's")
         round_trip(site)
+        with socket.create_connection(("127.0.0.1", site.base + 465), timeout=30) as plain:
+            with site.tls_context().wrap_socket(plain, server_hostname="localhost") as client:
+                if not client.recv(100).startswith(b"220"):
+                    raise RuntimeError("no greeting under TLS")
         if site.stop() != 0:
             raise RuntimeError("exit status")
 
