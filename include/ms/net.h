@@ -218,7 +218,7 @@ void net_proxy_wait_stop(struct net_proxy_wait **wait); /* may be NULL */
 
 /* Turns a client away: fd (a fresh socket, non-blocking) is taken over, text sent with one call, our side ended, and what the client
  * sends thrown away until it has closed, at most NET_REFUSE_MS; closing at once would reset the connection, and the client would
- * not see the text. At most NET_REFUSE_MAX of a loop wait so; then the oldest is closed. Empty text: closed at once. */
+ * not see the text. At most NET_REFUSE_MAX of a loop wait so, others are closed behind the text. Empty text: closed at once. */
 #define NET_REFUSE_MAX 256
 #define NET_REFUSE_MS  1000
 void net_refuse(struct loop *loop, int fd, struct slice text);

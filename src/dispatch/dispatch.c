@@ -171,6 +171,7 @@ enum ms_err dispatch_start(struct dispatch *d, const struct conf *conf, struct m
     dispatch__services_add_extras(d);
     for (unsigned i = 0; i < d->service_count; i++)
         MS_TRY(dispatch__service_listen(d->services[i], why_out));
+    dispatch__count_descriptors(d);
     for (unsigned i = 0; i < d->service_count; i++)
         dispatch__service_open(d->services[i]);
     dispatch__given_close(d);

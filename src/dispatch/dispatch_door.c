@@ -282,6 +282,9 @@ void dispatch__door_open(struct dispatch_service *s, int fd, const struct net_ad
     else
         conn_step(c);
     dispatch__service_gate(s);
+    for (unsigned i = 0; dispatch__is_out(s->dispatch) && i < s->dispatch->service_count; i++)
+        if (s->dispatch->services[i]) /* it was the last descriptor for anybody */
+            dispatch__service_gate(s->dispatch->services[i]);
 }
 
 void dispatch__door_clear(struct dispatch_service *s)

@@ -17,6 +17,7 @@
 #define DISPATCH_TICK_MS    1000 /* between looks at ages */
 #define DISPATCH_WHERE_MAX  512
 #define DISPATCH_CLOSED_MAX 1024 /* closed connections remembered, of all services */
+#define DISPATCH_FDS_KEPT   256  /* descriptors for files, deliveries, commands, and clients being turned away */
 #define DISPATCH_RESEND_MS  10   /* until a loop tries again to tell of ended sessions */
 
 /* A worker's slot. The control thread fills it and sends its number; from then on the loop owns impl, and the
@@ -146,6 +147,8 @@ struct dispatch {
     unsigned door_count; /* connections at the doors */
     struct mapping_set *access; /* NULL: everybody may come in */
     struct dns_client *dns;
+    uint64_t conns_max;  /* that descriptors are there for: engineering 1.4 */
+    struct obs_limit conns_limit; /* of the event */
     struct dispatch_peers peers;
     struct net_network trusted[DISPATCH_TRUSTED_MAX]; /* of trusted_conf, a snapshot */
     unsigned trusted_count;
@@ -183,6 +186,8 @@ MS_MUST_USE enum ms_err dispatch__listener_open(struct dispatch_service *s, cons
 MS_MUST_USE enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out); /* all of them */
 void dispatch__service_unlisten(struct dispatch_service *s);
 void dispatch__service_open(struct dispatch_service *s); /* it listens: makes min_procs, lets clients in */
+void dispatch__count_descriptors(struct dispatch *d); /* at the start, when everything else is open */
+bool dispatch__is_out(const struct dispatch *d); /* as many connections as there are descriptors for */
 void dispatch__service_gate(struct dispatch_service *s); /* pauses listeners, or lets them go on */
 
 /* dispatch_live.c */

@@ -5,8 +5,12 @@
  * kernel's backlog queues. A session's end brings a note, and they go on.
  */
 #include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "dispatch_priv.h"
+
+#define OUT_EVENT_MS 10000 /* between two lines about missing descriptors */
 
 /* In the first free place; a number that had another service before is used again when nothing of it is left. */
 static struct dispatch_service *service_new(struct dispatch *d, const char *name,
@@ -134,15 +138,57 @@ void dispatch__service_unlisten(struct dispatch_service *s)
         net_listener_close(&s->listeners[i].net);
 }
 
-static bool service_takes(struct dispatch_service *s)
+/* -- descriptors */
+
+/* Listening never stops because a descriptor is missing: before that happens the listeners pause. What is open already is
+ * counted by the number that the next one gets. Of few descriptors a quarter is kept. */
+void dispatch__count_descriptors(struct dispatch *d)
 {
-    return !s->dispatch->draining && !s->stopped && s->door_count < DISPATCH_DOOR_MAX &&
-           list_is_empty(&s->line) && dispatch__has_room(s);
+    struct rlimit lim = {.rlim_cur = 1024};
+    int next = dup(STDERR_FILENO);
+
+    if (next >= 0)
+        close(next);
+    getrlimit(RLIMIT_NOFILE, &lim);
+    uint64_t room = lim.rlim_cur > (uint64_t)MS_MAX(next, 3) ? lim.rlim_cur - (uint64_t)MS_MAX(next, 3) : 1;
+    d->conns_max = room - MS_MIN((uint64_t)DISPATCH_FDS_KEPT, room / 4);
+}
+
+bool dispatch__is_out(const struct dispatch *d)
+{
+    return d->live.count + d->door_count >= d->conns_max;
+}
+
+/* -- back-pressure */
+enum service_pause { PAUSE_NOT, PAUSE_STOPPED, PAUSE_OUT, PAUSE_FULL };
+
+static enum service_pause service_pause(struct dispatch_service *s)
+{
+    if (s->dispatch->draining || s->stopped)
+        return PAUSE_STOPPED;
+    if (!s->is_extra && dispatch__is_out(s->dispatch)) /* the operator's own door stays open */
+        return PAUSE_OUT;
+    if (s->door_count >= DISPATCH_DOOR_MAX || !list_is_empty(&s->line) || !dispatch__has_room(s))
+        return PAUSE_FULL;
+    return PAUSE_NOT;
+}
+
+static void pause_event(struct dispatch_service *s, enum service_pause why)
+{
+    struct dispatch *d = s->dispatch;
+    uint64_t suppressed;
+
+    if (why == PAUSE_FULL && !dispatch__hands_over(s))
+        OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
+    if (why == PAUSE_OUT && obs_limit_pass(&d->conns_limit, loop_now_ms(d->control), OUT_EVENT_MS, &suppressed))
+        OBS_EVENT(OBS_DISPATCH_OUT, 0, OBS_U("connections", d->live.count + d->door_count),
+                  OBS_U("max", d->conns_max));
 }
 
 void dispatch__service_gate(struct dispatch_service *s)
 {
-    bool pause = !service_takes(s);
+    enum service_pause why = service_pause(s);
+    bool pause = why != PAUSE_NOT;
 
     if (pause == s->paused)
         return;
@@ -155,8 +201,7 @@ void dispatch__service_gate(struct dispatch_service *s)
         else
             net_listener_resume(s->listeners[i].net);
     }
-    if (pause && !s->dispatch->draining && !s->stopped && !dispatch__hands_over(s))
-        OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
+    pause_event(s, why);
 }
 
 const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char *service, unsigned i)

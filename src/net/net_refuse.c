@@ -76,8 +76,8 @@ void net_refuse(struct loop *loop, int fd, struct slice text)
     struct net_refusals *all = &net__loop(loop)->refusals;
 
     bool sent = text.len > 0 && send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
-    if (!sent || shutdown(fd, SHUT_WR) != 0 || !drop_input(fd)) {
-        close(fd);
+    if (!sent || shutdown(fd, SHUT_WR) != 0 || !drop_input(fd) || all->count >= NET_REFUSE_MAX) {
+        close(fd); /* in a flood: who has not spoken yet still reads the text */
         return;
     }
     struct net_refused *r = ms_new(struct net_refused);
@@ -88,8 +88,6 @@ void net_refuse(struct loop *loop, int fd, struct slice text)
         ms_free(r);
         return;
     }
-    if (all->count >= NET_REFUSE_MAX)
-        refused_end(LIST_ENTRY(all->waiting.next, struct net_refused, node));
     list_push_back(&all->waiting, &r->node);
     all->count++;
     loop_timer_start(loop, &r->timer, NET_REFUSE_MS, on_late);
