@@ -196,7 +196,9 @@ static bool prepare(struct load *load)
         fprintf(stderr, "load: only %llu open files are allowed\n", (unsigned long long)limit.rlim_cur);
         return false;
     }
-    load->proto = load->opts.proto == LOAD_IMAP ? &load_imap : &load_smtp;
+    load->proto = load->opts.mode == LOAD_BANNER  ? &load_banner
+                  : load->opts.proto == LOAD_IMAP ? &load_imap
+                                                  : &load_smtp;
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->conns = calloc(load->opts.connections, sizeof(*load->conns));
     if (load->epoll < 0 || !load->conns) {

@@ -35,6 +35,7 @@ enum load_mode {
     LOAD_IDLE,
     LOAD_COMMAND, /* the lines of --command, round and round */
     LOAD_LOGIN,   /* connect, LOGIN, LOGOUT, each time anew */
+    LOAD_BANNER,  /* of every protocol: connect, hear the greeting, close */
 };
 
 struct load_opts {
@@ -105,7 +106,7 @@ struct load_proto {
     void (*quit)(struct load_conn *c);
     void (*wake)(struct load_conn *c); /* wake_ns has come */
 };
-extern const struct load_proto load_smtp, load_imap;
+extern const struct load_proto load_smtp, load_imap, load_banner;
 
 struct load_smtp_session {
     int state;
@@ -134,6 +135,7 @@ struct load_conn {
     uint64_t sent_ns;    /* when the last octet was handed to the system */
     uint64_t wait_ns;    /* when the wait for the present reply began */
     uint64_t wake_ns;    /* 0: none */
+    uint64_t began_ns;   /* mode banner: when the connection was asked for */
     union {
         struct load_smtp_session smtp;
         struct load_imap_session imap;

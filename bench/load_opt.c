@@ -23,7 +23,8 @@ static const char usage[] =
     "  --user NAME --password W  AUTH PLAIN (smtp) or LOGIN (imap); %d in NAME as above, by connection\n"
     "  --pipeline                MAIL, RCPT and DATA in one go (RFC 2920)\n"
     "  --mode MODE               imap: append fetch-flags fetch-envelope fetch-body store idle command "
-    "login\n"
+    "login;\n"
+    "                            all protocols: banner (connect, greeting, close)\n"
     "  --command LINE            imap, mode command: a command without its tag; several take turns\n"
     "  --mailbox NAME            imap: default INBOX\n"
     "  --window N                imap: messages one fetch asks for; default 1, for fetch-flags all\n"
@@ -35,15 +36,16 @@ static const char usage[] =
 
 static const char *const proto_names[] = {"lmtp", "smtp", "imap"};
 static const char *const mode_names[] = {"append", "fetch-flags", "fetch-envelope", "fetch-body",
-                                         "store",  "idle",        "command",        "login"};
+                                         "store",  "idle",        "command",        "login",
+                                         "banner"};
 
 const char *load_proto_name(const struct load_opts *o)
 {
     static char name[64];
 
-    if (o->proto != LOAD_IMAP)
+    if (o->proto != LOAD_IMAP && o->mode != LOAD_BANNER)
         return proto_names[o->proto];
-    snprintf(name, sizeof(name), "imap %s", mode_names[o->mode]);
+    snprintf(name, sizeof(name), "%s %s", proto_names[o->proto], mode_names[o->mode]);
     return name;
 }
 
@@ -184,7 +186,7 @@ static bool complete(struct load_opts *o)
         o->seconds = LOAD_SECONDS_MAX;
     if (!o->window)
         o->window = o->proto == LOAD_IMAP && o->mode == LOAD_FETCH_FLAGS ? UINT32_MAX : 1;
-    if ((o->proto == LOAD_IMAP || o->user) && (!o->user || !o->password)) {
+    if (((o->proto == LOAD_IMAP && o->mode != LOAD_BANNER) || o->user) && (!o->user || !o->password)) {
         fprintf(stderr, "load: --user and --password are needed\n");
         return false;
     }
