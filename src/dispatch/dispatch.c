@@ -4,8 +4,8 @@
  * A worker is taken as running from the moment it is asked for: the request to open it and the connections
  * that follow travel in one ring, so the loop sees them in order.
  *
- * Every session's end reaches the control thread: a note that finds no room is sent again. An overflow means only
- * "look again".
+ * Every session's end reaches the control thread: a note that finds no room is sent again. An overflow means
+ * only "look again".
  */
 #include "dispatch_priv.h"
 

@@ -2,7 +2,8 @@
  * dispatch_beat.c - the heartbeat: with each tick every loop is asked for a turn; one that made none for
  * DISPATCH_STALL_MS is left alone until it does.
  *
- * Only time counts that this thread was awake for: a process that was suspended finds all loops silent at once.
+ * Only time counts that this thread was awake for: a process that was suspended finds all loops silent at
+ * once.
  */
 #include "dispatch_priv.h"
 

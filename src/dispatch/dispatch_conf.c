@@ -82,7 +82,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .type = CONF_BOOL,                                                                                  \
          CONF_AT(struct dispatch_service_conf, proxy_protocol),                                              \
          .dflt = "no",                                                                                       \
-         .help = "Every connection comes from a proxy of dispatcher.trusted_networks and begins with a PROXY header."}, \
+         .help = "Every connection begins with a PROXY header; only dispatcher.trusted_networks may connect."}, \
         {.key = "max_conns_per_address",                                                                     \
          .type = CONF_INT,                                                                                   \
          CONF_AT(struct dispatch_service_conf, address_conns),                                               \
@@ -180,7 +180,7 @@ static enum ms_err service_check(const void *entry, const char *name, struct con
                                   conf->dns_block_lists.items[i]);
     for (size_t i = 0; conf->proxy_protocol && i < conf->listen.count; i++)
         if (strncmp(conf->listen.items[i], "unix:", 5) == 0)
-            conf_check_item_error(check, "listen", i, NULL, "a proxy has an address: no unix socket with proxy_protocol");
+            conf_check_item_error(check, "listen", i, NULL, "with proxy_protocol: no unix sockets");
     return MS_OK;
 }
 

@@ -62,6 +62,16 @@ static enum obs_counter reason_counter(enum dispatch_reason reason)
     MS_UNREACHABLE();
 }
 
+/* NULL: behind the last one. */
+static const struct dispatch_gate *conn_gate(const struct dispatch_conn *c)
+{
+    const struct dispatch *d = c->service->dispatch;
+
+    if (d->gates)
+        return d->gates[c->gate];
+    return c->gate < MS_ARRAY_LEN(gates) ? gates[c->gate] : NULL;
+}
+
 /* It stands at the door no longer; fd is not its any more. */
 static void conn_free(struct dispatch_conn *c)
 {
@@ -118,7 +128,7 @@ static void conn_stop(struct dispatch_conn *c)
                                                     .text = "the service is stopping"};
 
     if (c->at == DISPATCH_AT_LATER)
-        gates[c->gate]->forget(c);
+        conn_gate(c)->forget(c);
     conn_refuse(c, &stopping);
 }
 
@@ -179,7 +189,7 @@ static void on_delayed(struct loop_timer *timer)
 static void on_late(struct loop_timer *timer)
 {
     struct dispatch_conn *c = MS_CONTAINER_OF(timer, struct dispatch_conn, timer);
-    const struct dispatch_gate *gate = gates[c->gate];
+    const struct dispatch_gate *gate = conn_gate(c);
 
     gate->forget(c);
     dispatch__door_answer(c, &gate->late);
@@ -205,7 +215,7 @@ static bool conn_apply(struct dispatch_conn *c, const struct dispatch_answer *an
         return false;
     case DISPATCH_LATER:
         c->at = DISPATCH_AT_LATER;
-        loop_timer_start(control, &c->timer, gates[c->gate]->wait_ms, on_late);
+        loop_timer_start(control, &c->timer, conn_gate(c)->wait_ms, on_late);
         return false;
     }
     MS_UNREACHABLE();
@@ -213,11 +223,11 @@ static bool conn_apply(struct dispatch_conn *c, const struct dispatch_answer *an
 
 static void conn_step(struct dispatch_conn *c)
 {
-    while (c->gate < MS_ARRAY_LEN(gates)) {
+    while (conn_gate(c)) {
         struct dispatch_answer answer = {.verdict = DISPATCH_PASS};
 
         c->at = DISPATCH_AT_GATE;
-        gates[c->gate]->ask(c, &answer);
+        conn_gate(c)->ask(c, &answer);
         if (!conn_apply(c, &answer))
             return;
     }

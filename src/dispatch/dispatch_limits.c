@@ -1,5 +1,6 @@
 /*
- * dispatch_limits.c - the gate that counts: connections and rates of the client's address (IPv6: its /64) and network.
+ * dispatch_limits.c - the gate that counts: connections and rates of the client's address (IPv6: its /64) and
+ * network.
  */
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /*
- * dispatch_live.c - what the control thread knows of each session: from the hand-off until its loop says that it has
- * ended. So counts of addresses are exact, and `dispatcher status` can tell of connections that have closed.
+ * dispatch_live.c - what the control thread knows of each session: from the hand-off until its loop says that
+ * it has ended. So counts of addresses are exact, and `dispatcher status` can tell of connections that have
+ * closed.
  */
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
 /*
- * dispatch_peers.c - who is connected how often: a row for each address and each network of a service. Pure: the
- * caller tells the time.
+ * dispatch_peers.c - who is connected how often: a row for each address and each network of a service. Pure:
+ * the caller tells the time.
  *
- * Rows with connections are always kept: there are at most two for each open connection. Rows without serve the
- * rates alone; at most DISPATCH_PEERS_IDLE_MAX of them are kept, and the one that nobody asked for longest
- * goes first. Nobody gains by pushing rows out: it forgives, it never blames, and whoever wants a row of his own gone
- * has to make that many connections from elsewhere first.
+ * Rows with connections are always kept: there are at most two for each open connection. Rows without serve
+ * the rates alone; at most DISPATCH_PEERS_IDLE_MAX of them are kept, and the one that nobody asked for
+ * longest goes first. Nobody gains by pushing rows out: it forgives, it never blames, and whoever wants a row
+ * of his own gone has to make that many connections from elsewhere first.
  *
  * A row's bucket holds the connections of one minute; it fills evenly.
  */
@@ -75,7 +75,8 @@ struct dispatch_peer *dispatch__peers_get(struct dispatch_peers *t, unsigned ser
     return row;
 }
 
-/* The bucket as it is now. A whole connection is MINUTE_MS units, so that every rate fills without rounding. */
+/* The bucket as it is now. A whole connection is MINUTE_MS units, so that every rate fills without
+ * rounding. */
 static void row_fill(struct dispatch_peer *row, uint64_t rate, uint64_t now_ms)
 {
     uint64_t full = rate * MINUTE_MS;

@@ -34,7 +34,8 @@ struct dispatch_peers {
 
 void dispatch__peers_init(struct dispatch_peers *t);
 void dispatch__peers_fini(struct dispatch_peers *t);
-/* Its row, made when there is none. Good for the next DISPATCH_PEERS_IDLE_MAX calls, and as long as it has a connection. */
+/* Its row, made when there is none. Good for the next DISPATCH_PEERS_IDLE_MAX calls, and as long as it has a
+ * connection. */
 struct dispatch_peer *dispatch__peers_get(struct dispatch_peers *t, unsigned service,
                                           const struct net_network *n, uint64_t now_ms);
 /* Would one more be within the limits? 0 = no limit. Nothing is counted. */

@@ -147,6 +147,7 @@ struct dispatch {
     unsigned door_count; /* connections at the doors */
     struct mapping_set *access; /* NULL: everybody may come in */
     struct dns_client *dns;
+    const struct dispatch_gate *const *gates; /* of a test, NULL at the end; NULL: those of dispatch_door.c */
     uint64_t conns_max;  /* that descriptors are there for: engineering 1.4 */
     struct obs_limit conns_limit; /* of the event */
     struct dispatch_peers peers;

@@ -1,9 +1,9 @@
 /*
  * dispatch_proxy.c - the first gate: behind a trusted proxy the client is whom the proxy's header names.
  *
- * Only services with proxy_protocol look for a header, and then everybody has to send one: a port that took clients with
- * and without would let each choose who it is. The list of proxies is empty at first; not even 127.0.0.1 is trusted
- * unasked.
+ * Only services with proxy_protocol look for a header, and then everybody has to send one: a port that took
+ * clients with and without would let each choose who it is. The list of proxies is empty at first; not even
+ * 127.0.0.1 is trusted unasked.
  */
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 /*
  * dispatch_service.c - services: made, listening, paused.
  *
- * Listeners are paused while nobody could take a connection, so that none is accepted that has to wait here; the
- * kernel's backlog queues. A session's end brings a note, and they go on.
+ * Listeners are paused while nobody could take a connection, so that none is accepted that has to wait here;
+ * the kernel's backlog queues. A session's end brings a note, and they go on.
  */
 #include <stdio.h>
 #include <sys/resource.h>
@@ -12,7 +12,8 @@
 
 #define OUT_EVENT_MS 10000 /* between two lines about missing descriptors */
 
-/* In the first free place; a number that had another service before is used again when nothing of it is left. */
+/* In the first free place; a number that had another service before is used again when nothing of it is
+ * left. */
 static struct dispatch_service *service_new(struct dispatch *d, const char *name,
                                             const struct dispatch_service_conf *conf)
 {
@@ -104,8 +105,8 @@ enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text
                        DISPATCH_LISTEN_MAX);
     l->service = s;
     listen_address(s, text, l->where, sizeof(l->where));
-    enum ms_err err = dispatch__listen(s->dispatch, l->where, (int)MS_MIN(backlog, 65535),
-                                        on_accept, l, &l->net, &why);
+    enum ms_err err =
+        dispatch__listen(s->dispatch, l->where, (int)MS_MIN(backlog, 65535), on_accept, l, &l->net, &why);
     if (err)
         return ms_fail(why_out, err, "service %s: %s", s->name, why.text);
     net_listener_pause(l->net); /* until dispatch__service_gate opens it */
@@ -140,8 +141,8 @@ void dispatch__service_unlisten(struct dispatch_service *s)
 
 /* -- descriptors */
 
-/* Listening never stops because a descriptor is missing: before that happens the listeners pause. What is open already is
- * counted by the number that the next one gets. Of few descriptors a quarter is kept. */
+/* Listening never stops because a descriptor is missing: before that happens the listeners pause. What is
+ * open already is counted by the number that the next one gets. Of few descriptors a quarter is kept. */
 void dispatch__count_descriptors(struct dispatch *d)
 {
     struct rlimit lim = {.rlim_cur = 1024};
@@ -180,7 +181,8 @@ static void pause_event(struct dispatch_service *s, enum service_pause why)
 
     if (why == PAUSE_FULL && !dispatch__hands_over(s))
         OBS_EVENT(OBS_DISPATCH_FULL, 0, OBS_C("service", s->name));
-    if (why == PAUSE_OUT && obs_limit_pass(&d->conns_limit, loop_now_ms(d->control), OUT_EVENT_MS, &suppressed))
+    if (why == PAUSE_OUT &&
+        obs_limit_pass(&d->conns_limit, loop_now_ms(d->control), OUT_EVENT_MS, &suppressed))
         OBS_EVENT(OBS_DISPATCH_OUT, 0, OBS_U("connections", d->live.count + d->door_count),
                   OBS_U("max", d->conns_max));
 }

@@ -1,13 +1,14 @@
 /*
- * dispatch_worker.c - the life of workers on the control thread: which there are, which one takes a connection,
- * when one ends and when another takes its place.
+ * dispatch_worker.c - the life of workers on the control thread: which there are, which one takes a
+ * connection, when one ends and when another takes its place.
  *
- * A worker that ends takes no more connections and goes with its last one; meanwhile it keeps its slot and counts
- * neither for min_procs nor for max_procs (semantics 2.5).
+ * A worker that ends takes no more connections and goes with its last one; meanwhile it keeps its slot and
+ * counts neither for min_procs nor for max_procs (semantics 2.5).
  */
 #include "dispatch_priv.h"
 
-/* All that can run, as many that end one by one, and as many without connections, which are gone in a moment. */
+/* All that can run, as many that end one by one, and as many without connections, which are gone in a
+ * moment. */
 void dispatch__slots_init(struct dispatch_service *s)
 {
     uint64_t wanted = 2 * s->conf.max_procs + s->conf.max_shutdown;
@@ -45,7 +46,8 @@ size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[D
         if (!w->is_used)
             continue;
         by[n] = w;
-        /* What is on its way to a loop that does not answer is as good as there: others are not kept waiting for it. */
+        /* What is on its way to a loop that does not answer is as good as there: others are not kept waiting
+         * for it. */
         views[n++] = (struct dispatch_wview){.id = w->id,
                                              .state = w->state,
                                              .active = worker_active(w) + (w->lane->stalled ? w->pending : 0),

@@ -1,8 +1,8 @@
 /*
  * net_proxy.c - the PROXY protocol, versions 1 and 2: bytes to addresses, pure.
  *
- * MS_EMORE is only said when every byte so far belongs to the header, so that a reader may take them off the socket and
- * never takes one that is the session's.
+ * MS_EMORE is only said when every byte so far belongs to the header, so that a reader may take them off the
+ * socket and never takes one that is the session's.
  */
 #include <netinet/in.h>
 #include <arpa/inet.h>

@@ -1,8 +1,9 @@
 /*
  * net_proxy_wait.c - reads a PROXY header off a fresh socket, and not one byte more.
  *
- * What has arrived is looked at first (MSG_PEEK) and taken only as far as it belongs to the header; so nothing that is
- * read already keeps the socket readable, and what stands behind the header is left for the session.
+ * What has arrived is looked at first (MSG_PEEK) and taken only as far as it belongs to the header; so
+ * nothing that is read already keeps the socket readable, and what stands behind the header is left for the
+ * session.
  */
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 /*
  * net_refuse.c - clients that are turned away: one text, and a short wait for them to have read it.
  *
- * A socket that is closed while bytes of the peer are unread, or arrive later, is reset, and a reset makes the peer's
- * kernel throw away what it had not read: the refusal. So our side ends first, and the peer's bytes are read and
- * dropped until it ends, too. Sockets wait in one list of the loop, the oldest first.
+ * A socket that is closed while bytes of the peer are unread, or arrive later, is reset, and a reset makes
+ * the peer's kernel throw away what it had not read: the refusal. So our side ends first, and the peer's
+ * bytes are read and dropped until it ends, too. Sockets wait in one list of the loop, the oldest first.
  */
 #include "net_priv.h"
 

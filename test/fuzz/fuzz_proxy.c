@@ -1,7 +1,7 @@
 /*
- * fuzz_proxy.c - PROXY headers of a hostile proxy. What is taken is never more than there is, "more" is said of no
- * input that a longer one with the same beginning turns wrong at a byte already seen, and a header that is good says the
- * same whatever stands behind it. Needs: libms_net. Corpus: corpus/proxy.
+ * fuzz_proxy.c - PROXY headers of a hostile proxy. What is taken is never more than there is, "more" is said
+ * of no input that a longer one with the same beginning turns wrong at a byte already seen, and a header that
+ * is good says the same whatever stands behind it. Needs: libms_net. Corpus: corpus/proxy.
  */
 #include "ms/net.h"
 

@@ -1,6 +1,7 @@
 /*
- * dispatch_site.h - a dispatcher with real loops and sockets, and a protocol that does what a test needs: it greets with "hi",
- * answers "echo" with its peer's address, holds its loop up at "sleep" until the test lets go, ends at "quit".
+ * dispatch_site.h - a dispatcher with real loops and sockets, and a protocol that does what a test needs: it
+ * greets with "hi", answers "echo" with its peer's address, holds its loop up at "sleep" until the test lets
+ * go, ends at "quit".
  */
 #ifndef DISPATCH_SITE_H
 #define DISPATCH_SITE_H

@@ -1,4 +1,5 @@
-/* Connections and rates of addresses: exact counts, buckets in virtual time, a table that cannot be filled. */
+/* Connections and rates of addresses: exact counts, buckets in virtual time, a table that cannot be
+ * filled. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

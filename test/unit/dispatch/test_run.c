@@ -72,7 +72,8 @@ static void test_stall(void **state)
     site_stop(&s);
 }
 
-/* Connections that were on their way when the loop stopped keep nobody waiting: max_handoffs is not used up. */
+/* Connections that were on their way when the loop stopped keep nobody waiting: max_handoffs is not used
+ * up. */
 static void test_stall_pending(void **state)
 {
     struct site s;
