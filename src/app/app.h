@@ -173,6 +173,8 @@ int cmd_old_start(struct app_args *args);
 int cmd_old_restart(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
+int cmd_metrics_man(struct app_args *args);
+int cmd_log_man(struct app_args *args);
 int cmd_session_list(struct app_args *args);
 int cmd_session_kick(struct app_args *args);
 int cmd_trace(struct app_args *args);

@@ -121,6 +121,8 @@ const struct app_command app_commands[] = {
      "end the workers and make new ones; no client is refused meanwhile", cmd_dispatcher_restart},
     {"start", "", "start SERVICE", "the old name of dispatcher start", cmd_old_start},
     {"restart", "", "restart SERVICE", "the old name of dispatcher restart", cmd_old_restart},
+    {"metrics", "man", "metrics man", "print the list of metrics of mailserverd-metrics(7)", cmd_metrics_man},
+    {"log", "man", "log man", "print the list of events of mailserverd-log-events(7)", cmd_log_man},
     {"session", "list", "session list [--service S] [--user U]", "who is connected", cmd_session_list},
     {"session", "kick", "session kick ID...|--user U [--service S] [--why TEXT]",
      "end sessions, in the words of their protocol", cmd_session_kick},

@@ -21,6 +21,7 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
             "directory verify",
             "store verify", "store rebuild", "store stats", "store dump", "store skip-op", "dispatcher status", "dispatcher kill-worker",
             "dispatcher stop", "dispatcher start", "dispatcher restart", "start", "restart", "jobs status",
+            "session list", "session kick", "metrics man", "log man",
             "dns lookup", "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return",
             "queue delete", "queue shape", "queue explain", "channel list", "channel stop", "channel start", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")

@@ -39,6 +39,22 @@ def check_man(binary, root, update):
         raise RuntimeError("the option part of man/mailserverd.yaml.5 is old; run with --update")
 
 
+def check_part(binary, root, update, words):
+    """A list between `begin NAME` and `end NAME` that a command prints."""
+    page, part, *command = words
+    path = root / "man" / page
+    begin, end = f'.\\" begin {part}: made by `mailserverd {" ".join(command)}`\n', f'.\\" end {part}\n'
+    head, rest = path.read_text().split(begin)
+    old, tail = rest.split(end)
+    want = subprocess.run([binary, *command], stdout=subprocess.PIPE, check=True, text=True).stdout
+    if len(want.splitlines()) < 100:
+        raise RuntimeError(f"{command} prints nearly nothing")
+    if update:
+        path.write_text(head + begin + want + end + tail)
+    elif old != want:
+        raise RuntimeError(f"the list in man/{page} is old; run with --update")
+
+
 def check_page(path):
     done = subprocess.run(["man", "-l", "--warnings", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           env={"MANWIDTH": "100", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
@@ -54,6 +70,8 @@ def main():
     tap = Tap()
     tap.run("conf/mailserverd.yaml.sample is made from the option tables", check_sample, binary, root, update)
     tap.run("mailserverd.yaml(5) has the options of the tables", check_man, binary, root, update)
+    for words in (("mailserverd-metrics.7", "metrics", "metrics", "man"), ("mailserverd-log-events.7", "events", "log", "man")):
+        tap.run(f"{words[0]} is made from the rows", check_part, binary, root, update, words)
     for page in sorted((root / "man").glob("*.[1-9]")):
         if shutil.which("man"):
             tap.run(f"{page.name} is a clean manual page", check_page, page)
