@@ -256,6 +256,7 @@ const struct chan_env *server_chan_env(const struct server *s);
 struct partition *server_partition(struct server *s);
 struct dispatch *server_dispatch(struct server *s);
 struct jobctl *server_jobctl(struct server *s);
+void server_metrics_emit(struct server *s, struct str *out); /* the page /metrics */
 void server_stop(struct server *s, bool at_once);
 /* Takes the mailboxes and entries of users that were removed longer ago than store.user_keep. Control loop. */
 struct app_user_janitor;

@@ -1,5 +1,5 @@
 /*
- * cmd_ask.c - commands that only pass a word to the running server: stop, stats.
+ * cmd_ask.c - commands that only pass a word to the running server: stop.
  */
 #include "app.h"
 
@@ -25,9 +25,4 @@ int cmd_stop(struct app_args *args)
     if (args->argc == 2 && args->argv[1][0] != '-')
         return app_old_name("stop", args->argv[1]);
     return ask(args, "stop");
-}
-
-int cmd_stats(struct app_args *args)
-{
-    return ask(args, "counters");
 }

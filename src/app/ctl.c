@@ -79,6 +79,16 @@ static void run_counters(struct ctl_session *s, const struct slice *words, size_
     ctl_answer(s, EX_OK, "");
 }
 
+static void run_metrics(struct ctl_session *s, const struct slice *words, size_t count)
+{
+    struct str text;
+    str_init(&text, 0);
+    server_metrics_emit(s->server->server, &text);
+    ctl_lines(s, str_slice(&text));
+    str_fini(&text);
+    ctl_answer(s, EX_OK, "");
+}
+
 static void run_store_stats(struct ctl_session *s, const struct slice *words, size_t count)
 {
     struct str text;
@@ -105,6 +115,7 @@ static const struct {
     {"queue-explain", ctl_queue_explain},
     {"store-stats", run_store_stats},
     {"counters", run_counters},
+    {"metrics", run_metrics},
     {"resolve", ctl_resolve},
     {"session-list", ctl_session_list},
     {"session-kick", ctl_session_kick},

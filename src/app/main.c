@@ -133,7 +133,8 @@ const struct app_command app_commands[] = {
     {"newaliases", "", "newaliases", "nothing to do: aliases need no rebuilding", cmd_newaliases},
     {"trace", "", "trace ID [--fail-if-empty]",
      "what happened to a message or in a session, from the kept history", cmd_trace},
-    {"stats", "", "stats", "counters of the running server", cmd_stats},
+    {"stats", "", "stats [--interval SECONDS] [--count N]",
+     "counters of the running server; on a terminal a view that is drawn every second", cmd_stats},
 };
 const size_t app_command_count = MS_ARRAY_LEN(app_commands);
 

@@ -5,6 +5,11 @@
 
 #include "ms/base/clock.h"
 
+void server_metrics_emit(struct server *s, struct str *out)
+{
+    metrics_emit(s->metrics, out);
+}
+
 static void on_metrics(void *owner, struct slice query, struct httpd_reply *reply)
 {
     struct metrics *m = owner;
@@ -35,11 +40,6 @@ static void on_readyz(void *owner, struct slice query, struct httpd_reply *reply
 static const struct httpd_route routes[] = {
     {"/metrics", on_metrics}, {"/healthz", on_healthz}, {"/readyz", on_readyz}, {NULL, NULL}};
 
-static void on_refresh(struct loop_timer *timer)
-{
-    metrics_facts_begin(MS_CONTAINER_OF(timer, struct metrics, refresh));
-}
-
 struct metrics *metrics_create(struct server *s)
 {
     struct metrics *m = ms_new(struct metrics);
@@ -62,7 +62,7 @@ void metrics_start(struct metrics *m)
         return;
     }
     OBS_EVENT(OBS_APP_METRICS, 0, OBS_C("address", httpd_addr(m->http)->text));
-    loop_timer_start(m->control, &m->refresh, 0, on_refresh);
+    metrics_facts_want(m);
 }
 
 void metrics_destroy(struct metrics **m_io)

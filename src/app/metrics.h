@@ -19,7 +19,8 @@
 
 #define METRICS_PROBE_MS     1000
 #define METRICS_STALL_MS     5000
-#define METRICS_REFRESH_MS   2000 /* between two walks, or twenty times what the last one took */
+#define METRICS_REFRESH_MS   2000   /* between two walks, or twenty times what the last one took */
+#define METRICS_ASKED_MS     600000 /* nobody looks: facts are not gathered */
 #define METRICS_CHANNELS_MAX 256
 #define METRICS_NAME_MAX     64
 
@@ -46,6 +47,7 @@ struct metrics {
     struct loop_work work;
     atomic_bool quit; /* the walk is to end */
     bool working;
+    uint64_t asked_ms; /* when somebody looked last */
     struct metrics_facts facts, next;
     struct loop_timer probe, refresh;
     uint64_t probe_due_ns;
@@ -70,8 +72,7 @@ void metrics_start(struct metrics *m);
 void metrics_destroy(struct metrics **m);
 
 /* metrics_facts.c */
-void metrics_facts_begin(
-    struct metrics *m); /* control: one walk; on_done sets m->facts and asks for the next */
+void metrics_facts_want(struct metrics *m); /* somebody looks: facts are gathered from now on */
 /* metrics_health.c: a line for each reason against; true when there is none */
 bool metrics_is_healthy(struct metrics *m, struct str *out);
 bool metrics_is_ready(struct metrics *m, struct str *out);

@@ -128,6 +128,7 @@ static void emit_queue(struct metrics *m, struct str *out)
 
 void metrics_emit(struct metrics *m, struct str *out)
 {
+    metrics_facts_want(m);
     emit_process(m, out);
     obs_metrics_emit(out);
     emit_dispatch(m, out);

@@ -71,9 +71,11 @@ static void on_work(struct loop_work *work)
     m->next.took_ms = m->next.made_ms - begun_ms;
 }
 
+static void facts_begin(struct metrics *m);
+
 static void on_refresh(struct loop_timer *timer)
 {
-    metrics_facts_begin(MS_CONTAINER_OF(timer, struct metrics, refresh));
+    facts_begin(MS_CONTAINER_OF(timer, struct metrics, refresh));
 }
 
 static void on_done(struct loop_work *work)
@@ -81,10 +83,19 @@ static void on_done(struct loop_work *work)
     struct metrics *m = MS_CONTAINER_OF(work, struct metrics, work);
     m->working = false;
     m->facts = m->next;
-    loop_timer_start(m->control, &m->refresh, MS_MAX(METRICS_REFRESH_MS, 20 * m->facts.took_ms), on_refresh);
+    if (clock_mono_ms() - m->asked_ms < METRICS_ASKED_MS)
+        loop_timer_start(m->control, &m->refresh, MS_MAX(METRICS_REFRESH_MS, 20 * m->facts.took_ms),
+                         on_refresh);
 }
 
-void metrics_facts_begin(struct metrics *m)
+void metrics_facts_want(struct metrics *m)
+{
+    m->asked_ms = clock_mono_ms();
+    if (!m->working && !loop_timer_is_running(&m->refresh))
+        facts_begin(m);
+}
+
+static void facts_begin(struct metrics *m)
 {
     const struct conf *conf = m->server->conf;
     MS_ASSERT(!m->working);
