@@ -10,6 +10,8 @@
 
 #include "ms/base/clock.h"
 
+#define CERT_TEXT_MAX 320
+
 /* One family with one sample. */
 static void emit_one(struct str *out, enum obs_family f, const char *label, double value)
 {
@@ -126,6 +128,31 @@ static void emit_queue(struct metrics *m, struct str *out)
     emit_one(out, FAM_QUEUE_SCANNED, NULL, (double)(clock_mono_ms() - f->made_ms) / 1e3);
 }
 
+/* -- certificates: the first name of each, with its kind of key; twice the same is told of once */
+static bool is_told(const char (*told)[CERT_TEXT_MAX], size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(told[i], text) == 0)
+            return true;
+    return false;
+}
+
+static void emit_certificates(struct metrics *m, struct str *out)
+{
+    char told[NET_TLS_CERTS_MAX][CERT_TEXT_MAX];
+    struct net_tls_cert_info info;
+    size_t count = 0;
+    for (size_t i = 0;
+         m->server->tls && count < NET_TLS_CERTS_MAX && net_tls_cert_info(m->server->tls, i, &info); i++) {
+        snprintf(told[count], CERT_TEXT_MAX, "%.*s %s", (int)strcspn(info.names, " ,"), info.names, info.key);
+        if (is_told((const char(*)[CERT_TEXT_MAX])told, count, told[count]))
+            continue;
+        if (count == 0)
+            obs_metric_begin(out, FAM_CERT_NOT_AFTER);
+        obs_metric_sample(out, FAM_CERT_NOT_AFTER, told[count++], NULL, NULL, (double)info.not_after);
+    }
+}
+
 void metrics_emit(struct metrics *m, struct str *out)
 {
     metrics_facts_want(m);
@@ -135,4 +162,5 @@ void metrics_emit(struct metrics *m, struct str *out)
     if (m->facts.made_ms)
         emit_store(m, out);
     emit_queue(m, out);
+    emit_certificates(m, out);
 }

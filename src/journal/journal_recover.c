@@ -52,7 +52,7 @@ struct recovery {
 static void on_damage(struct recovery *r, uint64_t from, uint64_t to, const char *what)
 {
     r->damaged++;
-    OBS_EVENT(OBS_JOURNAL_DAMAGED, 0, OBS_C("dir", r->j->dir), OBS_U("from", from), OBS_U("to", to),
+    OBS_EVENT(OBS_JOURNAL_DAMAGED, 0, OBS_C("dir", r->j->dir), OBS_U("begin", from), OBS_U("end", to),
               OBS_C("what", what));
     obs_count(MET_JOURNAL_DAMAGED, 1);
     if (r->on_damage != NULL)

@@ -83,7 +83,7 @@ static void on_log_damage(void *owner, uint64_t from, uint64_t to, const char *w
         d->report->damaged++;
     part__report_line(d->report, "log %016llx-%016llx: %s", (unsigned long long)from, (unsigned long long)to,
                       what);
-    OBS_EVENT(OBS_PART_DAMAGE, 0, OBS_C("partition", d->p->conf.name), OBS_X("from", from), OBS_X("to", to),
+    OBS_EVENT(OBS_PART_DAMAGE, 0, OBS_C("partition", d->p->conf.name), OBS_X("begin", from), OBS_X("end", to),
               OBS_C("what", what));
 }
 

@@ -61,8 +61,8 @@ static void on_damage(void *owner, uint64_t from, uint64_t to, const char *what)
         run->r->report->damaged++;
     part__report_line(run->r->report, "log %016llx-%016llx: %s", (unsigned long long)from,
                       (unsigned long long)to, what);
-    OBS_EVENT(OBS_PART_DAMAGE, 0, OBS_C("partition", run->r->p->conf.name), OBS_X("from", from),
-              OBS_X("to", to), OBS_C("what", what));
+    OBS_EVENT(OBS_PART_DAMAGE, 0, OBS_C("partition", run->r->p->conf.name), OBS_X("begin", from),
+              OBS_X("end", to), OBS_C("what", what));
 }
 
 static void on_filler(struct run *run, const struct journal_record *rec)

@@ -133,7 +133,7 @@ static void copy_build(struct part_snap *snap, const struct store__copy_row *row
 static void copy_resumed(const struct store_janitor *j, uint64_t first, uint64_t from, uint64_t to)
 {
     OBS_EVENT(OBS_STORE_COPY_RESUMED, 0, OBS_C("partition", partition_name(jan_partition(j))),
-              OBS_X("first", first), OBS_X("from", from), OBS_X("to", to));
+              OBS_X("first", first), OBS_X("source", from), OBS_X("target", to));
 }
 
 static enum ms_err plan_next(struct store_janitor *j, struct part_snap *snap, uint64_t plan,

@@ -4,8 +4,11 @@
 usage: watch.py BINARY
 """
 import http.client
+import imaplib
+import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -96,6 +99,8 @@ def check_metrics(site):
     same("queue", facts.total("queue_messages"), 0)
     for loop in ("control", "loop1"):
         need(facts.get("loop_lag_seconds_count", loop=loop) > 0, loop)
+    ends = [value for (name, _), value in facts.samples.items() if name == "mailserverd_cert_not_after_seconds"]
+    need(len(ends) == 1 and ends[0] > time.time() + 86400, ends)
     imap.logout()
     need(wait_for(lambda: page(site).get("imap_connections", service="imap") == 0), "the connection is gone")
     same("no session", page(site).total("imap_sessions"), 0)
@@ -117,6 +122,99 @@ def check_queue(site):
     need(p, page(site).samples)
     need(0 <= p.get("queue_oldest_seconds", channel="store") < 600, "age")
     need(0 <= p.get("queue_scanned_seconds") < 600, "age of the count")
+
+
+def known_events(site):
+    """{event: (level, keys)} as the program itself lists them."""
+    text = expect(site.command("log", "man"), 0).stdout
+    rows = re.findall(r"^\.It Li (\S+) Pq (\w+)\n(.*?)(?=^\.(?:It|El))", text, re.M | re.S)
+    found = {}
+    for name, level, rest in rows:
+        keys = re.search(r"^Keys: (.*)\.$", rest, re.M)
+        found[name] = (level, keys[1].split() if keys else [])
+    need(len(found) == text.count(".It Li "), "every row is understood")
+    return found
+
+
+ORDER = ["trace", "qid", "svc", "peer", "user", "from", "to", "size"]
+
+
+def check_rows(site):
+    """The keys every row declares: those that all share come first, in one order."""
+    for name, (_, keys) in known_events(site).items():
+        shared = [key for key in keys if key in ORDER]
+        same(f"{name}: {keys}", keys[:len(shared)], sorted(shared, key=ORDER.index))
+        same(f"{name}: twice", len(set(keys)), len(keys))
+
+
+def logfmt(line):
+    """One line in logfmt, read by its own rules."""
+    pairs, at = [], 0
+    one = re.compile(r'([a-z_]+)=(?:"((?:[^"\\]|\\(?:["\\]|x[0-9a-f]{2}))*)"|([^\s"=]+))(?: |$)')
+    while at < len(line):
+        m = one.match(line, at)
+        need(m, f"at {at}: {line!r}")
+        pairs.append((m[1], m[2] if m[2] is not None else m[3]))
+        at = m.end()
+    return pairs
+
+
+def check_lines(site, lines, events):
+    seen = set()
+    for pairs in lines:
+        keys = [key for key, _ in pairs]
+        need(len(set(keys)) == len(keys), f"a key twice: {pairs}")
+        same("front", keys[:3], ["ts", "level", "event"])
+        values = dict(pairs)
+        need(values["event"] in events, f"unknown event: {pairs}")
+        level, declared = events[values["event"]]
+        same(f"level of {pairs}", values["level"], level)
+        rest = [key for key in keys[3:] if key != "cut"]
+        if rest[:1] == ["trace"] and "trace" not in declared:
+            rest = rest[1:]
+        want = [key for key in declared if key in rest]
+        same(f"keys of {values['event']}", rest, want)
+        seen.add(values["event"])
+    return seen
+
+
+def check_log(binary, form):
+    """effect: log.format. Every line of a run with every kind of traffic is well formed, with the keys its row declares, in order."""
+    with running(binary, sets=[f"log.format={form}", "log.level=debug"]) as site:
+        events = known_events(site)
+        check_rows(site)
+        traffic(site).logout()
+        client = http.client.HTTPConnection("127.0.0.1", site.base + 143, timeout=30)  # not at all IMAP
+        try:
+            client.request("GET", "/" + "x" * 3000)
+            client.getresponse()
+        except (http.client.HTTPException, OSError):
+            pass
+        client.close()
+        imap = imaplib.IMAP4("127.0.0.1", site.base + 143, timeout=60)
+        try:
+            imap.login("strange=user", "wrong")
+        except imaplib.IMAP4.error:
+            pass
+        expect(site.command("session", "kick", "--user", "nobody"), 0)
+        try:
+            imap.shutdown()
+        except OSError:
+            pass
+        with site.submission("anna") as smtp:
+            need(smtp.mail("bert@example.org")[0] == 553, "another's address")
+        same("exit", site.stop(), 0)
+        text = site.log.read_text().splitlines()
+    text = [line for line in text if line.startswith("{" if form == "json" else "ts=")]
+    need(len(text) > 40, f"{len(text)} lines")
+    if form == "json":
+        lines = [json.loads(line, object_pairs_hook=list) for line in text]
+        need(all(isinstance(value, (str, int, bool)) for pairs in lines for _, value in pairs), "plain values")
+    else:
+        lines = [logfmt(line) for line in text]
+    seen = check_lines(site, lines, events)
+    need({"server.ready", "smtpd.tx_finished", "delivery.sent", "auth.login", "auth.failed", "smtpd.sender_refused"} <= seen, seen)
+    return f"{len(lines)} lines of {len(seen)} events"
 
 
 def check_http(site):
@@ -208,6 +306,8 @@ def main():
         tap.run("counters rise with traffic, gauges are there", check_metrics, site)
         tap.run("entries of the queue are counted", check_queue, site)
         tap.run("the HTTP server is strict", check_http, site)
+    for form in ("json", "logfmt"):
+        tap.run(f"every line of the log, {form}", check_log, binary, form)
     tap.run("metrics are never public by default, and can be switched off", check_public, binary)
     tap.run("an address that is taken does no harm", check_taken, binary)
     tap.run("readiness ends with the stop, health does not", check_drain, binary)
