@@ -1,6 +1,6 @@
 /*
- * cmd_man.c - `metrics man` and `log man`: the parts of mailserverd-metrics(7) and mailserverd-log-events(7) that are made
- * from the rows of obs_counters.def, obs_families.def and obs_events.def.
+ * cmd_man.c - `metrics man` and `log man`: the parts of mailserverd-metrics(7) and mailserverd-log-events(7) that
+ * are made from the rows of obs_counters.def, obs_families.def and obs_events.def.
  */
 #include "app.h"
 

@@ -1,8 +1,9 @@
 /*
  * cmd_stats.c - `stats`: the counters once, for scripts; on a terminal a view that is drawn anew every second.
  *
- * The terminal's other screen is used, and given back however the command ends: by Ctrl-C, because the server went away, or
- * because enough frames were shown. Only signals that are waited for (pselect) are seen, so none is missed between two frames.
+ * The terminal's other screen is used, and given back however the command ends: by Ctrl-C, because the server went
+ * away, or because enough frames were shown. Signals are let in only while we wait (pselect), so none is missed
+ * between two frames.
  */
 #include "app.h"
 

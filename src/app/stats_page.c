@@ -1,6 +1,6 @@
 /*
- * stats_page.c - a page of metrics, read for the view of `stats`. Our own server wrote it: what does not look like a sample
- * is passed over.
+ * stats_page.c - a page of metrics, read for the view of `stats`. Our own server wrote it: what does not look like a
+ * sample is passed over.
  */
 #include "stats.h"
 
