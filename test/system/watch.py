@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Monitoring: /metrics, /healthz, /readyz of a running server with traffic.
 
-usage: watch.py BINARY
+usage: watch.py BINARY SHIM
 """
+import errno
 import http.client
 import imaplib
 import json
@@ -12,11 +13,13 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import promtext  # noqa: E402
-from msite import PASSWORD, message, running, wait_for  # noqa: E402
+import shmem  # noqa: E402
+from msite import Site, message, running, wait_for  # noqa: E402
 from tap import Tap, expect, need, same  # noqa: E402
 
 
@@ -281,6 +284,29 @@ def check_drain(binary):
         same("exit", site.wait(), 0)
 
 
+def check_store(binary, shim):
+    """The log cannot be flushed: the partition stops serving, and /readyz says so; the process is healthy."""
+    with tempfile.TemporaryDirectory(prefix="site-") as work:
+        site = Site(pathlib.Path(work) / "site", binary).init()
+        shm = shmem.Shm(pathlib.Path(work) / "shm")
+        site.start(shm.env(shim, site.folder))
+        try:
+            same("before", get(site, "/readyz")[:2], (200, "ok\n"))
+            shm.arm(shmem.SYNC, errno.EIO, "journal")
+            client = site.lmtp()
+            client.ehlo("client.example.net")
+            client.mail("a@example.net")
+            client.rcpt("anna@example.org")
+            client.docmd("DATA")
+            client.send(message("x") + b".\r\n")
+            need(wait_for(lambda: get(site, "/readyz")[0] == 503, 60, 0.1), site.tail())
+            same("why", get(site, "/readyz")[1], "partition primary does not serve\n")
+            same("health", get(site, "/healthz")[:2], (200, "ok\n"))
+            client.close()
+        finally:
+            site.kill()
+
+
 def check_stalled(binary):
     """A process that does nothing does not answer; when it goes on it does."""
     with running(binary) as site:
@@ -311,6 +337,7 @@ def main():
     tap.run("metrics are never public by default, and can be switched off", check_public, binary)
     tap.run("an address that is taken does no harm", check_taken, binary)
     tap.run("readiness ends with the stop, health does not", check_drain, binary)
+    tap.run("readiness ends with the store", check_store, binary, pathlib.Path(sys.argv[2]).resolve())
     tap.run("a stopped process does not answer", check_stalled, binary)
     return tap.end()
 
