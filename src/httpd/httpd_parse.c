@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define REQUEST_LINE_MAX (HTTPD_TARGET_MAX + 64)
+
 struct head {
     struct httpd_request *request;
     bool is_absolute;
@@ -139,6 +141,8 @@ static enum ms_err parse_version(struct head *h, struct slice v)
 static enum ms_err parse_request_line(struct head *h, struct slice line)
 {
     struct slice method, target;
+    if (line.len > REQUEST_LINE_MAX) /* as when its end had not come yet */
+        return refuse(h, 414, "the request line is too long");
     if (!slice_cut(&line, ' ', &method) || !slice_cut(&line, ' ', &target))
         return refuse(h, 400, "the request line is malformed"); /* RFC 9112 3: single blanks, a version */
     MS_TRY(parse_method(h, method));
@@ -238,7 +242,7 @@ static enum ms_err cut_line(struct slice *rest, struct slice *line_out)
 
 static enum ms_err not_whole(struct head *h, struct slice in, struct slice rest, bool begun)
 {
-    if (!begun && rest.len > HTTPD_TARGET_MAX + 64)
+    if (!begun && rest.len > REQUEST_LINE_MAX + 1) /* its CR may be there */
         return refuse(h, 414, "the request line is too long");
     return in.len < HTTPD_HEAD_MAX ? MS_EMORE : refuse(h, 431, "the head is too long");
 }
