@@ -141,8 +141,6 @@ static enum ms_err parse_version(struct head *h, struct slice v)
 static enum ms_err parse_request_line(struct head *h, struct slice line)
 {
     struct slice method, target;
-    if (line.len > REQUEST_LINE_MAX) /* as when its end had not come yet */
-        return refuse(h, 414, "the request line is too long");
     if (!slice_cut(&line, ' ', &method) || !slice_cut(&line, ' ', &target))
         return refuse(h, 400, "the request line is malformed"); /* RFC 9112 3: single blanks, a version */
     MS_TRY(parse_method(h, method));
@@ -240,11 +238,12 @@ static enum ms_err cut_line(struct slice *rest, struct slice *line_out)
     return MS_OK;
 }
 
-static enum ms_err not_whole(struct head *h, struct slice in, struct slice rest, bool begun)
+/* The request line cannot end in time. Said of a whole head as of its beginning: so much is looked at and no more. */
+static bool is_overlong(struct slice rest)
 {
-    if (!begun && rest.len > REQUEST_LINE_MAX + 1) /* its CR may be there */
-        return refuse(h, 414, "the request line is too long");
-    return in.len < HTTPD_HEAD_MAX ? MS_EMORE : refuse(h, 431, "the head is too long");
+    struct slice look = slice_sub(rest, 0, REQUEST_LINE_MAX + 2);
+    return look.len == REQUEST_LINE_MAX + 2 && slice_find_byte(look, '\n') < 0 &&
+           slice_find_byte(slice_sub(look, 0, REQUEST_LINE_MAX + 1), '\r') < 0;
 }
 
 enum ms_err httpd__request_parse(struct slice in, struct httpd_request *out, size_t *used_out)
@@ -255,9 +254,11 @@ enum ms_err httpd__request_parse(struct slice in, struct httpd_request *out, siz
     *out = (struct httpd_request){.method = HTTPD_OTHER};
     *used_out = 0;
     for (;;) {
+        if (!begun && is_overlong(rest))
+            return refuse(&h, 414, "the request line is too long");
         enum ms_err err = cut_line(&rest, &line);
         if (err == MS_EMORE)
-            return not_whole(&h, in, rest, begun);
+            return in.len < HTTPD_HEAD_MAX ? MS_EMORE : refuse(&h, 431, "the head is too long");
         if (err)
             return refuse(&h, 400, "a line does not end with CR LF");
         if (line.len == 0 && begun)
