@@ -127,7 +127,7 @@ def shedding(binary):
 def plenty(binary):
     """auto: a limit that is the machine's, and nothing is given up."""
     with running(binary) as site:
-        found = re.search(r"event=server.memory used=(\d+) limit=(\d+)", site.log.read_text())
+        found = wait_for(lambda: re.search(r"event=server.memory used=(\d+) limit=(\d+)", site.log.read_text()))
         need(0 < int(found[1]) < int(found[2]), found[0])
         total = int(re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) * 1024
         need(int(found[2]) <= total * 0.81, f"{found[0]} of {total}")

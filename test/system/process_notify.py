@@ -101,7 +101,7 @@ def nobody(binary, address):
         site.imap("anna").logout()
         if site.stop() != 0:
             raise RuntimeError("exit status")
-        told = "server.notify_failed" in site.log.read_text()
+        told = "server.notify_failed" in site.log.read_text()  # the server has ended: all is written
         if told != (address[:1] in "/@" and len(address) > 1):
             raise RuntimeError(f"logged: {told}")
 

@@ -28,6 +28,7 @@ def threads(pid):
 
 
 def sandbox_line(site):
+    wait_for(lambda: "event=server.ready" in site.log.read_text())
     lines = [line for line in site.log.read_text().splitlines() if "event=server.sandbox" in line]
     return dict(word.partition("=")[::2] for word in lines[-1].split())
 
