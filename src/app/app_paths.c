@@ -119,12 +119,12 @@ static void add_option(struct app_paths *p, const char *table, const char *key, 
     add_read(p, value);
 }
 
-static void add_entry(struct app_paths *p, const struct conf_table *table, const void *entry)
+static void add_entry(struct app_paths *p, const struct conf_table *table, const void *entry, bool for_reload)
 {
     for (size_t i = 0; i < table->opt_count; i++) {
         const struct conf_opt *opt = &table->opts[i];
         const char *value;
-        if (opt->type != CONF_PATH)
+        if (opt->type != CONF_PATH || (for_reload && !(opt->flags & CONF_RELOAD)))
             continue;
         memcpy(&value, (const char *)entry + opt->offset, sizeof value);
         if (value)
@@ -151,17 +151,17 @@ static void add_sockets(struct app_paths *p, const struct conf *conf)
 }
 
 void app_paths_collect(struct app_paths *p, const struct conf *conf, const struct conf_table *const *tables,
-                       size_t table_count)
+                       size_t table_count, bool for_reload)
 {
     app_paths_add(p, conf_dir(conf), APP_MAY_READ);
     for (size_t t = 0; t < table_count; t++) {
         const struct conf_table *table = tables[t];
         if (!strchr(table->path, '*')) {
-            add_entry(p, table, conf_section(conf, table->path));
+            add_entry(p, table, conf_section(conf, table->path), for_reload);
             continue;
         }
         for (size_t i = 0; i < conf_map_count(conf, table->path); i++)
-            add_entry(p, table, conf_map_entry(conf, table->path, i, NULL));
+            add_entry(p, table, conf_map_entry(conf, table->path, i, NULL), for_reload);
     }
     add_sockets(p, conf);
 }

@@ -35,9 +35,10 @@ struct app_paths {
 void app_paths_init(struct app_paths *p);
 void app_paths_fini(struct app_paths *p);
 void app_paths_add(struct app_paths *p, const char *name, enum app_access access);
-/* What the configuration names, and its own folder. tables: those it was loaded with. */
+/* What the configuration names, and its own folder. tables: those it was loaded with. for_reload: options that only a restart
+ * applies are left out. */
 void app_paths_collect(struct app_paths *p, const struct conf *conf, const struct conf_table *const *tables,
-                       size_t table_count);
+                       size_t table_count, bool for_reload);
 /* What every process needs: libraries, character sets, time zones, name service, certificates, /proc and /sys. as_root:
  * single files of /etc instead of all of it. */
 void app_paths_add_system(struct app_paths *p, bool as_root);

@@ -42,7 +42,7 @@ int server_confine_files(struct server *s)
     struct server_confined *c = &s->confined;
     struct app_identity who;
     struct ms_errinfo why;
-    app_paths_collect(&c->allowed, s->conf, app_tables, app_table_count);
+    app_paths_collect(&c->allowed, s->conf, app_tables, app_table_count, false);
     int rc = become_user(s, &who);
     if (rc)
         return rc;
@@ -89,7 +89,7 @@ enum ms_err server_confine_check(const struct server *s, const struct conf *conf
     if (!s->confined.landlock)
         return MS_OK;
     app_paths_init(&wanted);
-    app_paths_collect(&wanted, conf, app_tables, app_table_count);
+    app_paths_collect(&wanted, conf, app_tables, app_table_count, true);
     for (size_t i = 0; !err && i < wanted.count; i++)
         if (!app_paths_cover(&s->confined.allowed, wanted.items[i].name, wanted.items[i].access))
             err = ms_fail(why_out, MS_EDENIED,

@@ -291,7 +291,7 @@ struct some_conf {
 static const struct conf_opt server_opts[] = {
     {.key = "run_dir", .type = CONF_PATH, CONF_AT(struct some_conf, run_dir), .help = "Written."},
     {.key = "maildrop", .type = CONF_PATH, CONF_AT(struct some_conf, maildrop), .help = "Written."},
-    {.key = "key", .type = CONF_PATH, CONF_AT(struct some_conf, key), .help = "Read."},
+    {.key = "key", .type = CONF_PATH, CONF_AT(struct some_conf, key), .flags = CONF_RELOAD, .help = "Read."},
 };
 static const struct conf_opt log_opts[] = {
     {.key = "history", .type = CONF_PATH, CONF_AT(struct some_conf, history), .help = "Written."},
@@ -324,7 +324,7 @@ static void test_collect(void **state)
         print_message("# %s\n", report.errors[0].text);
     assert_int_equal(err, MS_OK);
     app_paths_init(&p);
-    app_paths_collect(&p, conf, tables, MS_ARRAY_LEN(tables));
+    app_paths_collect(&p, conf, tables, MS_ARRAY_LEN(tables), false);
     assert_true(has(&p, "/etc/site", APP_MAY_READ));
     assert_true(has(&p, "/r/run", APP_MAY_WRITE));
     assert_true(has(&p, "/etc/site/drop", APP_MAY_WRITE));
@@ -337,6 +337,12 @@ static void test_collect(void **state)
     assert_true(has(&p, "/p", APP_MAY_LIST));
     assert_true(has(&p, "/d", APP_MAY_LIST));
     assert_false(app_paths_cover(&p, "/etc/passwd", APP_MAY_READ));
+    app_paths_fini(&p);
+    app_paths_collect(&p, conf, tables, MS_ARRAY_LEN(tables),
+                      true); /* what only a restart applies does not count */
+    assert_true(has(&p, "/k/keys", APP_MAY_READ) && has(&p, "/u/sock", APP_MAY_WRITE));
+    assert_false(app_paths_cover(&p, "/r/run", APP_MAY_LIST) ||
+                 app_paths_cover(&p, "/p/primary", APP_MAY_LIST));
     app_paths_fini(&p);
     conf_unref(&conf);
     conf_report_fini(&report);
