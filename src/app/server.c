@@ -2,9 +2,9 @@
  * server.c - the running server: every object is made here, wired, started, and taken down in the opposite
  * order.
  *
- * Order of start: configuration, keys, what is given up before there are threads (server_confine.c), log, directory, partition
- * (recovered on this thread), bus and loops, clients, dispatcher and job controller, partition threads, loops, the system
- * calls that are given up, admin socket, listeners; then "ready".
+ * Order of start: configuration, keys, what is given up before there are threads (server_confine.c), log,
+ * directory, partition (recovered on this thread), bus and loops, clients, dispatcher and job controller,
+ * partition threads, loops, the system calls that are given up, admin socket, listeners; then "ready".
  * Order of stop: listeners close and sessions say goodbye; the job controller ends what is in work; after
  * that, or at the deadline, the loops stop, the partition writes out what waits, and memory goes.
  */
