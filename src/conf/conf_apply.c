@@ -262,8 +262,10 @@ static void convert_tab(struct apply *ap, const struct conf__tab *tab)
 /* -- check */
 
 /* item: the place of that item, SIZE_MAX: of the option. */
-static void check_verr(struct conf_check *check, const char *key, size_t item, const char *hint, const char *fmt,
-                       va_list ap)
+static void check_verr(struct conf_check *check, const char *key, size_t item, const char *hint,
+                       const char *fmt, va_list ap) MS_PRINTF(5, 0);
+static void check_verr(struct conf_check *check, const char *key, size_t item, const char *hint,
+                       const char *fmt, va_list ap)
 {
     struct conf__entry *entry = check->entry;
     int i = key ? conf__opt_find(entry->tab->table, slice_cstr(key)) : -1;

@@ -28,7 +28,8 @@ static struct mapping__atom *atom_new(struct parse *p, enum mapping__kind kind)
 {
     if (p->out->count == p->cap) {
         struct mapping__atom *more = arena_new_array(p->arena, struct mapping__atom, p->cap * 2 + 4);
-        memcpy(more, p->out->atoms, p->out->count * sizeof(*more));
+        for (size_t i = 0; i < p->out->count; i++)
+            more[i] = p->out->atoms[i];
         p->out->atoms = more;
         p->cap = p->cap * 2 + 4;
     }

@@ -28,7 +28,8 @@ static struct mapping__op *op_push(struct parse *p, enum mapping__opkind kind, c
 {
     if (p->out->count == p->cap) {
         struct mapping__op *more = arena_new_array(p->arena, struct mapping__op, p->cap * 2 + 4);
-        memcpy(more, p->out->ops, p->out->count * sizeof(*more));
+        for (size_t i = 0; i < p->out->count; i++)
+            more[i] = p->out->ops[i];
         p->out->ops = more;
         p->cap = p->cap * 2 + 4;
     }
