@@ -176,7 +176,7 @@ static bool record_take(struct arena *a, const ldns_rr *rr, enum dns_type type, 
 
 /* -- sections */
 
-/* Moves p->name along the CNAMEs that the answer holds. false: too many. */
+/* Moves p->name along the CNAMEs that the answer holds. false: too many, or to no name of a host. */
 static bool cnames_follow(struct parse *p)
 {
     ldns_rr_list *list = ldns_pkt_answer(p->pkt);
@@ -188,7 +188,8 @@ static bool cnames_follow(struct parse *p)
             const ldns_rr *rr = ldns_rr_list_rr(list, i);
             if (!rr_is(p, rr, DNS_CNAME))
                 continue;
-            if (++p->chain.cnames > DNS_CNAMES_MAX || !dns__name_from_wire(rdf_slice(rr, 0), p->name))
+            if (++p->chain.cnames > DNS_CNAMES_MAX || !dns__name_from_wire(rdf_slice(rr, 0), p->name) ||
+                !p->name[0])
                 return false;
             p->chain.ttl = MS_MIN(p->chain.ttl, rr_ttl(rr));
             moved = true;

@@ -108,6 +108,9 @@ static void test_cnames(void **state)
     assert_int_equal(p.answer->pub.status, DNS_NXDOMAIN);
     assert_int_equal(p.answer->life_ms, 50000);
     done(&p);
+    w = begin("a.example", DNS_A, 0); /* to the root */
+    add_name(w, "", DNS_CNAME, 100, "");
+    assert_int_equal(parse(w, &p), DNS__REFUSED);
     w = begin("a.example", DNS_A, 0); /* in circles */
     add_name(w, "", DNS_CNAME, 100, "b.example");
     add_name(w, "b.example", DNS_CNAME, 100, "a.example");
