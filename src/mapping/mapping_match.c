@@ -25,14 +25,18 @@ static size_t failed_bit(const struct matcher *m, unsigned star, size_t pos)
     return star * (m->probe.len + 1) + pos;
 }
 
-/* A long literal costs more than one. */
+bool mapping__step(uint32_t *steps, size_t octets)
+{
+    size_t cost = 1 + octets / 16;
+    bool is_enough = *steps >= cost;
+
+    *steps = is_enough ? *steps - (uint32_t)cost : 0;
+    return is_enough;
+}
+
 static bool step(struct matcher *m, size_t octets)
 {
-    uint32_t cost = 1 + (uint32_t)octets / 16;
-
-    m->is_over = m->is_over || *m->steps < cost;
-    if (!m->is_over)
-        *m->steps -= cost;
+    m->is_over = m->is_over || !mapping__step(m->steps, octets);
     return !m->is_over;
 }
 
@@ -121,6 +125,8 @@ static bool match_many(struct matcher *m, size_t i, size_t pos, unsigned saved)
 
     while (pos + most < m->probe.len && set_has(atom->set, m->probe.ptr[pos + most]))
         most++;
+    if (!step(m, most))
+        return false;
     for (size_t tried = 0; tried <= most; tried++) {
         size_t len = atom->is_lazy ? tried : most - tried;
         size_t bit = failed_bit(m, atom->star, pos + len);
@@ -164,7 +170,10 @@ enum ms_err mapping__match(const struct mapping__pattern *pattern, struct slice 
     m.probe = slice_make(probe.ptr ? probe.ptr : (const uint8_t *)"", probe.len);
     m.steps = steps;
     m.is_over = false;
-    memset(m.failed, 0, (pattern->stars * (probe.len + 1) + 63) / 64 * sizeof(m.failed[0]));
+    size_t words = (pattern->stars * (probe.len + 1) + 63) / 64;
+    if (!step(&m, words))
+        return MS_ELIMIT;
+    memset(m.failed, 0, words * sizeof(m.failed[0]));
     *matched_out = match_from(&m, 0, 0, 0);
     if (m.is_over)
         return MS_ELIMIT;

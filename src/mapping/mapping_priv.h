@@ -96,6 +96,8 @@ MS_MUST_USE enum ms_err mapping__template_parse(struct arena *a, struct slice te
                                                 struct mapping__template *out, struct ms_errinfo *why);
 
 /* -- matching */
+/* Takes the cost of looking at so many octets; false: there are not so many steps left. */
+bool mapping__step(uint32_t *steps, size_t octets);
 struct mapping__match {
     struct slice captures[MAPPING_CAPTURES_MAX];
     unsigned count;

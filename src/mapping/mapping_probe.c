@@ -8,6 +8,8 @@
  */
 #include "mapping_priv.h"
 
+#define TAKEN_OCTETS 256 /* what an entry that matched costs beside its texts */
+
 struct probe {
     const struct mapping_set *set;
     uint64_t inputs;
@@ -195,7 +197,7 @@ static enum ms_err entry_run(struct probe *p, const struct mapping__table *table
     m->control = m->letter_case = 0;
     m->failed = false;
     MS_TRY(template_run(p, &entry->output, 0, entry->output.count, &match, m, &m->text));
-    if (str_is_over(&m->text))
+    if (str_is_over(&m->text) || !mapping__step(&p->steps, TAKEN_OCTETS + input.len + m->text.len))
         return MS_ELIMIT;
     trace_entry(p, table, i, m);
     *taken_out = !m->failed;

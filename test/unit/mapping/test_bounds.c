@@ -59,6 +59,25 @@ static void test_longest_probe(void **state)
     mapping_result_fini(&r);
 }
 
+/* What turns in circles with long texts ends as soon as with short ones: the trace shows how often it went round. */
+static void test_long_circle(void **state)
+{
+    static char text[MAPPING_PROBE_MAX];
+    const char *entries[] = {"no*such*thing*in*it $Y", "* $R$0"};
+    struct mapping_set *set = mapping_set_create();
+    struct mapping_result r;
+    struct str trace;
+    mapping_result_init(&r);
+    str_init(&trace, 0);
+    memset(text, 'a', sizeof(text));
+    assert_int_equal(mapping_set_add(set, "T", entries, 2, no_error, NULL), MS_OK);
+    assert_int_equal(mapping_probe(set, "T", slice_make(text, sizeof(text)), 0, &r, &trace), MS_ELIMIT);
+    assert_true(trace.len > 100 * sizeof(text) && trace.len < 16 << 20);
+    str_fini(&trace);
+    mapping_result_fini(&r);
+    mapping_set_destroy(&set);
+}
+
 /* A table of the greatest size fits into the steps of one probe of the door. */
 static void test_largest_table(void **state)
 {
@@ -137,6 +156,7 @@ static void test_against_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_hostile), cmocka_unit_test(test_longest_probe),
+                                       cmocka_unit_test(test_long_circle),
                                        cmocka_unit_test(test_largest_table),
                                        cmocka_unit_test(test_against_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
