@@ -1,5 +1,5 @@
 /*
- * base64.c - RFC 4648 4.
+ * base64.c - RFC 4648 4 and 5.
  */
 #include <pthread.h>
 #include <string.h>
@@ -90,6 +90,39 @@ enum ms_err base64_parse(struct slice in, struct str *out)
             str_cut(out, out->len); /* restores the NUL that was overwritten */
             return MS_ESYNTAX;
         }
+    str_advance(out, size);
+    return MS_OK;
+}
+
+/* The same characters in the other alphabet; what belongs to that one only becomes none of either. */
+static uint8_t b64_from_url(uint8_t c)
+{
+    return c == '-' ? '+' : c == '_' ? '/' : c == '+' || c == '/' ? 0 : c;
+}
+
+enum ms_err base64url_parse(struct slice in, struct str *out)
+{
+    size_t tail = in.len % 4, size = in.len / 4 * 3 + (tail ? tail - 1 : 0);
+    uint8_t group[4], *at;
+
+    if (tail == 1)
+        return MS_ESYNTAX;
+    if (size == 0)
+        return MS_OK;
+    pthread_once(&b64_once, b64_values_make);
+    at = str_reserve(out, size);
+    if (!at)
+        return MS_ELIMIT;
+    for (size_t i = 0; i < in.len; i += 4, at += 3) {
+        size_t n = MS_MIN(in.len - i, (size_t)4);
+
+        for (size_t k = 0; k < n; k++)
+            group[k] = b64_from_url(in.ptr[i + k]);
+        if (!b64_group(group, n, at)) {
+            str_cut(out, out->len); /* restores the NUL that was overwritten */
+            return MS_ESYNTAX;
+        }
+    }
     str_advance(out, size);
     return MS_OK;
 }

@@ -14,6 +14,8 @@
 void base64_emit(struct str *out, struct slice in);
 /* Padding required, no blanks, unused bits zero: MS_ESYNTAX otherwise. */
 MS_MUST_USE enum ms_err base64_parse(struct slice in, struct str *out);
+/* RFC 4648 5, as RFC 7515 2 has it: "-" and "_" for "+" and "/", no padding; unused bits zero: MS_ESYNTAX otherwise. */
+MS_MUST_USE enum ms_err base64url_parse(struct slice in, struct str *out);
 /* RFC 2045 6.8: skips what is not in the alphabet, stops at padding, never fails. */
 void base64_parse_lax(struct slice in, struct str *out);
 /* RFC 2045 6.7; malformed escapes are copied as they stand, blanks at line ends are dropped. */

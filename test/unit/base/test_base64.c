@@ -59,6 +59,42 @@ static void test_refused(void **state)
     }
 }
 
+static void test_url(void **state)
+{
+    static const struct row rows[] = {
+        {X(""), X("")},           {X("f"), X("Zg")},           {X("fo"), X("Zm8")},
+        {X("foo"), X("Zm9v")},    {X("foob"), X("Zm9vYg")},    {X("fooba"), X("Zm9vYmE")},
+        {X("\xff\xff\xff\xfb"), X("____-w")}, {X("\xfb\xff\xbf"), X("-_-_")},
+    };
+    static const struct slice bad[] = {
+        X("Z"),    X("Zm9vZ"), X("Zg=="), X("Zm8="),  X("Zm9v="), X("Zh"),     X("Zm9"), X("////"),
+        X("++++"), X("Zm 9"),  X("Zg\n"), X("Zm9\0"), X("Z*9v"),  X("Zm9v\xff"), X("="),
+    };
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        struct str out;
+
+        str_init(&out, 0);
+        str_add_cstr(&out, ">");
+        assert_int_equal(base64url_parse(rows[i].text, &out), MS_OK);
+        assert_slice_equal(slice_sub(str_slice(&out), 1, SIZE_MAX), rows[i].plain);
+        str_fini(&out);
+    }
+    for (size_t i = 0; i < MS_ARRAY_LEN(bad); i++) {
+        struct str out;
+
+        str_init(&out, 0);
+        str_add_cstr(&out, "kept");
+        assert_int_equal(base64url_parse(bad[i], &out), MS_ESYNTAX);
+        assert_string_equal(str_cstr(&out), "kept");
+        str_fini(&out);
+    }
+    struct str small;
+    str_init(&small, 2);
+    assert_int_equal(base64url_parse(SLICE_LIT("Zm9v"), &small), MS_ELIMIT);
+    str_fini(&small);
+}
+
 static void test_lax(void **state)
 {
     static const struct row rows[] = {
@@ -142,7 +178,7 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_refused),    cmocka_unit_test(test_lax),
+        cmocka_unit_test(test_vectors), cmocka_unit_test(test_refused), cmocka_unit_test(test_url),    cmocka_unit_test(test_lax),
         cmocka_unit_test(test_bounds),  cmocka_unit_test(test_round_trip),
     };
 
