@@ -124,6 +124,7 @@ int cmd_user_restore(struct app_args *args);
 int cmd_user_list(struct app_args *args);
 int cmd_user_show(struct app_args *args);
 int cmd_user_import(struct app_args *args);
+int cmd_app_password(struct app_args *args);
 int cmd_domain_add(struct app_args *args);
 int cmd_domain_set(struct app_args *args);
 int cmd_domain_delete(struct app_args *args);

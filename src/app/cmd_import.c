@@ -143,13 +143,13 @@ static enum ms_err hash_batch(struct import *im, struct ms_errinfo *why)
     for (size_t i = 0; i < im->count; i++)
         if (im->rows[i].fields.password.len)
             jobs[n++] = (struct import_hash_job){.password = im->rows[i].fields.password,
-                                                 .hash = arena_alloc(&im->arena, CRYPT_HASH_TEXT_MAX)};
+                                                 .out = arena_new(&im->arena, struct account_password)};
     if (n)
-        import_hash(jobs, n, on_hash_tick, im);
+        import_hash(im->d.account, jobs, n, on_hash_tick, im);
     for (size_t i = 0, at = 0; i < im->count && at < n && !err; i++)
         if (im->rows[i].fields.password.len) {
             err = jobs[at].err;
-            im->rows[i].fields.spec.password_hash = slice_cstr(jobs[at++].hash);
+            account_password_set(&im->rows[i].fields.spec, jobs[at++].out);
         }
     ms_free(jobs);
     return err ? ms_fail(why, err, "cannot make a password hash: %s", ms_err_text(err)) : MS_OK;

@@ -268,17 +268,18 @@ static int write_certificate(const struct init *in)
 static int add_user(struct account *a, const struct init *in, const char *text)
 {
     struct account_user_spec spec = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_QUOTA};
-    char hash[CRYPT_HASH_TEXT_MAX];
+    struct account_password made;
     struct slice password;
     struct ms_errinfo why;
     int rc = split_user(text, &spec.login, &password, &spec.quota_bytes);
     if (rc)
         return rc;
-    if (crypt_password_hash(password, hash) != MS_OK)
+    if (account_password_make(a, password, &made) != MS_OK)
         return app_fail(EX_DATAERR, "--user " SLICE_FMT ": the password is empty or longer than %d octets",
                         SLICE_ARG(spec.login), CRYPT_PASSWORD_MAX);
-    spec.password_hash = slice_cstr(hash);
+    account_password_set(&spec, &made);
     enum ms_err err = account_dir_user_add(a, &spec, true, NULL, &why);
+    crypt_wipe(&made, sizeof made);
     if (err && !(err == MS_EEXIST && in->force))
         return app_fail(app_exit_for_err(err), "%s", why.text);
     return EX_OK;

@@ -36,6 +36,7 @@ static const struct option user_options[] = {
     OPT("forward", IMPORT_FORWARDS),
     OPT("keep", IMPORT_KEEP),
     OPT("send-as", IMPORT_SEND_AS),
+    OPT("admin", IMPORT_ADMIN),
     {0},
 };
 static const struct option passwd_options[] = {
@@ -110,7 +111,7 @@ static int read_password(const char *path, char out[CRYPT_PASSWORD_MAX + 2])
     return EX_OK;
 }
 
-static int hash_password(const struct user_args *u, char hash[CRYPT_HASH_TEXT_MAX],
+static int make_password(const struct user_args *u, const struct account *a, struct account_password *made,
                          struct account_user_spec *spec)
 {
     char password[CRYPT_PASSWORD_MAX + 2];
@@ -119,11 +120,10 @@ static int hash_password(const struct user_args *u, char hash[CRYPT_HASH_TEXT_MA
     if (!u->password_file)
         return EX_OK;
     int rc = read_password(u->password_file, password);
-    if (rc == EX_OK && crypt_password_hash(slice_cstr(password), hash) != MS_OK)
+    if (rc == EX_OK && account_password_make(a, slice_cstr(password), made) != MS_OK)
         rc = app_fail(EX_DATAERR, "the password is empty or longer than %d octets", CRYPT_PASSWORD_MAX);
     crypt_wipe(password, sizeof password);
-    spec->password_hash = slice_cstr(hash);
-    spec->set |= ACCOUNT_SET_PASSWORD;
+    account_password_set(spec, made);
     return rc;
 }
 
@@ -142,7 +142,7 @@ static int make_fields(const struct user_args *u, const struct conf *conf, struc
 
 static int user_write(const struct app_args *args, const struct user_args *u, bool add)
 {
-    char hash[CRYPT_HASH_TEXT_MAX];
+    struct account_password made = {0};
     struct directory d;
     struct user_fields f;
     struct ms_errinfo why;
@@ -151,12 +151,13 @@ static int user_write(const struct app_args *args, const struct user_args *u, bo
         return rc;
     rc = make_fields(u, d.conf, &f);
     if (!rc)
-        rc = hash_password(u, hash, &f.spec);
+        rc = make_password(u, d.account, &made, &f.spec);
     if (!rc) {
         enum ms_err err = add ? account_dir_user_add(d.account, &f.spec, true, NULL, &why)
                               : account_dir_user_set(d.account, &f.spec, &why);
         rc = err ? directory_fail(err, &why, EX_NOUSER) : EX_OK;
     }
+    crypt_wipe(&made, sizeof made);
     directory_close(&d);
     return rc;
 }

@@ -116,6 +116,13 @@ static const char *number(struct arena *arena, uint64_t n)
 static void emit_user(const struct app_args *args, const struct account_user_info *u, struct arena *a)
 {
     char created[CLOCK_RFC3339_MAX], changed[CLOCK_RFC3339_MAX], removed[CLOCK_RFC3339_MAX];
+    static const struct slice hashes[ACCOUNT_KEYS_MAX] = {[SASL_SHA1] = SLICE_LIT("SHA-1"),
+                                                          [SASL_SHA256] = SLICE_LIT("SHA-256")};
+    struct slice scram[ACCOUNT_KEYS_MAX];
+    size_t scram_count = 0;
+    for (size_t i = 0; i < ACCOUNT_KEYS_MAX; i++)
+        if (u->has_keys[i])
+            scram[scram_count++] = hashes[i];
     const struct app_field fields[] = {
         {.name = "id", .text = number(a, u->entry.id)},
         {.name = "login", .text = u->entry.login},
@@ -124,6 +131,8 @@ static void emit_user(const struct app_args *args, const struct account_user_inf
         {.name = "mail_status", .text = account_status_name(u->mail_status)},
         {.name = "effective_status", .text = account_status_name(u->entry.status)},
         {.name = "has_password", .text = u->has_password ? "yes" : "no"},
+        {.name = "scram", .items = scram, .count = scram_count},
+        {.name = "admin", .text = u->entry.is_admin ? "yes" : "no"},
         {.name = "quota", .text = number(a, u->entry.quota_bytes)},
         {.name = "quota_messages", .text = number(a, u->entry.quota_messages)},
         {.name = "message_max", .text = number(a, u->entry.message_max)},

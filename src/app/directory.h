@@ -40,11 +40,11 @@ MS_MUST_USE enum ms_err user_fields_parse(const struct import_row *row, const st
 /* -- import_hash.c */
 struct import_hash_job {
     struct slice password; /* wiped when it is done */
-    char *hash;            /* CRYPT_HASH_TEXT_MAX */
+    struct account_password *out;
     enum ms_err err;
 };
 /* All of them on one thread per core; tick is called about every second, on the calling thread. */
-void import_hash(struct import_hash_job *jobs, size_t count, void (*tick)(void *owner, size_t done),
+void import_hash(const struct account *a, struct import_hash_job *jobs, size_t count, void (*tick)(void *owner, size_t done),
                  void *owner);
 
 /* -- import_apply.c: one row in the transaction */

@@ -37,6 +37,7 @@ enum import_field {
     IMPORT_KEEP,
     IMPORT_ALIASES,
     IMPORT_SEND_AS,
+    IMPORT_ADMIN,
     IMPORT_FIELD_COUNT
 };
 #define IMPORT_BIT(field) (1u << (field))

@@ -22,6 +22,7 @@ static const struct {
     [IMPORT_KEEP] = {"keep", false},
     [IMPORT_ALIASES] = {"aliases", true},
     [IMPORT_SEND_AS] = {"send_as", true},
+    [IMPORT_ADMIN] = {"admin", false},
 };
 
 const char *import_field_name(enum import_field f)

@@ -15,6 +15,7 @@
 #define HASH_THREADS_MAX 64
 
 struct hashing {
+    const struct account *account;
     struct import_hash_job *jobs;
     size_t count;
     atomic_size_t next, done;
@@ -22,9 +23,9 @@ struct hashing {
     pthread_cond_t ended;
 };
 
-static void hash_one(struct import_hash_job *job)
+static void hash_one(const struct account *a, struct import_hash_job *job)
 {
-    job->err = crypt_password_hash(job->password, job->hash);
+    job->err = account_password_make(a, job->password, job->out);
     crypt_wipe((void *)(uintptr_t)job->password.ptr, job->password.len);
 }
 
@@ -33,7 +34,7 @@ static void *hash_main(void *arg)
     struct hashing *h = arg;
     size_t at;
     while ((at = atomic_fetch_add(&h->next, 1)) < h->count) {
-        hash_one(&h->jobs[at]);
+        hash_one(h->account, &h->jobs[at]);
         if (atomic_fetch_add(&h->done, 1) + 1 == h->count) {
             pthread_mutex_lock(&h->lock);
             pthread_cond_signal(&h->ended);
@@ -61,10 +62,10 @@ static size_t thread_count(size_t jobs)
     return MS_MIN(MS_MIN(n, (size_t)HASH_THREADS_MAX), jobs);
 }
 
-void import_hash(struct import_hash_job *jobs, size_t count, void (*tick)(void *owner, size_t done),
+void import_hash(const struct account *a, struct import_hash_job *jobs, size_t count, void (*tick)(void *owner, size_t done),
                  void *owner)
 {
-    struct hashing h = {.jobs = jobs, .count = count};
+    struct hashing h = {.account = a, .jobs = jobs, .count = count};
     pthread_t threads[HASH_THREADS_MAX];
     size_t started = 0, wanted = thread_count(count);
     pthread_mutex_init(&h.lock, NULL);

@@ -28,7 +28,7 @@ const struct app_command app_commands[] = {
      "SIZE] "
      "[--quota-messages N] [--message-max SIZE] [--recipients-max N] [--partition P] [--status S] "
      "[--mail-status S] "
-     "[--forward ADDRESS]... [--keep yes|no] [--send-as ADDRESS]...",
+     "[--forward ADDRESS]... [--keep yes|no] [--send-as ADDRESS]... [--admin yes|no]",
      "add an account", cmd_user_add},
     {"user", "set", "user set LOGIN [options of user add] [--forward none] [--send-as none]",
      "change fields of an account", cmd_user_set},
@@ -42,6 +42,9 @@ const struct app_command app_commands[] = {
     {"user", "list", "user list [-u PATTERN] [--status S] [--domain D] [--limit N]", "list the accounts",
      cmd_user_list},
     {"user", "show", "user show LOGIN", "everything about an account but its password", cmd_user_show},
+    {"user", "app-password",
+     "user app-password add LOGIN NAME [--scope SERVICE,...]... | list LOGIN | delete LOGIN NAME",
+     "passwords for single programs of a user; add prints the new one, once", cmd_app_password},
     {"user", "import",
      "user import FILE|- [--format csv|json] [--skip-existing|--update] [--dry-run] [--all-or-nothing] "
      "[--batch N] "

@@ -132,13 +132,24 @@ static enum ms_err set_mail_status(struct user_fields *f, struct slice text, str
     return status(text, "mail_status", &f->spec.mail_status, why_out);
 }
 
+static enum ms_err yes_or_no(struct slice text, const char *field, bool *out, struct ms_errinfo *why_out)
+{
+    *out = slice_ieq_cstr(text, "yes") || slice_ieq_cstr(text, "true");
+    if (!*out && !slice_ieq_cstr(text, "no") && !slice_ieq_cstr(text, "false"))
+        return ms_fail(why_out, MS_EINVAL, "%s takes yes or no", field);
+    return MS_OK;
+}
+
 static enum ms_err set_keep(struct user_fields *f, struct slice text, struct ms_errinfo *why_out)
 {
-    f->spec.keep = slice_ieq_cstr(text, "yes") || slice_ieq_cstr(text, "true");
-    if (!f->spec.keep && !slice_ieq_cstr(text, "no") && !slice_ieq_cstr(text, "false"))
-        return ms_fail(why_out, MS_EINVAL, "keep takes yes or no");
     f->spec.set |= ACCOUNT_SET_KEEP;
-    return MS_OK;
+    return yes_or_no(text, "keep", &f->spec.keep, why_out);
+}
+
+static enum ms_err set_admin(struct user_fields *f, struct slice text, struct ms_errinfo *why_out)
+{
+    f->spec.set |= ACCOUNT_SET_ADMIN;
+    return yes_or_no(text, "admin", &f->spec.admin, why_out);
 }
 
 static enum ms_err (*const setters[IMPORT_FIELD_COUNT])(struct user_fields *, struct slice,
@@ -155,6 +166,7 @@ static enum ms_err (*const setters[IMPORT_FIELD_COUNT])(struct user_fields *, st
     [IMPORT_STATUS] = set_status,
     [IMPORT_MAIL_STATUS] = set_mail_status,
     [IMPORT_KEEP] = set_keep,
+    [IMPORT_ADMIN] = set_admin,
 };
 
 static void set_list(struct user_fields *f, enum import_field field, const struct import_value *value)

@@ -25,8 +25,8 @@ OK, USAGE, DATA, NOINPUT, NOUSER, NOHOST, UNAVAILABLE, CANTCREAT, TEMPFAIL = 0, 
 HASH_PASSWORD = "Hello world!"
 HASH = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
 IMPORT_SECONDS = 60
-SHOW_NAMES = ["id", "login", "name", "status", "mail_status", "effective_status", "has_password", "quota", "quota_messages",
-              "message_max", "recipients_max", "partition", "forwards", "keep", "addresses", "send_as", "created", "changed",
+SHOW_NAMES = ["id", "login", "name", "status", "mail_status", "effective_status", "has_password", "scram", "admin", "quota",
+              "quota_messages", "message_max", "recipients_max", "partition", "forwards", "keep", "addresses", "send_as", "created", "changed",
               "removed"]
 
 
@@ -93,7 +93,8 @@ def check_user(site, name):
     same("fields", list(user), SHOW_NAMES)
     subset("added", user, {
         "login": login, "name": "Grüße, \"x\"", "status": "active", "mail_status": "hold", "effective_status": "hold",
-        "has_password": "yes", "quota": str(1 << 20), "quota_messages": "7", "message_max": str(64 << 10), "recipients_max": "3",
+        "has_password": "yes", "scram": ["SHA-1", "SHA-256"], "admin": "no", "quota": str(1 << 20), "quota_messages": "7",
+        "message_max": str(64 << 10), "recipients_max": "3",
         "partition": "primary", "forwards": ["anna@example.org", "bert@example.org"], "keep": "yes", "addresses": [],
         "send_as": ["other@example.com", "@example.com"], "removed": ""})
     if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", user["created"]):
@@ -103,9 +104,18 @@ def check_user(site, name):
     subset("set", show(site, login), {"id": user["id"], "name": "short", "quota": "0", "quota_messages": "7", "forwards": [],
                                       "send_as": [], "effective_status": "active", "has_password": "yes"})
     expect(site, ["user", "set", name, "--no-password"])
-    subset("no password", show(site, name), {"has_password": "no", "name": "short"})
+    subset("no password", show(site, name), {"has_password": "no", "scram": [], "name": "short"})
+    expect(site, ["user", "passwd", name, "--password-file", "-"], input="other\n")
+    subset("password", show(site, name), {"has_password": "yes", "scram": ["SHA-1", "SHA-256"]})
     expect(site, ["user", "passwd", name, "--password-hash", HASH])
-    subset("password", show(site, name), {"has_password": "yes"})
+    subset("password hash", show(site, name), {"has_password": "yes", "scram": []})
+    expect(site, ["user", "passwd", name, "--password-file", "-"], input="not\x01for SCRAM\n")
+    subset("a password SASLprep does not take", show(site, name), {"has_password": "yes", "scram": []})
+    expect(site, ["user", "passwd", name, "--password-hash", HASH])
+    expect(site, ["user", "set", name, "--admin", "yes"])
+    subset("administrator", show(site, name), {"admin": "yes"})
+    expect(site, ["user", "set", name, "--admin", "no"])
+    subset("no administrator", show(site, name), {"admin": "no"})
     human = expect(site, ["user", "show", name]).stdout
     if HASH in human or not re.search(rf"(?m)^login: {re.escape(login)}$", human) or len(human.splitlines()) != len(SHOW_NAMES):
         raise RuntimeError(human)
@@ -130,6 +140,44 @@ def check_users(site):
     both_ways(site, lambda s, way: check_user(s, f"user-{way}"))
     if not wait_for(lambda: logins(site, "-u", "user-*") == [], 20, 0.1):
         raise RuntimeError(f"deleted now, and still there: {logins(site, '-u', 'user-*')}")
+
+
+# -- app passwords
+
+def check_app_password(site, way):
+    name = f"app-{way}"
+    expect(site, ["user", "add", name, "--no-password"])
+    phone = rows(site, "user", "app-password", "add", name, "my phone", "--scope", "imap,submission", "--scope", "imap")[0]
+    laptop = rows(site, "user", "app-password", "add", f"{name}@EXAMPLE.org", "Läptop")[0]
+    for made in (phone, laptop):
+        if not re.fullmatch(r"([a-z2-7]{4}-){6}[a-z2-7]{4}", made["password"]):
+            raise RuntimeError(f"{made}")
+    if phone["password"] == laptop["password"]:
+        raise RuntimeError("the same secret twice")
+    subset("phone", phone, {"name": "my phone", "scope": "imap,submission"})
+    listed = rows(site, "user", "app-password", "list", name)
+    same("list", [(row["name"], row["scope"], row["used"]) for row in listed],
+         [("Läptop", "all", ""), ("my phone", "imap,submission", "")])
+    human = expect(site, ["user", "app-password", "list", name], OK, r"name=my phone .*used=never").stdout
+    if phone["password"] in human or phone["password"][:9] in json.dumps(listed):
+        raise RuntimeError("a secret is listed")
+    expect(site, ["user", "app-password", "add", name, "my phone"], CANTCREAT)
+    expect(site, ["user", "app-password", "delete", name, "my phone"])
+    expect(site, ["user", "app-password", "delete", name, "my phone"], NOUSER)
+    same("list", [row["name"] for row in rows(site, "user", "app-password", "list", name)], ["Läptop"])
+    expect(site, ["user", "rename", name, f"{name}-new"])
+    same("renamed", [row["name"] for row in rows(site, "user", "app-password", "list", f"{name}-new")], ["Läptop"])
+    for words, code in ((("add", "nobody", "x"), NOUSER), (("add", f"{name}-new", ""), DATA), (("add", f"{name}-new"), USAGE),
+                        (("add", f"{name}-new", "x" * 64), DATA), (("add", f"{name}-new", "x", "--scope", "imap,"), USAGE),
+                        (("add", f"{name}-new", "x", "--scope", "IMAP"), USAGE), (("list",), USAGE), (("list", "nobody"), NOUSER),
+                        (("delete", f"{name}-new"), USAGE), (("delete", "nobody", "x"), NOUSER), (("show", name), USAGE), ((), USAGE)):
+        expect(site, ["user", "app-password", *words], code)
+    expect(site, ["directory", "verify"])
+    expect(site, ["user", "delete", f"{name}-new", "--now"])
+
+
+def check_app_passwords(site):
+    both_ways(site, check_app_password)
 
 
 USER_REFUSALS = (
@@ -446,7 +494,7 @@ def check_import_update(site):
 
 
 BAD_JSON = """{"login":"bad1","quota":"much"}
-{"login":"good1","quota":1000,"aliases":["g.one"],"keep":true,"name":"Gr\\u00fc\\u00dfe"}
+{"login":"good1","quota":1000,"aliases":["g.one"],"keep":true,"admin":true,"name":"Gr\\u00fc\\u00dfe"}
 {"login":"bad2","quota":"1 GiB"
 {"login":"a b"}
 {"login":"good1"}
@@ -662,6 +710,7 @@ def main():
     tap = Tap()
     with running(binary, sets=("store.purge_interval=500ms",)) as site:
         tap.run("user add, set, passwd, delete, restore, rename, show", check_users, site)
+        tap.run("user app-password add, list, delete", check_app_passwords, site)
         tap.run("user refuses", check_user_refusals, site)
         tap.run("user list", check_list, site)
         tap.run("a changed password", check_password, site)
