@@ -15,6 +15,7 @@ OWNERS = {  # header -> modules that may include it (architecture: a third-party
     "psa/": {"crypt", "net"},
     "crypt.h": {"crypt"},
     "openssl/": {"crypt"},
+    "jansson.h": {"auth"},
     "yaml.h": {"conf"},
     "ldns/": {"dns"},
     "xxhash.h": {"base"},

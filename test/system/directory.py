@@ -522,7 +522,7 @@ def check_import_bad(site):
         same(f"written {options}", len(logins(site, "-u", "good*")), 0 if options else 2)
     same("none of the bad", logins(site, "-u", "bad*"), [])
     expect(site, ["alias", "show", "fresh"], NOUSER)  # went with its user
-    subset("good1", show(site, "good1"), {"name": "Grüße", "quota": "1000", "addresses": ["g.one@example.org"]})
+    subset("good1", show(site, "good1"), {"name": "Grüße", "quota": "1000", "addresses": ["g.one@example.org"], "admin": "yes"})
     for text, code, pattern in (("", DATA, "nothing"), ("login,uid\nx,1\n", DATA, "uid"), ("name\nx\n", DATA, "login"),
                                 ("[{\"login\":\"x\"}]", DATA, "one object a line"), ("login,\"name\nx,y\n", DATA, "quote")):
         import_text(site, text, code, patterns=(pattern,))
