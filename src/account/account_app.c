@@ -61,7 +61,8 @@ static struct slice app_key(uint64_t id, struct slice name, uint8_t out[KEY_MAX]
     return slice_make(out, 8 + name.len);
 }
 
-/* The next of a user's behind where the cursor stands; first: the first one at or behind `key`. MS_ENOTFOUND: no more. */
+/* The next of a user's behind where the cursor stands; first: the first one at or behind `key`. MS_ENOTFOUND: no
+ * more. */
 static enum ms_err app_walk(struct db_cur *cur, bool first, struct slice key, uint64_t id,
                             struct account_app *out)
 {

@@ -1,6 +1,6 @@
 /*
- * cmd_app_password.c - user app-password add, list, delete: secrets for single programs of a user. The secret is printed
- * by `add` and never again: the directory has a hash of it.
+ * cmd_app_password.c - user app-password add, list, delete: secrets for single programs of a user. The secret is
+ * printed by `add` and never again: the directory has a hash of it.
  */
 #include "directory.h"
 

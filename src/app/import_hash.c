@@ -62,8 +62,8 @@ static size_t thread_count(size_t jobs)
     return MS_MIN(MS_MIN(n, (size_t)HASH_THREADS_MAX), jobs);
 }
 
-void import_hash(const struct account *a, struct import_hash_job *jobs, size_t count, void (*tick)(void *owner, size_t done),
-                 void *owner)
+void import_hash(const struct account *a, struct import_hash_job *jobs, size_t count,
+                 void (*tick)(void *owner, size_t done), void *owner)
 {
     struct hashing h = {.account = a, .jobs = jobs, .count = count};
     pthread_t threads[HASH_THREADS_MAX];

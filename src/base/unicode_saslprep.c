@@ -28,7 +28,7 @@ static const struct range prep_forbidden[] = {
     {0x6dd, 0x6dd}, {0x70f, 0x70f}, {0x180e, 0x180e}, {0x200c, 0x200d}, {0x2028, 0x2029}, {0x2060, 0x2063},
     {0x206a, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffd}, {0x1d173, 0x1d17a},       /* C.2.2, C.6, C.8 */
     {0xe000, 0xf8ff}, {0xf0000, 0xffffd}, {0x100000, 0x10fffd},                     /* C.3 */
-    {0xfdd0, 0xfdef},                                                               /* C.4, with the end of each plane */
+    {0xfdd0, 0xfdef},                                                             /* C.4; and each end */
     {0x2ff0, 0x2ffb},                                                               /* C.7 */
     {0x340, 0x341}, {0x200e, 0x200f}, {0x202a, 0x202e},                             /* C.8 */
     {0xe0001, 0xe0001}, {0xe0020, 0xe007f},                                         /* C.9 */
