@@ -43,8 +43,9 @@ MS_MUST_USE enum ms_err sasl_keys_make(enum sasl_hash hash, struct slice passwor
 /* The same with a given salt and count. MS_ELIMIT: 0 or above SASL_ITERATIONS_MAX, a salt that is empty or too long. */
 MS_MUST_USE enum ms_err sasl_keys_from(enum sasl_hash hash, struct slice password, uint32_t iterations, struct slice salt,
                                        struct sasl_keys *out);
-/* Keys for a name that has none: the same for the same name in the life of the process, so that names cannot be told apart. */
-void sasl_keys_fake(enum sasl_hash hash, struct slice name, struct sasl_keys *out);
+/* Keys for a name that has none, shaped as real ones: the same for the same name and secret (empty: one of this process), so that names
+ * cannot be told apart. No proof fits them. */
+void sasl_keys_fake(enum sasl_hash hash, struct slice secret, struct slice name, struct sasl_keys *out);
 
 struct sasl_mech;
 struct sasl {

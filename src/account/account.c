@@ -13,6 +13,7 @@ enum ms_err account_open(const struct account_conf *conf, const char *default_do
 {
     struct account *a = ms_new(struct account);
     pthread_mutex_init(&a->write_lock, NULL);
+    account__later_init(a);
     enum ms_err err = unicode_domain_to_ascii(slice_cstr(default_domain), a->default_domain);
     if (err) {
         account_close(&a);
@@ -40,7 +41,7 @@ void account_close(struct account **ap)
         return;
     MS_ASSERT(atomic_load(&a->clients) == 0);
     loop_pool_destroy(&a->check_pool);
-    loop_pool_destroy(&a->later_pool);
+    account__later_fini(a);
     account_dir_abort(a);
     if (a->db)
         db_close(&a->db);

@@ -13,6 +13,7 @@
 
 #define KEY_NEXT_ID SLICE_LIT("next_account")
 #define KEY_FORMAT  SLICE_LIT("format")
+#define KEY_FAKE    SLICE_LIT("scram_secret")
 #define KEY_REMOVED "removed"
 
 static const char *const dir_names[ACCOUNT_DB_COUNT] = {"meta",    "user",   "name", "domain",
@@ -36,6 +37,28 @@ static enum ms_err raise_format(struct db_txn *txn)
         return err;
     format = ACCOUNT_FORMAT;
     return db_put(txn, ACCOUNT_DB_META, KEY_FORMAT, slice_make(&format, 1));
+}
+
+/* The secret of fake SCRAM keys comes with the first change, too. */
+static enum ms_err make_secret(struct db_txn *txn)
+{
+    uint8_t secret[ACCOUNT_FAKE_BYTES];
+    struct slice value;
+    enum ms_err err = db_get(txn, ACCOUNT_DB_META, KEY_FAKE, &value);
+    if (err != MS_ENOTFOUND)
+        return err;
+    crypt_random(secret, sizeof secret);
+    return db_put(txn, ACCOUNT_DB_META, KEY_FAKE, slice_make(secret, sizeof secret));
+}
+
+void account__fake_secret(struct db_txn *txn, uint8_t out[ACCOUNT_FAKE_BYTES], size_t *len_out)
+{
+    struct slice value;
+    *len_out = 0;
+    if (db_get(txn, ACCOUNT_DB_META, KEY_FAKE, &value) != MS_OK || value.len != ACCOUNT_FAKE_BYTES)
+        return;
+    memcpy(out, value.ptr, value.len);
+    *len_out = value.len;
 }
 
 static enum ms_err check_format(struct account *a, struct ms_errinfo *why_out)
@@ -93,6 +116,8 @@ static enum ms_err write_open(struct account *a, struct db_txn **out, struct ms_
         return err;
     }
     err = raise_format(*out);
+    if (!err)
+        err = make_secret(*out);
     if (err) {
         write_abort(a, out);
         return ms_fail(why_out, err, "cannot write the directory's format: %s", ms_err_text(err));

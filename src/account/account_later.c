@@ -12,6 +12,7 @@
 
 struct later {
     struct loop_work work;
+    struct list node; /* of account.laters */
     struct account *account;
     uint64_t id, now_us;
     enum ms_err err;
@@ -59,12 +60,21 @@ static void later_work(struct loop_work *work)
     crypt_wipe(l->hash, sizeof l->hash);
 }
 
+static void later_free(struct later *l)
+{
+    pthread_mutex_lock(&l->account->later_lock);
+    list_remove(&l->node);
+    pthread_mutex_unlock(&l->account->later_lock);
+    crypt_wipe(l, sizeof *l);
+    ms_free(l);
+}
+
 static void later_done(struct loop_work *work)
 {
     struct later *l = LIST_ENTRY(work, struct later, work);
     if (l->err)
         OBS_EVENT(OBS_ACCOUNT_LATER_FAILED, 0, OBS_U("account", l->id), OBS_E("error", l->err));
-    ms_free(l);
+    later_free(l);
 }
 
 static void later_post(struct account_client *c, struct later *l)
@@ -72,10 +82,25 @@ static void later_post(struct account_client *c, struct later *l)
     l->account = c->account;
     l->work.work = later_work;
     l->work.done = later_done;
-    if (loop_pool_post(c->account->later_pool, c->loop, &l->work) == MS_OK)
-        return;
-    crypt_wipe(l, sizeof *l);
-    ms_free(l);
+    pthread_mutex_lock(&l->account->later_lock);
+    list_push_back(&l->account->laters, &l->node);
+    pthread_mutex_unlock(&l->account->later_lock);
+    if (loop_pool_post(c->account->later_pool, c->loop, &l->work) != MS_OK)
+        later_free(l);
+}
+
+void account__later_init(struct account *a)
+{
+    pthread_mutex_init(&a->later_lock, NULL);
+    list_init(&a->laters);
+}
+
+void account__later_fini(struct account *a)
+{
+    loop_pool_destroy(&a->later_pool); /* does what waits; a loop that has stopped hears of nothing */
+    LIST_FOREACH_SAFE(&a->laters, it)
+    later_free(LIST_ENTRY(it, struct later, node));
+    pthread_mutex_destroy(&a->later_lock);
 }
 
 void account__later_use(struct account_client *c, uint64_t id, struct slice app)

@@ -171,17 +171,31 @@ enum ms_err account_verify_for(struct account_client *c, struct slice login, str
     return err;
 }
 
+/* One name in all its spellings has one salt, as a real one would, and has it after a restart, too. */
+static enum ms_err fake_keys(struct account *a, struct slice login, enum sasl_hash hash,
+                             struct sasl_keys *out)
+{
+    char name[ACCOUNT_LOGIN_MAX + 1];
+    uint8_t secret[ACCOUNT_FAKE_BYTES];
+    struct db_txn *txn;
+    size_t len;
+    bool is_name = account_canonical(a, login, name) == MS_OK;
+    MS_TRY(account__read_begin(a, &txn));
+    account__fake_secret(txn, secret, &len);
+    account__read_end(a, &txn);
+    sasl_keys_fake(hash, slice_make(secret, len), is_name ? slice_cstr(name) : login, out);
+    crypt_wipe(secret, sizeof secret);
+    return MS_OK;
+}
+
 enum ms_err account_scram_keys(struct account_client *c, struct slice login, int hash,
                                struct sasl_keys *keys_out, struct account_entry *entry_out,
                                enum ms_err *state_out)
 {
     struct account_user user = {0};
-    char name[ACCOUNT_LOGIN_MAX + 1];
     bool known;
     MS_TRY(find(c, login, &user, &known));
-    /* One name in all its spellings has one salt, as a real one would. */
-    bool is_name = account_canonical(c->account, login, name) == MS_OK;
-    sasl_keys_fake((enum sasl_hash)hash, is_name ? slice_cstr(name) : login, keys_out);
+    enum ms_err err = fake_keys(c->account, login, (enum sasl_hash)hash, keys_out);
     *state_out = MS_EDENIED;
     for (size_t i = 0; known && i < user.key_count; i++)
         if (user.keys[i].hash == (enum sasl_hash)hash) {
@@ -190,7 +204,7 @@ enum ms_err account_scram_keys(struct account_client *c, struct slice login, int
         }
     *entry_out = user.entry;
     account__user_wipe(&user);
-    return MS_OK;
+    return err;
 }
 
 enum ms_err account_login_find(struct account_client *c, struct slice login, bool judge_status,

@@ -41,6 +41,8 @@ struct account {
     bool scram;                            /* SCRAM keys are made */
     struct loop_pool *check_pool;          /* password checks */
     struct loop_pool *later_pool;          /* one thread: what a login leaves to be written */
+    pthread_mutex_t later_lock;
+    struct list laters; /* posted, and not back on their loop */
     uint8_t key[CRYPT_SHA256_BYTES];       /* of the proven cache; never leaves memory */
     const struct account_backend *backend; /* NULL: the embedded directory */
     void *backend_self;
@@ -231,6 +233,10 @@ struct slice account__key_target(struct slice target, struct slice owner, uint8_
 MS_MUST_USE enum ms_err account__put_removed(struct db_txn *txn, uint64_t id, uint64_t removed_us);
 
 uint64_t account__get_removed(struct db_txn *txn, uint64_t id); /* 0: not in the index */
+/* What fake SCRAM keys of this directory are made from, so that they stay the same over a restart. 0 octets: there is none before the first
+ * change of an older directory. */
+#define ACCOUNT_FAKE_BYTES 32
+void account__fake_secret(struct db_txn *txn, uint8_t out[ACCOUNT_FAKE_BYTES], size_t *len_out);
 /* The next account id, and how many are in the index of removed users. */
 MS_MUST_USE enum ms_err account__get_meta(struct db_txn *txn, uint64_t *next_out, uint64_t *removed_out);
 
@@ -310,6 +316,8 @@ MS_MUST_USE enum ms_err account__apps_delete(struct db_txn *txn, uint64_t id);
 
 /* -- account_later.c: written behind a login, by a thread of its own; what finds the queue full is done by the next login */
 void account__later_use(struct account_client *c, uint64_t id, struct slice app);
+void account__later_init(struct account *a);
+void account__later_fini(struct account *a); /* writes what waits; the loops have stopped */
 void account__later_keys(struct account_client *c, uint64_t id, const char *hash, struct slice password);
 
 /* -- account_password.c */

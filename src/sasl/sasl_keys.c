@@ -65,28 +65,32 @@ static void fake_secret_make(void)
 }
 
 /* The what-th 32 octets that belong to a name and hash. */
-static void fake_octets(enum sasl_hash hash, uint8_t what, struct slice name, uint8_t out[CRYPT_SHA256_BYTES])
+static void fake_octets(enum sasl_hash hash, uint8_t what, struct slice secret, struct slice name,
+                        uint8_t out[CRYPT_SHA256_BYTES])
 {
     struct str text;
     str_init(&text, 0);
     str_add_byte(&text, (uint8_t)hash);
     str_add_byte(&text, what);
     str_add_slice(&text, name);
-    crypt_hmac_sha256(slice_make(fake_secret, sizeof fake_secret), str_slice(&text), out);
+    crypt_hmac_sha256(secret, str_slice(&text), out);
     str_fini(&text);
 }
 
-void sasl_keys_fake(enum sasl_hash hash, struct slice name, struct sasl_keys *out)
+void sasl_keys_fake(enum sasl_hash hash, struct slice secret, struct slice name, struct sasl_keys *out)
 {
     uint8_t octets[CRYPT_SHA256_BYTES];
     size_t len = crypt_hash_bytes(keys_hash(hash));
-    pthread_once(&fake_once, fake_secret_make);
+    if (secret.len == 0) {
+        pthread_once(&fake_once, fake_secret_make);
+        secret = slice_make(fake_secret, sizeof fake_secret);
+    }
     *out = (struct sasl_keys){.hash = hash, .iterations = SASL_ITERATIONS, .salt_len = SASL_SALT_BYTES};
-    fake_octets(hash, 0, name, octets);
+    fake_octets(hash, 0, secret, name, octets);
     memcpy(out->salt, octets, sizeof out->salt);
     /* A proof for these would be a preimage of `stored`. */
-    fake_octets(hash, 1, name, octets);
+    fake_octets(hash, 1, secret, name, octets);
     memcpy(out->stored, octets, len);
-    fake_octets(hash, 2, name, octets);
+    fake_octets(hash, 2, secret, name, octets);
     memcpy(out->server, octets, len);
 }

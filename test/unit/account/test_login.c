@@ -348,6 +348,24 @@ static void test_scram(void **state)
     assert_int_equal(account_dir_verify(d.a, NULL, NULL), MS_OK);
 }
 
+/* Nobody's salt is the same over a restart: who asks before and after it learns nothing. */
+static void test_scram_fake_stays(void **state)
+{
+    struct sasl_keys a, b;
+    user("anna", NULL);
+    assert_int_equal(scram("nobody", SASL_SHA256, &a), MS_EDENIED);
+    check_dir_close(&d);
+    check_dir_open(&d);
+    assert_int_equal(scram("nobody", SASL_SHA256, &b), MS_EDENIED);
+    assert_memory_equal(&a, &b, sizeof a);
+    check_dir_close(&d); /* another directory has others */
+    unlink(d.path);
+    unlink(d.lock);
+    check_dir_open(&d);
+    assert_int_equal(scram("nobody", SASL_SHA256, &b), MS_EDENIED);
+    assert_memory_not_equal(a.salt, b.salt, sizeof a.salt);
+}
+
 /* effect: directory.scram */
 static void test_scram_off(void **state)
 {
@@ -500,10 +518,11 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        ROW(test_app_verify),    ROW(test_main_of_the_form), ROW(test_form),       ROW(test_app_refused),
-        ROW(test_app_list),      ROW(test_app_purge),        ROW(test_scram),      ROW(test_scram_off),
-        ROW(test_scram_changed), ROW(test_password_make),    ROW(test_login_find), ROW(test_admin),
-        ROW(test_damage),
+        ROW(test_app_verify),    ROW(test_main_of_the_form), ROW(test_form),
+        ROW(test_app_refused),   ROW(test_app_list),         ROW(test_app_purge),
+        ROW(test_scram),         ROW(test_scram_off),        ROW(test_scram_fake_stays),
+        ROW(test_scram_changed), ROW(test_password_make),    ROW(test_login_find),
+        ROW(test_admin),         ROW(test_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -369,17 +369,21 @@ static void test_keys(void **state)
 static void test_fake(void **state)
 {
     struct sasl_keys a, b;
-    sasl_keys_fake(SASL_SHA256, SLICE_LIT("nobody"), &a);
-    sasl_keys_fake(SASL_SHA256, SLICE_LIT("nobody"), &b);
+    sasl_keys_fake(SASL_SHA256, SLICE_LIT(""), SLICE_LIT("nobody"), &a);
+    sasl_keys_fake(SASL_SHA256, SLICE_LIT(""), SLICE_LIT("nobody"), &b);
     assert_memory_equal(&a, &b, sizeof a);
     assert_int_equal(a.iterations, SASL_ITERATIONS);
     assert_int_equal(a.salt_len, SASL_SALT_BYTES);
-    sasl_keys_fake(SASL_SHA256, SLICE_LIT("nobodY"), &b);
+    sasl_keys_fake(SASL_SHA256, SLICE_LIT(""), SLICE_LIT("nobodY"), &b);
     assert_memory_not_equal(a.salt, b.salt, sizeof a.salt);
-    sasl_keys_fake(SASL_SHA1, SLICE_LIT("nobody"), &b);
+    sasl_keys_fake(SASL_SHA1, SLICE_LIT(""), SLICE_LIT("nobody"), &b);
     assert_memory_not_equal(a.salt, b.salt, sizeof a.salt);
     assert_int_equal(b.hash, SASL_SHA1);
     assert_memory_not_equal(a.stored, a.server, sizeof a.stored);
+    sasl_keys_fake(SASL_SHA256, SLICE_LIT("secret"), SLICE_LIT("nobody"), &b);
+    assert_memory_not_equal(a.salt, b.salt, sizeof a.salt);
+    sasl_keys_fake(SASL_SHA256, SLICE_LIT("secret"), SLICE_LIT("nobody"), &a);
+    assert_memory_equal(&a, &b, sizeof a);
 }
 
 /* Our half of the nonce is new each time, and printable. */
@@ -387,7 +391,7 @@ static void test_nonce(void **state)
 {
     struct sasl_keys keys;
     char seen[2][64];
-    sasl_keys_fake(SASL_SHA1, SLICE_LIT("user"), &keys);
+    sasl_keys_fake(SASL_SHA1, SLICE_LIT(""), SLICE_LIT("user"), &keys);
     for (int i = 0; i < 2; i++) {
         struct sasl s;
         struct slice rest, nonce;
