@@ -10,7 +10,9 @@
 void dispatch__live_begin(struct dispatch_conn *c, const struct dispatch_worker *w)
 {
     struct dispatch *d = c->service->dispatch;
-    struct dispatch_live *live = ms_new(struct dispatch_live);
+    /* There may be very many of them: what nobody will ask for is left out. */
+    size_t peer_len = c->service->conf.historical_time_ms ? strlen(c->peer.text) : 0;
+    struct dispatch_live *live = ms_alloc(sizeof(*live) + peer_len + 1);
 
     live->session = c->session;
     live->worker = w->id;
@@ -18,7 +20,7 @@ void dispatch__live_begin(struct dispatch_conn *c, const struct dispatch_worker 
     live->address = c->address;
     live->network = c->network;
     live->since_ms = loop_now_ms(d->control);
-    snprintf(live->peer, sizeof(live->peer), "%s", c->peer.text);
+    memcpy(live->peer, c->peer.text, peer_len);
     c->address = c->network = NULL; /* they are the session's from here on */
     c->service->active++;
     map_put_u64(&d->live, live->session, live);
@@ -30,8 +32,13 @@ static void remember(struct dispatch *d, const struct dispatch_live *live)
         return;
     if (!d->closed)
         d->closed = ms_alloc_array(DISPATCH_CLOSED_MAX, sizeof(*d->closed));
-    d->closed[d->closed_count++ % DISPATCH_CLOSED_MAX] =
-        (struct dispatch_closed){.live = *live, .ended_ms = loop_now_ms(d->control)};
+    struct dispatch_closed *c = &d->closed[d->closed_count++ % DISPATCH_CLOSED_MAX];
+    *c = (struct dispatch_closed){.service = live->service,
+                                  .session = live->session,
+                                  .worker = live->worker,
+                                  .since_ms = live->since_ms,
+                                  .ended_ms = loop_now_ms(d->control)};
+    snprintf(c->peer, sizeof(c->peer), "%s", live->peer);
 }
 
 void dispatch__live_end(struct dispatch *d, uint64_t session)

@@ -92,12 +92,13 @@ struct dispatch_live {
     uint64_t session, worker, since_ms;
     struct dispatch_service *service;
     struct dispatch_peer *address, *network;
-    char peer[NET_ADDR_TEXT_MAX];
+    char peer[]; /* for the history; "" when there is none */
 };
 
 struct dispatch_closed {
-    struct dispatch_live live; /* address, network: gone */
-    uint64_t ended_ms;
+    struct dispatch_service *service;
+    uint64_t session, worker, since_ms, ended_ms;
+    char peer[NET_ADDR_TEXT_MAX];
 };
 
 /* The way to one loop. */

@@ -171,15 +171,15 @@ static void emit_closed(struct dispatch *d, const struct dispatch_closed *c, dis
     char session[17];
     struct row r;
 
-    if (ago_ms >= c->live.service->conf.historical_time_ms)
+    if (ago_ms >= c->service->conf.historical_time_ms)
         return;
-    snprintf(session, sizeof(session), "%llx", (unsigned long long)c->live.session);
-    row_begin(&r, "connection", c->live.service->name);
-    row_number(&r, "worker", c->live.worker);
+    snprintf(session, sizeof(session), "%llx", (unsigned long long)c->session);
+    row_begin(&r, "connection", c->service->name);
+    row_number(&r, "worker", c->worker);
     row_text(&r, "state", "closed");
     row_text(&r, "session", session);
-    row_text(&r, "peer", c->live.peer);
-    row_number(&r, "life", (c->ended_ms - c->live.since_ms) / 1000);
+    row_text(&r, "peer", c->peer);
+    row_number(&r, "life", (c->ended_ms - c->since_ms) / 1000);
     row_number(&r, "ago", ago_ms / 1000);
     row_end(&r, fn, owner);
 }

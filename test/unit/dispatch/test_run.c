@@ -140,7 +140,7 @@ static void test_notes_full(void **state)
         w = svc->workers[i].is_used && atomic_load(&svc->workers[i].active) ? &svc->workers[i] : NULL;
     assert_non_null(w);
     for (uint64_t i = 0; i < MANY; i++) { /* sessions of which nobody but the dispatcher knows */
-        struct dispatch_live *live = ms_new(struct dispatch_live);
+        struct dispatch_live *live = ms_alloc(sizeof(*live) + 1);
         live->session = 1000000 + i;
         live->service = svc;
         svc->active++;
