@@ -43,7 +43,12 @@ struct auth_conf { /* section "auth" */
     struct conf_strlist trusted_networks;
     const char *master_separator;
 };
-extern const struct conf_table auth_table;
+struct auth_oauth_conf { /* section "auth.oauth": tokens of OAUTHBEARER and XOAUTH2 */
+    const char *keys; /* text of the file; NULL: no tokens */
+    const char *issuer, *audience, *login_claim;
+    uint64_t leeway_ms;
+};
+extern const struct conf_table auth_table, auth_oauth_table;
 
 struct auth_guard;  /* one for the process */
 struct auth_client; /* one per loop */

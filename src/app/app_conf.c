@@ -190,6 +190,7 @@ const struct conf_table *const app_tables[] = {
     &tls_table,
     &tls_cert_table,
     &auth_table,
+    &auth_oauth_table,
     &account_table,
     &dispatch_table,
     &dispatch_defaults_table,

@@ -1,6 +1,7 @@
 /*
  * auth_client.c - what the exchanges of one loop share: options, the guard, the directory.
  */
+#include "auth_jwt.h"
 #include "auth_priv.h"
 
 #include "ms/crypt.h"
@@ -11,6 +12,16 @@ static void read_networks(struct auth_client *c, const struct conf_strlist *list
     for (size_t i = 0; i < list->count && c->network_count < AUTH_NETWORKS_MAX; i++)
         if (net_network_parse(slice_cstr(list->items[i]), &c->networks[c->network_count]) == MS_OK)
             c->network_count++; /* all are: the table's check has looked */
+}
+
+/* Exchanges hold no key between two calls. */
+static void read_keys(struct auth_client *c)
+{
+    struct ms_errinfo why;
+    auth_jwt_keys_destroy(&c->keys);
+    c->oauth = conf_section(c->conf, "auth.oauth");
+    if (c->oauth->keys && auth_jwt_keys_parse(slice_cstr(c->oauth->keys), &c->keys, &why) != MS_OK)
+        MS_ASSERT(!c->keys); /* cannot be: the table's check has looked */
 }
 
 void auth_client_reconf(struct auth_client *c, struct conf *conf)
@@ -26,6 +37,7 @@ void auth_client_reconf(struct auth_client *c, struct conf *conf)
                                            .max = (uint64_t)c->options->failures_max,
                                            .window_ms = c->options->failure_ms,
                                            .delay_max_ms = c->options->delay_max_ms};
+    read_keys(c);
     read_networks(c, &c->options->trusted_networks);
     conf_unref(&old);
 }
@@ -46,6 +58,7 @@ void auth_client_destroy(struct auth_client **cp)
     struct auth_client *c = *cp;
     if (!c)
         return;
+    auth_jwt_keys_destroy(&c->keys);
     conf_unref(&c->conf);
     ms_free(c);
     *cp = NULL;

@@ -2,6 +2,7 @@
  * auth_conf.c - option rows of section "auth".
  */
 #include "auth_guard.h"
+#include "auth_jwt.h"
 #include "auth_priv.h"
 
 /* clang-format off */
@@ -35,6 +36,20 @@ static const struct conf_opt auth_opts[] = {
      .flags = CONF_RELOAD,
      .help = "Character between user and administrator in a login \"user*admin\": the administrator proves "
              "himself and acts as the user. Empty: there are no such logins."},
+};
+static const struct conf_opt oauth_opts[] = {
+    {.key = "keys", .type = CONF_SECRET, CONF_AT(struct auth_oauth_conf, keys), .flags = CONF_RELOAD,
+     .example = "!file oauth.jwks",
+     .help = "Public keys of who makes the tokens: a JSON Web Key set, or PEM. RS256, ES256 and EdDSA. Not set: "
+             "OAUTHBEARER and XOAUTH2 are not offered."},
+    {.key = "issuer", .type = CONF_STRING, CONF_AT(struct auth_oauth_conf, issuer), .flags = CONF_RELOAD,
+     .example = "https://login.example.org", .help = "What the token must name as its issuer (iss)."},
+    {.key = "audience", .type = CONF_STRING, CONF_AT(struct auth_oauth_conf, audience), .flags = CONF_RELOAD,
+     .example = "mail.example.org", .help = "What it must name among those it is for (aud)."},
+    {.key = "login_claim", .type = CONF_STRING, CONF_AT(struct auth_oauth_conf, login_claim), .dflt = "email",
+     .flags = CONF_RELOAD, .help = "Which of its claims is the login: email, preferred_username, sub."},
+    {.key = "leeway", .type = CONF_DURATION, CONF_AT(struct auth_oauth_conf, leeway_ms), .dflt = "30s", .min = "0s",
+     .max = "10m", .flags = CONF_RELOAD, .help = "By how much the issuer's clock may differ from ours."},
 };
 /* clang-format on */
 
@@ -74,3 +89,26 @@ const struct conf_table auth_table = {.path = "auth",
                                       CONF_STRUCT(struct auth_conf),
                                       .check = auth_check,
                                       .help = "Logging in."};
+
+/* RFC 8725 3.9: a token for another service is no token for us. */
+static enum ms_err oauth_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct auth_oauth_conf *c = entry;
+    struct auth_jwt_keys *keys = NULL;
+    struct ms_errinfo why;
+    if (!c->keys)
+        return MS_OK;
+    if (auth_jwt_keys_parse(slice_cstr(c->keys), &keys, &why) != MS_OK)
+        conf_check_error(check, "keys", NULL, "%s", why.text);
+    auth_jwt_keys_destroy(&keys);
+    if (!c->issuer || !c->issuer[0] || !c->audience || !c->audience[0])
+        conf_check_error(check, "keys", "auth.oauth.issuer, auth.oauth.audience",
+                         "keys need an issuer and an audience: a token for another service is none for us");
+    return MS_OK;
+}
+
+const struct conf_table auth_oauth_table = {.path = "auth.oauth",
+                                            CONF_OPTS(oauth_opts),
+                                            CONF_STRUCT(struct auth_oauth_conf),
+                                            .check = oauth_check,
+                                            .help = "Bearer tokens: OAUTHBEARER and XOAUTH2."};

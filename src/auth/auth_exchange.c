@@ -17,59 +17,58 @@
 #include "ms/crypt.h"
 #include "ms/obs.h"
 
-static enum auth_state on_sasl(struct auth_exchange *x);
-
 /* -- the end of it */
 
-static enum auth_state finish(struct auth_exchange *x, enum auth_outcome outcome)
+enum auth_state auth__finish(struct auth_exchange *x, enum auth_outcome outcome)
 {
     x->result.outcome = outcome;
     return AUTH_DONE;
 }
 
-static void resume(struct auth_exchange *x, enum auth_state state)
+void auth__resume(struct auth_exchange *x, enum auth_state state)
 {
     if (state != AUTH_WAIT)
         x->done(x->owner, state); /* may end it */
 }
 
-static enum auth_state temporary(struct auth_exchange *x, enum ms_err err)
+enum auth_state auth__temporary(struct auth_exchange *x, enum ms_err err)
 {
     auth__guard_refund(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
     auth__log_unavailable(x, err);
-    return finish(x, AUTH_TEMPORARY);
+    return auth__finish(x, AUTH_TEMPORARY);
 }
 
-static bool is_denial(enum ms_err err)
+bool auth__is_denial(enum ms_err err)
 {
     return err == MS_EDENIED || err == MS_ENOTFOUND || err == MS_EINVAL || err == MS_ELIMIT;
 }
 
 /* For the operator only: the peer never hears which it was. A directory that answers later is not asked. */
-static const char *reason_of(struct auth_exchange *x)
+const char *auth__reason_of(struct auth_exchange *x)
 {
     struct account_entry entry;
     uint64_t request = 0;
     enum ms_err err = account_login_find(x->client->accounts, x->name, false, &entry, NULL, NULL, &request);
     if (err == MS_EMORE)
         account_forget(x->client->accounts, request);
-    if (is_denial(err))
+    if (auth__is_denial(err))
         return "unknown_user";
     if (!err && entry.status != ACCOUNT_ACTIVE && entry.status != ACCOUNT_OVERQUOTA)
         return "status";
     return "wrong_proof";
 }
 
-static enum auth_state denied(struct auth_exchange *x)
+enum auth_state auth__denied(struct auth_exchange *x)
 {
-    auth__log_failed(x, x->reason ? x->reason : reason_of(x));
-    return finish(x, AUTH_DENIED);
+    if (!x->is_logged)
+        auth__log_failed(x, auth__reason_of(x));
+    return auth__finish(x, AUTH_DENIED);
 }
 
-static enum auth_state not_permitted(struct auth_exchange *x, const char *reason)
+enum auth_state auth__not_permitted(struct auth_exchange *x, const char *reason)
 {
     auth__log_failed(x, reason);
-    return finish(x, AUTH_NOT_PERMITTED);
+    return auth__finish(x, AUTH_NOT_PERMITTED);
 }
 
 static enum auth_state granted(struct auth_exchange *x, const struct account_entry *entry)
@@ -77,7 +76,7 @@ static enum auth_state granted(struct auth_exchange *x, const struct account_ent
     x->result.entry = *entry;
     memcpy(x->result.login, x->entry.login, sizeof x->result.login);
     auth__log_login(x);
-    return finish(x, AUTH_OK);
+    return auth__finish(x, AUTH_OK);
 }
 
 /* -- who may act as whom */
@@ -86,14 +85,14 @@ static enum auth_state on_target(struct auth_exchange *x, enum ms_err err, const
 {
     if (!err)
         return granted(x, entry);
-    return is_denial(err) ? not_permitted(x, "no_such_target") : temporary(x, err);
+    return auth__is_denial(err) ? auth__not_permitted(x, "no_such_target") : auth__temporary(x, err);
 }
 
 static void target_found(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
 {
     struct auth_exchange *x = owner;
     x->request = 0;
-    resume(x, on_target(x, err, entry));
+    auth__resume(x, on_target(x, err, entry));
 }
 
 static bool is_himself(const struct auth_exchange *x)
@@ -105,7 +104,7 @@ static bool is_himself(const struct auth_exchange *x)
            strcmp(canonical, x->entry.login) == 0;
 }
 
-static enum auth_state find_target(struct auth_exchange *x)
+enum auth_state auth__find_target(struct auth_exchange *x)
 {
     struct account_entry entry;
     enum ms_err err =
@@ -114,14 +113,14 @@ static enum auth_state find_target(struct auth_exchange *x)
 }
 
 /* x->entry has proved himself. RFC 4422 3.4.1, RFC 4616 2 */
-static enum auth_state proven(struct auth_exchange *x)
+enum auth_state auth__proven(struct auth_exchange *x)
 {
     auth__guard_success(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
     if (is_himself(x))
         return granted(x, &x->entry);
     if (!x->entry.is_admin || x->result.app_password[0])
-        return not_permitted(x, "not_admin");
-    return find_target(x);
+        return auth__not_permitted(x, "not_admin");
+    return auth__find_target(x);
 }
 
 /* -- the gate */
@@ -129,7 +128,7 @@ static enum auth_state proven(struct auth_exchange *x)
 static void on_timer(struct loop_timer *timer)
 {
     struct auth_exchange *x = MS_CONTAINER_OF(timer, struct auth_exchange, timer);
-    resume(x, x->next(x));
+    auth__resume(x, x->next(x));
 }
 
 static enum auth_state wait_then(struct auth_exchange *x, uint64_t ms,
@@ -143,11 +142,15 @@ static enum auth_state wait_then(struct auth_exchange *x, uint64_t ms,
 static enum auth_state backed_off(struct auth_exchange *x)
 {
     auth__log_backed_off(x);
-    return finish(x, AUTH_DENIED);
+    x->is_logged = true;
+    if (x->sasl.state != SASL_HAVE_TOKEN)
+        return auth__finish(x, AUTH_DENIED);
+    sasl_refuse_token(&x->sasl, "invalid_token"); /* as any other token that is refused */
+    return AUTH_CHALLENGE;
 }
 
 /* Names of one account count as one; what cannot be a login counts as it was typed. */
-static void guess_key(struct auth_exchange *x)
+void auth__guess_key(struct auth_exchange *x)
 {
     const struct auth_client *c = x->client;
     char canonical[ACCOUNT_LOGIN_MAX + 1];
@@ -161,13 +164,13 @@ static void guess_key(struct auth_exchange *x)
 }
 
 /* look_ms: what next takes, about. */
-static enum auth_state gate(struct auth_exchange *x, uint64_t look_ms,
-                            enum auth_state (*next)(struct auth_exchange *x))
+enum auth_state auth__gate(struct auth_exchange *x, uint64_t look_ms,
+                           enum auth_state (*next)(struct auth_exchange *x))
 {
     struct auth_client *c = x->client;
     if (x->peer->is_local) /* the machine itself */
         return next(x);
-    guess_key(x);
+    auth__guess_key(x);
     struct auth_guard_verdict v = auth__guard_begin(c->guard, &c->limits, &x->guess, loop_now_ms(c->loop));
     if (v.is_refused)
         return wait_then(x, v.delay_ms + look_ms, backed_off);
@@ -185,19 +188,19 @@ static enum auth_state verified(struct auth_exchange *x, enum ms_err err, const 
     uint64_t took = loop_now_ms(c->loop) - x->asked_ms;
     if (!err) {
         x->entry = *entry;
-        return proven(x);
+        return auth__proven(x);
     }
-    if (!is_denial(err))
-        return temporary(x, err);
+    if (!auth__is_denial(err))
+        return auth__temporary(x, err);
     c->check_ms = c->check_ms ? (7 * c->check_ms + took) / 8 : took;
-    return denied(x);
+    return auth__denied(x);
 }
 
 static void on_verified(void *owner, uint64_t request, enum ms_err err, const struct account_entry *entry)
 {
     struct auth_exchange *x = owner;
     x->request = 0;
-    resume(x, verified(x, err, entry));
+    auth__resume(x, verified(x, err, entry));
 }
 
 static enum auth_state look_at_password(struct auth_exchange *x)
@@ -230,7 +233,7 @@ static enum auth_state have_password(struct auth_exchange *x)
     x->name = str_slice(&x->sasl.authcid);
     x->act_as = str_slice(&x->sasl.authzid);
     split_master(x);
-    return gate(x, x->client->check_ms, look_at_password);
+    return auth__gate(x, x->client->check_ms, look_at_password);
 }
 
 /* -- SCRAM */
@@ -244,48 +247,11 @@ static enum auth_state give_keys(struct auth_exchange *x)
     enum ms_err err =
         account_scram_keys(x->client->accounts, x->name, hash, &keys, &x->entry, &x->keys_state);
     if (err)
-        return temporary(x, err);
+        return auth__temporary(x, err);
     x->has_keys = true;
     sasl_give_keys(&x->sasl, &keys);
     crypt_wipe(&keys, sizeof keys);
     return AUTH_CHALLENGE;
-}
-
-/* -- EXTERNAL: RFC 4422 appendix A */
-
-static enum auth_state on_certificate(struct auth_exchange *x, enum ms_err err,
-                                      const struct account_entry *entry)
-{
-    if (err && !is_denial(err))
-        return temporary(x, err);
-    if (err)
-        return denied(x);
-    x->entry = *entry;
-    guess_key(x);
-    return proven(x);
-}
-
-static void certificate_found(void *owner, uint64_t request, enum ms_err err,
-                              const struct account_entry *entry)
-{
-    struct auth_exchange *x = owner;
-    x->request = 0;
-    resume(x, on_certificate(x, err, entry));
-}
-
-static enum auth_state have_external(struct auth_exchange *x)
-{
-    struct account_entry entry;
-    x->act_as = str_slice(&x->sasl.authzid);
-    if (x->peer
-            ->is_local) { /* A.1: a process of the machine has no mailboxes of its own, so it must name a user */
-        x->name = x->act_as;
-        return x->act_as.len ? find_target(x) : not_permitted(x, "no_name");
-    }
-    x->name = slice_cstr(x->peer->certificate);
-    enum ms_err err =
-        account_login_find(x->client->accounts, x->name, true, &entry, certificate_found, x, &x->request);
-    return err == MS_EMORE ? AUTH_WAIT : on_certificate(x, err, &entry);
 }
 
 /* -- messages */
@@ -298,14 +264,15 @@ static enum auth_state on_sasl(struct auth_exchange *x)
     case SASL_HAVE_PASSWORD:
         return have_password(x);
     case SASL_HAVE_EXTERNAL:
-        return have_external(x);
+        return auth__have_external(x);
     case SASL_WANT_KEYS:
         return give_keys(x);
     case SASL_HAVE_PROOF:
-        return x->keys_state == MS_OK ? proven(x) : denied(x);
+        return x->keys_state == MS_OK ? auth__proven(x) : auth__denied(x);
     case SASL_HAVE_TOKEN:
+        return auth__have_token(x);
     case SASL_FAILED:
-        return denied(x);
+        return auth__denied(x);
     }
     MS_UNREACHABLE();
 }
@@ -314,8 +281,8 @@ static enum auth_state take(struct auth_exchange *x, struct slice message)
 {
     enum ms_err err = sasl_step(&x->sasl, message);
     if (err && err != MS_EDENIED)
-        return finish(x, AUTH_MALFORMED);
-    return err ? denied(x) : on_sasl(x);
+        return auth__finish(x, AUTH_MALFORMED);
+    return err ? auth__denied(x) : on_sasl(x);
 }
 
 static enum auth_state look_at_held(struct auth_exchange *x)
@@ -330,10 +297,10 @@ enum auth_state auth_step(struct auth_exchange *x, struct slice message)
         return take(x, message);
     /* The client's proof of SCRAM: from here on it is a guess. */
     if (message.len > SASL_MESSAGE_MAX)
-        return finish(x, AUTH_MALFORMED);
+        return auth__finish(x, AUTH_MALFORMED);
     x->has_guessed = true;
     str_add_slice(&x->held, message);
-    return gate(x, 0, look_at_held);
+    return auth__gate(x, 0, look_at_held);
 }
 
 static struct auth_exchange *exchange_create(struct auth_client *c, const struct auth_peer *peer,
@@ -356,7 +323,7 @@ static bool may_begin(struct auth_exchange *x, int mech)
 {
     enum ms_err err = mech < 0 ? MS_EUNSUPPORTED : auth__mech_permitted(x->client, x->peer, mech);
     if (err)
-        finish(x, err == MS_EDENIED ? AUTH_NEEDS_TLS : AUTH_NO_MECHANISM);
+        auth__finish(x, err == MS_EDENIED ? AUTH_NEEDS_TLS : AUTH_NO_MECHANISM);
     return !err;
 }
 

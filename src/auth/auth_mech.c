@@ -7,11 +7,9 @@ static const struct {
     const char *name;
     unsigned flags;
 } mechs[] = {
-    {"PLAIN", AUTH_SHOWS_PASSWORD},
-    {"LOGIN", AUTH_SHOWS_PASSWORD},
-    {"SCRAM-SHA-256", AUTH_IS_SCRAM},
-    {"SCRAM-SHA-1", AUTH_IS_SCRAM},
-    {"EXTERNAL", AUTH_IS_EXTERNAL},
+    {"PLAIN", AUTH_SHOWS_PASSWORD}, {"LOGIN", AUTH_SHOWS_PASSWORD}, {"SCRAM-SHA-256", AUTH_IS_SCRAM},
+    {"SCRAM-SHA-1", AUTH_IS_SCRAM}, {"EXTERNAL", AUTH_IS_EXTERNAL}, {"OAUTHBEARER", AUTH_IS_TOKEN},
+    {"XOAUTH2", AUTH_IS_TOKEN},
 };
 
 int auth__mech_find(struct slice name)
@@ -27,7 +25,7 @@ unsigned auth__mech_flags(int mech)
     return mechs[mech].flags;
 }
 
-/* RFC 4954 4, RFC 9051 6.2.2, 11: what shows a password, or could be tried off-line, goes where nobody
+/* RFC 4954 4, RFC 9051 6.2.2, 11: what shows a secret, or could be tried off-line, goes where nobody
  * can read it. */
 static bool is_private(const struct auth_client *c, const struct auth_peer *peer)
 {
@@ -42,6 +40,8 @@ enum ms_err auth__mech_permitted(const struct auth_client *c, const struct auth_
         if (!peer->certificate)
             return MS_EUNSUPPORTED;
     }
+    if (mechs[mech].flags & AUTH_IS_TOKEN && !c->keys)
+        return MS_EUNSUPPORTED;
     if (!(c->mechanisms & 1u << mech))
         return MS_EUNSUPPORTED;
     return is_private(c, peer) ? MS_OK : MS_EDENIED;

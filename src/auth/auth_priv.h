@@ -9,7 +9,7 @@
 
 #include "auth_guard.h"
 
-#define AUTH_MECHANISMS_ALL "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1 EXTERNAL"
+#define AUTH_MECHANISMS_ALL "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1 EXTERNAL OAUTHBEARER XOAUTH2"
 #define AUTH_NETWORKS_MAX   64
 #define AUTH_NAMED_SLOTS    1024  /* of a loop: addresses whose refusals were logged lately */
 #define AUTH_NAMED_MS       10000 /* an address that is backed off is named so often */
@@ -22,13 +22,17 @@ struct auth_named {
     uint64_t silent; /* tries since the last line */
 };
 
+struct auth_jwt_keys;
+
 struct auth_client {
     struct loop *loop;
     struct account_client *accounts;
     struct auth_guard *guard;
     struct conf *conf; /* a reference */
     const struct auth_conf *options;
-    unsigned mechanisms; /* bits by auth__mech_find */
+    const struct auth_oauth_conf *oauth;
+    struct auth_jwt_keys *keys; /* NULL: no tokens */
+    unsigned mechanisms;        /* bits by auth__mech_find */
     struct auth_guard_limits limits;
     struct net_network networks[AUTH_NETWORKS_MAX];
     size_t network_count;
@@ -54,17 +58,37 @@ struct auth_exchange {
     bool has_keys, has_guessed;
     enum ms_err keys_state; /* has_keys: MS_EDENIED: they are not real */
     uint64_t asked_ms;
-    const char *reason;         /* of a denial that is still to come */
+    bool is_logged; /* the denial that is still to come */
+    char token_login[SASL_NAME_MAX + 1];
     struct account_entry entry; /* who proved himself */
     struct auth_result result;
 };
 
 /* auth_mech.c: index of a mechanism, -1 when there is none of the name */
 int auth__mech_find(struct slice name);
-enum auth_mech_flag { AUTH_SHOWS_PASSWORD = 1, AUTH_IS_SCRAM = 2, AUTH_IS_EXTERNAL = 4 };
+enum auth_mech_flag { AUTH_SHOWS_PASSWORD = 1, AUTH_IS_SCRAM = 2, AUTH_IS_EXTERNAL = 4, AUTH_IS_TOKEN = 8 };
 unsigned auth__mech_flags(int mech);
 /* MS_OK, or why not: MS_EUNSUPPORTED, MS_EDENIED (without TLS). */
 enum ms_err auth__mech_permitted(const struct auth_client *c, const struct auth_peer *peer, int mech);
+
+/* auth_exchange.c: steps that the others end in */
+enum auth_state auth__finish(struct auth_exchange *x, enum auth_outcome outcome);
+void auth__resume(struct auth_exchange *x, enum auth_state state); /* from a timer or the directory */
+enum auth_state auth__temporary(struct auth_exchange *x, enum ms_err err);
+bool auth__is_denial(enum ms_err err);
+const char *auth__reason_of(struct auth_exchange *x);
+enum auth_state auth__denied(struct auth_exchange *x);
+enum auth_state auth__not_permitted(struct auth_exchange *x, const char *reason);
+enum auth_state auth__find_target(struct auth_exchange *x);
+enum auth_state auth__proven(struct auth_exchange *x); /* x->entry has proved himself */
+void auth__guess_key(struct auth_exchange *x);
+/* look_ms: what next takes, about. */
+enum auth_state auth__gate(struct auth_exchange *x, uint64_t look_ms,
+                           enum auth_state (*next)(struct auth_exchange *x));
+
+/* auth_external.c, auth_token.c */
+enum auth_state auth__have_external(struct auth_exchange *x);
+enum auth_state auth__have_token(struct auth_exchange *x);
 
 /* auth_log.c */
 void auth__log_login(const struct auth_exchange *x);

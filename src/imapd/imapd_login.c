@@ -13,16 +13,16 @@ struct auth_peer imapd__login_peer(const struct imapd_session *s)
 {
     const char *tls = net_tls_version(s->stream);
 
-    return (struct auth_peer){
-        .service = s->w->service,
-        .protocol = "imap",
-        .rip = net_peer(s->stream)->host,
-        .lip = "",
-        /* The greeting of a service with implicit TLS is made before the handshake, and read behind it. */
-        .tls = tls[0] || !s->w->implicit_tls ? tls : "TLS",
-        .is_local = s->is_local,
-        .uid = s->peer_uid,
-        .session = s->id};
+    return (struct auth_peer){.service = s->w->service,
+                              .protocol = "imap",
+                              .rip = net_peer(s->stream)->host,
+                              .lip = "",
+                              /* Protocol scripts have no handshake. */
+                              .tls = tls[0] || !s->w->implicit_tls ? tls : "TLS",
+                              .certificate = net_tls_peer_name(s->stream),
+                              .is_local = s->is_local,
+                              .uid = s->peer_uid,
+                              .session = s->id};
 }
 
 struct imapd_login *imapd__login_begin(struct imapd_session *s)

@@ -211,6 +211,7 @@ struct imapd_session {
     uint32_t peer_uid; /* is_local */
     bool in_data;      /* inside on_data: reading goes on there */
     bool is_broken;    /* a step began a literal that it cannot complete: the connection ends */
+    bool is_greeted;
     bool tls_starting; /* nothing is read until the handshake is over */
     bool noted;        /* IDLE: the feed told of a change */
     bool is_kicked;    /* an operator ends it, between two commands */

@@ -271,11 +271,27 @@ static void on_drain(void *owner)
         imapd__wake(s);
 }
 
+/* RFC 3501 7.1: capabilities in the greeting save a round trip. With implicit TLS it waits for the
+ * handshake, which tells who the client is, and so what is offered. */
+static void session_greet(struct imapd_session *s)
+{
+    struct str *out = imapd__out(s);
+
+    s->is_greeted = true;
+    str_add_cstr(out, "* OK [CAPABILITY ");
+    imapd__emit_capability(s, out);
+    str_addf(out, "] %s IMAP4rev1 ready\r\n", s->w->env->hostname ? s->w->env->hostname : "mailserverd");
+}
+
 static void on_tls(void *owner, enum ms_err result)
 {
     struct imapd_session *s = owner;
 
     s->tls_starting = false; /* on failure the stream closes next */
+    if (!result && !s->is_greeted) {
+        session_greet(s);
+        imapd__flush(s);
+    }
 }
 
 void imapd__session_start_tls(struct imapd_session *s)
@@ -419,13 +435,11 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
 
 void imapd__session_start(struct imapd_session *s, struct net_stream *stream)
 {
-    struct str *out = imapd__out(s);
-
     s->stream = stream;
     obs_count(MET_IMAPD_SESSIONS, 1);
     session_arm_timer(s);
-    str_add_cstr(out, "* OK [CAPABILITY "); /* RFC 3501 7.1: saves a round trip */
-    imapd__emit_capability(s, out);
-    str_addf(out, "] %s IMAP4rev1 ready\r\n", s->w->env->hostname ? s->w->env->hostname : "mailserverd");
+    if (s->tls_starting)
+        return;
+    session_greet(s);
     imapd__flush(s);
 }

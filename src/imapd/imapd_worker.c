@@ -101,6 +101,7 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
         imapd__session_abort(s, NET_CLOSED_TLS);
         return;
     }
+    s->tls_starting = w->implicit_tls;
     imapd__session_start(s, stream);
 }
 

@@ -23,6 +23,7 @@ static struct auth_peer peer_of(const struct smtpd_session *s)
                               .rip = net_peer(s->stream)->host,
                               .lip = "",
                               .tls = net_tls_version(s->stream),
+                              .certificate = net_tls_peer_name(s->stream),
                               .session = s->id};
 }
 

@@ -8,23 +8,39 @@
 
 #include "ms/crypt.h"
 
+#include "play_keys.h"
+
 #define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
-static const struct conf_table *const tables[] = {&imapd_table, &auth_table};
+static const struct conf_table *const tables[] = {&imapd_table, &auth_table, &auth_oauth_table};
+
+/* What the configuration may name by "!file oauth.pem". */
+static void write_keys(const char *dir)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/oauth.pem", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(PLAY_OAUTH_PEM, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
 
 static void load_conf(struct isite *site, const char *yaml)
 {
     struct conf_report report;
     struct str errors, text;
+    char file[96];
 
+    write_keys(site->dir);
+    snprintf(file, sizeof file, "%s/test.yaml", site->dir);
     str_init(&errors, 0);
     str_init(&text, 0);
     str_add_cstr(&text, yaml);
     if (!strstr(yaml, "auth:\n"))
         str_add_cstr(&text, "auth:\n  allow_plaintext: yes\n");
     conf_report_init(&report);
-    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
+    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), file, &report, &site->conf)) {
         conf_report_emit(&report, &errors);
         fail_msg("%s", str_cstr(&errors));
     }

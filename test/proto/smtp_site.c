@@ -10,12 +10,15 @@
 #include "ms/queue.h"
 #include "ms/store.h"
 
+#include "play_keys.h"
+
 #define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
 static const struct conf_table *const tables[] = {&auth_table,
+                                                  &auth_oauth_table,
                                                   &smtpd_table,
                                                   &smtpd_services_table,
                                                   &lmtpd_table,
@@ -29,10 +32,24 @@ static const struct conf_table *const tables[] = {&auth_table,
                                                   &dispatch_defaults_table,
                                                   &dispatch_services_table};
 
+/* What the configuration may name by "!file oauth.pem". */
+static void write_keys(const char *dir)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/oauth.pem", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(PLAY_OAUTH_PEM, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
 static void load_conf(struct site *site, const char *yaml)
 {
     struct conf_report report;
     struct str text, errors;
+    char file[96];
+    write_keys(site->dir);
+    snprintf(file, sizeof file, "%s/test.yaml", site->dir);
     str_init(&text, 0);
     str_init(&errors, 0);
     conf_report_init(&report);
@@ -45,7 +62,7 @@ static void load_conf(struct site *site, const char *yaml)
     str_add_cstr(&text, yaml);
     if (!strstr(yaml, "auth:\n"))
         str_add_cstr(&text, "auth:\n  allow_plaintext: yes\n");
-    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), "test.yaml", &report, &site->conf)) {
+    if (conf_parse_bytes(tables, MS_ARRAY_LEN(tables), str_slice(&text), file, &report, &site->conf)) {
         conf_report_emit(&report, &errors);
         fail_msg("%s", str_cstr(&errors));
     }

@@ -55,8 +55,9 @@ def layout(build, root, source):
     want = {str(prefix / name) for name in PREFIX_FILES.split()}
     want |= {str(prefix / "share/man" / f"man{page.suffix[1:]}" / page.name) for page in (source / "man").glob("*.[1-9]")}
     want.add(str(etc / "mailserverd/mailserverd.yaml.sample"))
-    if (source / "conf/fail2ban/mailserverd.conf").exists():
+    if (source / "conf/fail2ban/filter.d/mailserverd.conf").exists():
         want.add(str(etc / "fail2ban/filter.d/mailserverd.conf"))
+        want.add(str(prefix / "share/doc/mailserverd/fail2ban-jail.conf"))
     have = files_below(root)
     if have != want:
         raise RuntimeError(f"missing: {sorted(want - have)}; not expected: {sorted(have - want)}")
