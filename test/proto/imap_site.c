@@ -6,8 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "ms/crypt.h"
-
 #include "play_keys.h"
 
 #define OK(expr)   assert_int_equal((expr), MS_OK)
@@ -51,16 +49,17 @@ static void load_conf(struct isite *site, const char *yaml)
 
 static void add_user(struct isite *site, const char *login, const char *partition, uint64_t quota_messages)
 {
+    static struct account_password password; /* "secret": costs time, so it is made once */
     struct ms_errinfo why;
-    char hash[CRYPT_HASH_TEXT_MAX];
-    if (crypt_password_hash(SLICE_LIT("secret"), hash))
-        fail_msg("no hash");
-    const struct account_user_spec user = {.set = ACCOUNT_SET_PASSWORD | ACCOUNT_SET_PARTITION |
-                                                  ACCOUNT_SET_QUOTA_MESSAGES,
-                                           .login = slice_cstr(login),
-                                           .password_hash = slice_cstr(hash),
-                                           .partition = slice_cstr(partition),
-                                           .quota_messages = quota_messages};
+    struct account_user_spec user = {.set = ACCOUNT_SET_PARTITION | ACCOUNT_SET_QUOTA_MESSAGES |
+                                            ACCOUNT_SET_ADMIN,
+                                     .login = slice_cstr(login),
+                                     .partition = slice_cstr(partition),
+                                     .quota_messages = quota_messages,
+                                     .admin = strncmp(login, "chief@", 6) == 0};
+    if (!password.hash[0])
+        OK(account_password_make(site->directory, SLICE_LIT("secret"), &password));
+    account_password_set(&user, &password);
     if (account_dir_user_add(site->directory, &user, true, NULL, &why))
         fail_msg("%s: %s", login, why.text);
 }
@@ -71,12 +70,13 @@ static void open_directory(struct isite *site)
     struct ms_errinfo why;
 
     snprintf(path, sizeof path, "%s/directory.mdb", site->dir);
-    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1};
+    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1, .scram = true};
     if (account_open(&conf, "example.org", true, &site->directory, &why))
         fail_msg("%s", why.text);
     add_user(site, "alice@example.org", "", 0);
     add_user(site, "bob@example.org", "main", 3);
     add_user(site, "lost@example.org", "elsewhere", 0);
+    add_user(site, "chief@example.org", "", 0); /* an administrator */
     site->accounts = account_client_create(site->directory, site->loop);
     site->guard = auth_guard_create();
     site->auth = auth_client_create(site->loop, site->accounts, site->guard, site->conf);

@@ -11,6 +11,8 @@
  *   ! lines only                     not byte by byte (large inputs)
  *   C: text                          the client sends a line
  *   C< text                          without CRLF; \r \n \t \0 \xHH \R<count>{text}
+ *   X: hash user password [authzid]  behind AUTHENTICATE SCRAM-... and its "+": the client's side of it (sha1, sha256); the tagged
+ *                                    answer is left
  *   S: pattern                       the next line; {*} any text, {#} digits
  *   S- pattern                       lines are passed over up to one that matches
  *   B: count pattern                 so many of the next bytes begin with pattern and are taken (large
@@ -29,6 +31,8 @@
  * A digit behind the letter (C2:) names another session; the default is 1.
  */
 #include "imap_site.h"
+
+#include "play_scram.h"
 #include "play_text.h"
 
 #include <dirent.h>
@@ -242,6 +246,33 @@ static void send(struct play *p, struct isession *s, const char *text, bool line
     isession_feed(s, str_slice(&p->text), p->by_bytes);
 }
 
+static void scram(struct play *p, struct isession *s, const char *text)
+{
+    char hash[16] = "", user[64] = "", password[64] = "", authzid[64] = "";
+    struct play_scram m;
+    struct slice line = {0};
+    struct str out;
+
+    assert_true(sscanf(text, "%15s %63s %63s %63s", hash, user, password, authzid) >= 3);
+    str_init(&out, 0);
+    play_scram_first(&m, strcmp(hash, "sha1") == 0 ? CRYPT_SHA1 : CRYPT_SHA256, user, authzid, &out);
+    send(p, s, str_cstr(&out), true);
+    str_reset(&out);
+    if (!isession_line(s, &line) || !slice_has_prefix(line, SLICE_LIT("+ ")))
+        play_fail(p, "no challenge", line);
+    assert_true(play_scram_last(&m, slice_sub(line, 2, SIZE_MAX), password, &out));
+    send(p, s, str_cstr(&out), true);
+    size_t seen = s->seen;
+    if (isession_line(s, &line) && slice_has_prefix(line, SLICE_LIT("+ "))) {
+        assert_true(play_scram_is_server(&m, slice_sub(line, 2, SIZE_MAX)));
+        send(p, s, "", true);
+    } else {
+        s->seen = seen;
+    }
+    play_scram_fini(&m);
+    str_fini(&out);
+}
+
 static void wait_end(struct play *p, struct isession *s)
 {
     if (!isession_wait_closed(s))
@@ -254,6 +285,9 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
     switch (what) {
     case 'C':
         send(p, s, rest, mark == ':');
+        break;
+    case 'X':
+        scram(p, s, rest);
         break;
     case 'S':
         expect_line(p, s, rest, mark == '-');

@@ -11,6 +11,7 @@
  *   ! lines only                    not a byte at a time
  *   C: LINE        the client sends LINE CRLF
  *   C<< BYTES      ... these bytes; \r \n \t \0 \\ \xHH, and \R<count>{text} repeats
+ *   K: HASH USER PASSWORD [AUTHZID]   behind AUTH SCRAM-... and its 334: the client's side of it (sha1, sha256); the last reply is left
  *   S: PATTERN     the next reply line; * matches anything
  *   M: PATTERN     the next reply, all its lines, a blank between them
  *   W: MS          time passes
@@ -26,6 +27,8 @@
  * At the end of a script nothing may be left unread, and all blobs of the partitions must be whole.
  */
 #include "smtp_site.h"
+
+#include "play_scram.h"
 #include "play_text.h"
 
 #include <glob.h>
@@ -166,6 +169,38 @@ static void send(struct play *p, const char *text, bool line)
     session_feed(&p->s, str_slice(&p->text), p->by_bytes);
 }
 
+static struct slice scram_challenge(struct play *p)
+{
+    struct slice line;
+    if (!session_line(&p->s, &line) || !slice_has_prefix(line, SLICE_LIT("334 ")))
+        play_fail(p, "no challenge", line);
+    return slice_sub(line, 4, SIZE_MAX);
+}
+
+static void scram(struct play *p, const char *text)
+{
+    char hash[16] = "", user[64] = "", password[64] = "", authzid[64] = "";
+    struct play_scram s;
+    struct str out;
+    assert_true(sscanf(text, "%15s %63s %63s %63s", hash, user, password, authzid) >= 3);
+    str_init(&out, 0);
+    play_scram_first(&s, strcmp(hash, "sha1") == 0 ? CRYPT_SHA1 : CRYPT_SHA256, user, authzid, &out);
+    send(p, str_cstr(&out), true);
+    str_reset(&out);
+    assert_true(play_scram_last(&s, scram_challenge(p), password, &out));
+    send(p, str_cstr(&out), true);
+    size_t seen = p->s.seen;
+    struct slice line;
+    if (session_line(&p->s, &line) && slice_has_prefix(line, SLICE_LIT("334 "))) {
+        assert_true(play_scram_is_server(&s, slice_sub(line, 4, SIZE_MAX)));
+        send(p, "", true);
+    } else {
+        p->s.seen = seen;
+    }
+    play_scram_fini(&s);
+    str_fini(&out);
+}
+
 /* What must be visible in the index is asked after a moment: SMTP answers at durable. */
 static void play_line(struct play *p, char *line)
 {
@@ -189,6 +224,8 @@ static void play_line(struct play *p, char *line)
         expect_line(p, rest);
     } else if (strcmp(line, "M") == 0) {
         expect_reply(p, rest);
+    } else if (strcmp(line, "K") == 0) {
+        scram(p, rest);
     } else if (strcmp(line, "W") == 0) {
         loop_advance(p->site.loop, strtoul(rest, NULL, 10));
     } else if (strcmp(line, "E") == 0) {

@@ -69,10 +69,11 @@ static void user_set(struct site *site, const struct slice *words, size_t n)
                 {"mail_status", ACCOUNT_SET_MAIL_STATUS},
                 {"forwards", ACCOUNT_SET_FORWARDS},
                 {"keep", ACCOUNT_SET_KEEP},
+                {"admin", ACCOUNT_SET_ADMIN},
                 {"grants", ACCOUNT_SET_GRANTS}};
     struct slice forwards[32], grants[64];
     struct ms_errinfo why;
-    static char hash[CRYPT_HASH_TEXT_MAX]; /* of "secret": costs time, so it is made once */
+    static struct account_password password; /* "secret": costs time, so it is made once */
     struct account_user_spec spec = {.login = words[0],
                                      .quota_bytes = number_of(words, n, "quota"),
                                      .quota_messages = number_of(words, n, "messages"),
@@ -82,6 +83,7 @@ static void user_set(struct site *site, const struct slice *words, size_t n)
                                      .status = account_status_parse(value_of(words, n, "status")),
                                      .mail_status = account_status_parse(value_of(words, n, "mail_status")),
                                      .forwards = forwards,
+                                     .admin = slice_ieq_cstr(value_of(words, n, "admin"), "yes"),
                                      .keep = slice_ieq_cstr(value_of(words, n, "keep"), "yes"),
                                      .grants = grants};
     spec.forward_count = split(value_of(words, n, "forwards"), ',', forwards, MS_ARRAY_LEN(forwards));
@@ -91,10 +93,9 @@ static void user_set(struct site *site, const struct slice *words, size_t n)
             spec.set |= bits[i].bit;
     enum ms_err err = account_dir_user_set(site->directory, &spec, &why);
     if (err == MS_ENOTFOUND) {
-        if (!hash[0])
-            OK(crypt_password_hash(SLICE_LIT("secret"), hash));
-        spec.password_hash = slice_cstr(hash);
-        spec.set |= ACCOUNT_SET_PASSWORD;
+        if (!password.hash[0])
+            OK(account_password_make(site->directory, SLICE_LIT("secret"), &password));
+        account_password_set(&spec, &password);
         err = account_dir_user_add(site->directory, &spec, true, NULL, &why);
     }
     if (err)

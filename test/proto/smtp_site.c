@@ -76,12 +76,13 @@ static void open_directory(struct site *site)
     char path[96];
     struct ms_errinfo why;
     snprintf(path, sizeof path, "%s/directory.mdb", site->dir);
-    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1};
+    const struct account_conf conf = {.path = path, .proven_ms = 60000, .threads = 1, .scram = true};
     if (account_open(&conf, "example.org", true, &site->directory, &why))
         fail_msg("%s", why.text);
     site_admin(site, "user alice@example.org");
     site_admin(site, "user bob@example.org partition=main messages=2");
     site_admin(site, "user carol@example.org partition=second");
+    site_admin(site, "user chief@example.org admin=yes");
     site->accounts = account_client_create(site->directory, site->loop);
     site->guard = auth_guard_create();
     site->auth = auth_client_create(site->loop, site->accounts, site->guard, site->conf);
@@ -150,9 +151,7 @@ void site_open(struct site *site, const char *yaml)
         open_partition(site, i);
     site->route = route_create(site->loop, site->accounts, site->clients[0], site->conf);
     load_tls(site);
-    site->env = (struct smtpd_env){.partition_of = partition_of,
-                                   .ctx = site,
-                                   .hostname = "mx.example.org"};
+    site->env = (struct smtpd_env){.partition_of = partition_of, .ctx = site, .hostname = "mx.example.org"};
     site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
                                                  .accounts = site->accounts,
                                                  .auth = site->auth,
