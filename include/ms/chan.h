@@ -28,14 +28,17 @@ struct chan_env_loop { /* what deliveries on one loop use */
     struct account_client *accounts;
     struct part_client *queue; /* client of the partition that holds the queue */
     struct route *route;
+    /* What a configuration says. app may exchange it on that loop and then raises version: deliveries that begin take the newest,
+     * reports under way keep what they began with. */
+    const struct conf *conf;
+    const char *hostname; /* of this server, in reports; lives in conf */
+    bool detail_mailbox;  /* user+detail goes to mailbox "detail" when there is one */
+    unsigned version;
 };
 struct chan_env { /* filled by app; borrowed for as long as jobs and returns run */
     struct chan_env_loop loops[LOOP_WORKERS_MAX + 1]; /* by loop_index; 0 is the control loop */
     const char *partition;                            /* name of the queue's partition */
-    const char *hostname;                             /* of this server, in reports */
-    const struct conf *conf;
     struct chan_claims *claims;
-    bool detail_mailbox; /* user+detail goes to mailbox "detail" when there is one */
 };
 
 extern const struct channel_driver chan_store_driver; /* env: struct chan_env */

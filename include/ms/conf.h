@@ -212,9 +212,14 @@ void conf_emit_man(const struct conf_table *const *tables, size_t table_count, s
 /* Effective values as YAML that can be loaded again; secrets only as the !file they came from.
  * origin: `# file:line` or `# default` behind each value. */
 void conf_emit_show(const struct conf *conf, struct str *out, bool origin);
-/* One line per option that differs: `key: old -> new` and ` (restart)` when a reload does not apply it. Returns the
- * number of those that need a restart; restart_only leaves the others out. Both from the same tables. */
-size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, bool restart_only, struct str *out);
+/* One line per option that differs: `key: old -> new` and ` (restart)` when a reload does not apply it. which: bits of
+ * enum conf_diff. Returns the number of lines. Both from the same tables. */
+enum conf_diff {
+    CONF_DIFF_RELOAD = 1,  /* what a reload applies */
+    CONF_DIFF_RESTART = 2, /* what it does not */
+    CONF_DIFF_ALL = 3
+};
+size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, unsigned which, struct str *out);
 
 /* KEY=VALUE lists, as of `init --set`. key is the dotted path of an option ("smtp.command_timeout",
  * "channels.tcp_local.maxjobs") or of a table with a short_key ("rewrite"). value is the text of a scalar, or YAML when

@@ -170,6 +170,13 @@ MS_MUST_USE enum ms_err dispatch_service_restart(struct dispatch *d, const char 
 /* Another snapshot: services that are new are opened, those that are gone are stopped, changed limits hold from now on, changed addresses are opened before the old
  * ones are closed; what did not change is not touched. On an error (an address that cannot be bound) nothing has changed. */
 MS_MUST_USE enum ms_err dispatch_reload(struct dispatch *d, struct conf *conf, struct ms_errinfo *why_out);
+/* The same in two steps, when other parts of the server have a word in it too: all that can fail is in the plan, and nothing has changed until it is committed
+ * (in the same turn of the control loop; conf: a reference of the plan's own). errors: a line for each mistake, added; then MS_EINVAL and no plan. Sessions of services that are
+ * gone, or whose protocol or tls is another, go on until they end. */
+struct dispatch_plan;
+MS_MUST_USE enum ms_err dispatch_plan_make(struct dispatch *d, struct conf *conf, struct str *errors, struct dispatch_plan **out);
+void dispatch_plan_commit(struct dispatch_plan **plan);
+void dispatch_plan_drop(struct dispatch_plan **plan); /* the doors it opened are closed again */
 /* Before dispatch_start: listening sockets that we were given; each is taken by the service that listens on its address. What no service took is closed and logged. */
 void dispatch_give_sockets(struct dispatch *d, const int *fds, size_t count);
 /* Before dispatch_start: a service manager keeps copies of the listening sockets, so the paths of unix sockets stay when we close ours. */

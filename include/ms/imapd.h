@@ -4,9 +4,11 @@
  *
  * Wiring, before dispatch starts:
  *
- *   static struct imapd_env env = {.tls = tls, .hostname = "mx.example.org", .conf = conf, .partition_of =
- * fn, ...}; for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop,
- * .auth = client}; dispatch_register(d, &imapd_proto, &env);
+ *   static struct imapd_env env = {.conf = conf, .partition_of = fn, ...};
+ *   for each worker loop:  env.loops[loop_index(loop)] = (struct imapd_loop_env){.loop = loop, .auth = client,
+ *                                                          .conf = conf, .hostname = "mx.example.org", .tls = tls};
+ *   imapd_env_init(&env);
+ *   dispatch_register(d, &imapd_proto, &env);
  *
  * A connection becomes a session on its worker's loop. After login the session asks partition_of for the
  * partition of the account; all its mailboxes live there. Part clients of a loop exist before the partition
@@ -14,7 +16,9 @@
  * first session of a loop needs it.
  *
  * Threads:  the env is filled at wiring and constant afterwards, but for loops[i], which belongs to loop i
- * from then on. Memory:   everything the env points to is borrowed and outlives dispatch. env_fini after the
+ * from then on: app may exchange tls, conf and hostname there, and then says imapd_loop_reload. A session keeps the snapshot that it began with; TLS is taken when a handshake starts.
+ * Memory:   everything the env points to is borrowed and outlives dispatch; conf and what lives in it until
+ * imapd_loop_reload (sessions keep references of their own). env_fini after the
  * loops have ended. Limits:   section "imap" of the configuration; the others are named in
  * src/imapd/imapd_priv.h.
  */
@@ -43,21 +47,24 @@ struct imapd_conf { /* section "imap" */
 extern const struct conf_table imapd_table;
 
 struct imapd_loop_shared; /* private: what the workers of one loop share */
+struct imapd_rules;       /* private: what a snapshot says, for the sessions of one loop */
 struct imapd_recent;      /* private: which messages some session was told of */
 
 struct imapd_loop_env {
     struct loop *loop;                /* NULL: no such loop */
     struct auth_client *auth;         /* of this loop */
+    struct net_tls
+        *tls; /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
+    const struct conf *conf;   /* holds section "imap" */
+    const char *hostname;      /* for the greeting; lives in conf */
     struct imapd_loop_shared *shared; /* private, NULL at the beginning */
+    struct imapd_rules *rules;        /* private, likewise */
 };
 
 struct imapd_env {
     struct imapd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
-    struct net_tls
-        *tls; /* NULL: STARTTLS is not offered, services with implicit TLS close their connections */
-    const char *hostname;      /* for the greeting */
-    const char *version;       /* for ID; NULL: not told */
-    const struct conf *conf;   /* holds section "imap" */
+    const char *version; /* for ID; NULL: not told */
+    const struct conf *conf; /* of the start: what needs a restart */
     /* The loop's client of a partition; name "" = the default one. NULL: no such partition here. */
     struct part_client *(*partition_of)(void *owner, struct loop *loop, const char *name);
     void *partition_owner;
@@ -74,6 +81,8 @@ extern const struct service_proto imapd_local_proto;
  * destroyed. */
 void imapd_env_init(struct imapd_env *env);
 void imapd_env_fini(struct imapd_env *env);
+/* On the loop: its row has another snapshot. */
+void imapd_loop_reload(struct imapd_loop_env *le);
 
 /* For protocol tests: a session over net's memory transport. worker: from imapd_proto.worker_open. */
 struct net_stream *imapd_mem_open(void *worker, const char *peer_text, uint64_t session);

@@ -41,6 +41,10 @@ struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct parti
                              struct channel_registry *registry);
 void jobctl_add_loop(struct jobctl *j, struct loop *loop); /* wiring time; the link control -> loop is app's */
 MS_MUST_USE enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out); /* reads the queue */
+/* Another snapshot: pools, channels and limits as if the job controller had been started with it; what is in work goes on. In two steps: the plan says whether it can
+ * be (errors: a line for each mistake, added; then MS_EINVAL), and changes nothing. A pool that is gone keeps its place until a restart, a channel too: its entries wait. */
+MS_MUST_USE enum ms_err jobctl_plan(struct jobctl *j, const struct conf *conf, struct str *errors);
+void jobctl_reload(struct jobctl *j, const struct conf *conf); /* behind a jobctl_plan of the same turn */
 /* No new assignments; on_idle when no entry is in work. */
 void jobctl_drain(struct jobctl *j, void (*on_idle)(void *owner), void *owner);
 void jobctl_destroy(struct jobctl **j);

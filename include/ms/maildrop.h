@@ -36,6 +36,7 @@
 
 #include "ms/base/arena.h"
 #include "ms/base/str.h"
+#include "ms/conf.h"
 #include "ms/queue.h"
 #include "ms/smtp.h"
 
@@ -158,13 +159,14 @@ MS_MUST_USE enum ms_err maildrop_folder_make(const char *folder, struct ms_errin
 
 /* -- the server's side --------------------------------------------------------------------------------------------- */
 #define MAILDROP_WORKS_MAX 4 /* files read at a time */
-struct maildrop_env { /* texts are borrowed for the life of the maildrop */
+struct maildrop_env { /* texts are borrowed for the life of the maildrop, or live in conf */
     struct loop *loop;
     struct route *route;
     struct part_client *queue_client;
     const char *folder, *hostname, *default_domain, *local_channel;
     uint64_t message_size_max;
     uint64_t hops_max, local_hops_max;
+    struct conf *conf; /* NULL, or the snapshot that texts live in: each file in work holds a reference */
     /* On the loop: the held entry is to be returned to its sender with this reason. NULL: entries stay held. */
     void (*give_back)(void *ctx, const struct queue_id *id, struct slice reason);
     void *ctx;
@@ -177,6 +179,8 @@ MS_MUST_USE enum ms_err maildrop_remove_taken(const char *folder, struct partiti
 struct maildrop *maildrop_create(const struct maildrop_env *env);
 /* Any thread: no file is begun any more. */
 void maildrop_stop(struct maildrop *m);
+/* The loop: files that are begun from now on go by this. Loop, clients, folder and give_back are those of maildrop_create. */
+void maildrop_reload(struct maildrop *m, const struct maildrop_env *env);
 /* Any thread: true when stopped and nothing is in work. */
 bool maildrop_is_idle(const struct maildrop *m);
 /* The loop has ended. */

@@ -90,6 +90,8 @@ MS_MUST_USE enum ms_err route_submit(struct route *r, const struct route_message
 struct route *route_create(struct loop *loop, struct account_client *accounts, struct part_client *queue_client,
                            const struct conf *conf);
 void route_destroy(struct route **r);
+/* On its loop: from now on this snapshot; what is being looked up goes on with the one before. */
+void route_reload(struct route *r, const struct conf *conf);
 void route_forget(struct route *r, uint64_t request); /* of route_resolve: no callback any more */
 
 /* Class from the message's Priority header (semantics 3.2). */

@@ -56,8 +56,9 @@ struct smtpd_conf {
 extern const struct conf_table smtpd_table, smtpd_services_table; /* "smtp", "smtp.services.*" */
 extern const struct conf_table lmtpd_table, lmtpd_services_table; /* "lmtp", "lmtp.services.*" */
 
-/* What the sessions of one loop use. app may exchange conf and tls on that loop; a session keeps the conf it
- * began with, and takes tls when a handshake starts. */
+/* What the sessions of one loop use. app may exchange what a configuration says (conf and all below it) on that loop; a
+ * session keeps the conf it began with, by a reference, with the name and the switches that came with it, and takes tls when a
+ * handshake starts. */
 struct smtpd_loop_env {
     struct loop *loop;
     struct account_client *accounts;
@@ -65,16 +66,16 @@ struct smtpd_loop_env {
     struct route *route;
     struct part_client *queue_client;
     const struct conf *conf;
-    struct net_tls *tls; /* NULL: no STARTTLS, nor implicit TLS */
+    struct net_tls *tls;       /* NULL: no STARTTLS, nor implicit TLS */
+    const char *hostname;      /* lives in conf */
+    bool detail_mailbox;       /* LMTP: user+detail goes to mailbox "detail" when there is one */
 };
 
 struct smtpd_env {
-    struct smtpd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index */
+    struct smtpd_loop_env loops[LOOP_WORKERS_MAX + 1]; /* by loop_index; 0, the control loop: the name */
     /* Client of the partition with this name ("": the default one) on a loop; NULL: there is none. */
     struct part_client *(*partition_of)(void *ctx, struct loop *loop, const char *name);
     void *ctx;
-    const char *hostname;
-    bool detail_mailbox; /* LMTP: user+detail goes to mailbox "detail" when there is one */
 };
 
 extern const struct service_proto smtpd_smtp_proto, smtpd_submission_proto, smtpd_lmtp_proto;

@@ -317,6 +317,7 @@ size_t store_split(struct part_snap *snap, uint64_t mailbox, const struct store_
 struct store_janitor;
 struct store_janitor *store_janitor_create(struct part_client *c, struct loop *loop, uint64_t keep_ms,
                                            uint64_t interval_ms);
+void store_janitor_set(struct store_janitor *j, uint64_t keep_ms, uint64_t interval_ms); /* from now on; its loop */
 void store_janitor_destroy(struct store_janitor **j);
 
 #endif

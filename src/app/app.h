@@ -113,6 +113,9 @@ int cmd_serve(struct app_args *args);
 int cmd_stop(struct app_args *args);
 int cmd_config_check(struct app_args *args);
 int cmd_config_show(struct app_args *args);
+int cmd_config_diff(struct app_args *args);
+int cmd_config_schema(struct app_args *args);
+int cmd_reload(struct app_args *args);
 int cmd_config_sample(struct app_args *args);
 int cmd_config_man(struct app_args *args);
 int cmd_user_add(struct app_args *args);
@@ -254,6 +257,7 @@ struct ctl_server *ctl_server_open(struct server *server, struct loop *control, 
 void ctl_server_close(struct ctl_server **c);
 struct part_client *server_control_part(struct server *s);
 const struct chan_env *server_chan_env(const struct server *s);
+const struct conf *server_start_conf(const struct server *s); /* for what needs a restart */
 struct partition *server_partition(struct server *s);
 struct dispatch *server_dispatch(struct server *s);
 struct jobctl *server_jobctl(struct server *s);
@@ -267,6 +271,7 @@ struct part_client;
 struct app_user_janitor *app_user_janitor_create(struct account *account, struct account_client *accounts,
                                                  struct part_client *part, struct loop *loop,
                                                  const struct store_conf *conf);
+void app_user_janitor_set(struct app_user_janitor *janitor, const struct store_conf *conf); /* from now on */
 void app_user_janitor_destroy(struct app_user_janitor **janitor);
 /* Rows "name=value" of `store stats`. */
 void app_store_stats_emit(struct partition *p, struct str *out);

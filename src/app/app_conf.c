@@ -24,7 +24,8 @@ static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 
 /* clang-format off */
 static const struct conf_opt server_opts[] = {
-    {.key = "hostname", .type = CONF_STRING, CONF_AT(struct server_conf, hostname), .flags = CONF_REQUIRED,
+    {.key = "hostname", .type = CONF_STRING, CONF_AT(struct server_conf, hostname),
+     .flags = CONF_REQUIRED | CONF_RELOAD,
      .example = "mail.example.org", .help = "Name of this server in greetings and Received fields."},
     {.key = "default_domain", .type = CONF_STRING, CONF_AT(struct server_conf, default_domain),
      .flags = CONF_REQUIRED,
@@ -36,7 +37,7 @@ static const struct conf_opt server_opts[] = {
      .max = "64",
      .help = "Threads for reads that are not in memory."},
     {.key = "stop_timeout", .type = CONF_DURATION, CONF_AT(struct server_conf, stop_ms), .dflt = "30s", .min = "0s",
-     .max = "10m", .help = "How long a stop waits for sessions and deliveries to end."},
+     .max = "10m", .flags = CONF_RELOAD, .help = "How long a stop waits for sessions and deliveries to end."},
     {.key = "run_dir", .type = CONF_PATH, CONF_AT(struct server_conf, run_dir), .dflt = "run",
      .help = "Folder of the process id file and the admin socket."},
     {.key = "maildrop", .type = CONF_PATH, CONF_AT(struct server_conf, maildrop), .dflt = MAILDROP_FOLDER,
@@ -58,9 +59,9 @@ static const struct conf_opt server_opts[] = {
 };
 static const struct conf_opt log_opts[] = {
     {.key = "level", .type = CONF_ENUM, CONF_AT(struct log_conf, level), .names = level_names, .dflt = "info",
-     .help = "Least level that is logged."},
+     .flags = CONF_RELOAD, .help = "Least level that is logged."},
     {.key = "format", .type = CONF_ENUM, CONF_AT(struct log_conf, format), .names = format_names, .dflt = "logfmt",
-     .help = "Form of the lines on standard error."},
+     .flags = CONF_RELOAD, .help = "Form of the lines on standard error."},
     {.key = "history", .type = CONF_PATH, CONF_AT(struct log_conf, history), .dflt = "history",
      .help = "Folder of the lines that belong to a session or message, of level info and above, for `trace`."},
     {.key = "history_size", .type = CONF_SIZE, CONF_AT(struct log_conf, history_bytes), .dflt = "256 MiB",
@@ -101,14 +102,18 @@ static const struct conf_opt tls_cert_opts[] = {
 static const struct conf_opt store_opts[] = {
     {.key = "expunge_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, expunge_keep_ms), .dflt = "1h",
      .min = "1s",
-     .max = "30d", .help = "How long expunged messages stay readable for sessions that have not been told yet."},
+     .max = "30d", .flags = CONF_RELOAD,
+     .help = "How long expunged messages stay readable for sessions that have not been told yet."},
     {.key = "purge_interval", .type = CONF_DURATION, CONF_AT(struct store_conf, purge_interval_ms), .dflt = "1m",
      .min = "100ms", .max = "1d",
+     .flags = CONF_RELOAD,
      .help = "Time between two looks for expunged messages to purge, and for users whose time is over."},
     {.key = "detail_mailbox", .type = CONF_BOOL, CONF_AT(struct store_conf, detail_mailbox), .dflt = "no",
+     .flags = CONF_RELOAD,
      .help = "Mail for user+detail goes to that user's mailbox \"detail\" when there is one, else to INBOX."},
     {.key = "user_keep", .type = CONF_DURATION, CONF_AT(struct store_conf, user_keep_ms), .dflt = "30d", .min = "0s",
      .max = "3650d",
+     .flags = CONF_RELOAD,
      .help = "How long a removed user can be restored: his mailboxes and his entry stay until then."},
 };
 static const struct conf_opt admin_opts[] = {

@@ -12,6 +12,7 @@
 
 struct app_maildrop {
     struct maildrop *m;
+    const struct conf *start_conf; /* borrowed */
     struct loop *loop;
     const struct chan_env *chan;
     struct list returns; /* of the loop */
@@ -50,30 +51,39 @@ static void give_back(void *ctx, const struct queue_id *id, struct slice reason)
     g->task = chan_return_start(a->chan, a->loop, id, reason, on_given, g);
 }
 
-struct app_maildrop *app_maildrop_create(const struct conf *conf, struct loop *loop,
-                                         struct partition *partition, const struct chan_env *chan)
+/* default_domain needs a restart: it is that of the directory too. */
+static struct maildrop_env env_of(struct app_maildrop *a, struct conf *conf)
 {
-    const struct server_conf *sc = conf_section(conf, "server");
+    const struct server_conf *sc = conf_section(conf, "server"),
+                             *first = conf_section(a->start_conf, "server");
     const struct route_conf *route = conf_section(conf, "route");
     const struct smtpd_conf *smtp = conf_section(conf, "smtp");
-    const struct chan_env_loop *here = &chan->loops[loop_index(loop)];
+    const struct chan_env_loop *here = &a->chan->loops[loop_index(a->loop)];
+    return (struct maildrop_env){.loop = a->loop,
+                                 .route = here->route,
+                                 .queue_client = here->queue,
+                                 .folder = first->maildrop,
+                                 .hostname = sc->hostname,
+                                 .default_domain = first->default_domain,
+                                 .local_channel = route->local_channel,
+                                 .message_size_max = smtp->message_size_max,
+                                 .hops_max = (uint64_t)smtp->hops_max,
+                                 .local_hops_max = (uint64_t)smtp->local_hops_max,
+                                 .conf = conf,
+                                 .give_back = give_back,
+                                 .ctx = a};
+}
+
+struct app_maildrop *app_maildrop_create(struct conf *conf, struct loop *loop, struct partition *partition,
+                                         const struct chan_env *chan)
+{
     struct app_maildrop *a = ms_new(struct app_maildrop);
     struct ms_errinfo why;
-    const struct maildrop_env env = {.loop = loop,
-                                     .route = here->route,
-                                     .queue_client = here->queue,
-                                     .folder = sc->maildrop,
-                                     .hostname = sc->hostname,
-                                     .default_domain = sc->default_domain,
-                                     .local_channel = route->local_channel,
-                                     .message_size_max = smtp->message_size_max,
-                                     .hops_max = (uint64_t)smtp->hops_max,
-                                     .local_hops_max = (uint64_t)smtp->local_hops_max,
-                                     .give_back = give_back,
-                                     .ctx = a};
+    a->start_conf = conf;
     a->loop = loop;
     a->chan = chan;
     list_init(&a->returns);
+    const struct maildrop_env env = env_of(a, conf);
     if (maildrop_folder_make(env.folder, &why) != MS_OK)
         OBS_EVENT(OBS_MAILDROP_FOLDER, 0, OBS_C("folder", env.folder), OBS_C("error", why.text));
     if (maildrop_remove_taken(env.folder, partition) != MS_OK)
@@ -81,6 +91,12 @@ struct app_maildrop *app_maildrop_create(const struct conf *conf, struct loop *l
                   OBS_C("error", "the queue cannot be read"));
     a->m = maildrop_create(&env);
     return a;
+}
+
+void app_maildrop_reload(struct app_maildrop *a, struct conf *conf)
+{
+    const struct maildrop_env env = env_of(a, conf);
+    maildrop_reload(a->m, &env);
 }
 
 void app_maildrop_stop(struct app_maildrop *a)

@@ -40,6 +40,7 @@ struct app_user_janitor {
     uint64_t names;
     char login[ACCOUNT_LOGIN_MAX + 1];
     /* the work thread's, from post to done */
+    uint64_t work_keep_us;
     struct loop_work work;
     enum ms_err err;
     struct ms_errinfo why;
@@ -74,7 +75,7 @@ static void uj_work(struct loop_work *work)
     if (j->state == UJ_PURGE)
         j->err = account_dir_user_purge(j->account, j->id, &j->why);
     else
-        j->err = account_dir_removed_next(j->account, now - MS_MIN(now, j->keep_us), j->id, &j->id);
+        j->err = account_dir_removed_next(j->account, now - MS_MIN(now, j->work_keep_us), j->id, &j->id);
 }
 
 /* -- control loop */
@@ -155,6 +156,7 @@ static void uj_step(struct loop_timer *timer)
     }
     if (j->state == UJ_REST)
         j->state = UJ_LOOK;
+    j->work_keep_us = j->keep_us;
     if (loop_pool_post(j->pool, j->loop, &j->work) != MS_OK)
         uj_rest(j); /* cannot be: the pool has one work, this one */
 }
@@ -175,6 +177,15 @@ struct app_user_janitor *app_user_janitor_create(struct account *account, struct
     j->work.done = uj_worked;
     uj_rest(j);
     return j;
+}
+
+void app_user_janitor_set(struct app_user_janitor *j, const struct store_conf *conf)
+{
+    uint64_t before_ms = j->interval_ms;
+    j->keep_us = conf->user_keep_ms * 1000;
+    j->interval_ms = conf->purge_interval_ms;
+    if (j->interval_ms != before_ms && j->state == UJ_REST)
+        uj_rest(j);
 }
 
 /* The loop has stopped. */

@@ -119,6 +119,8 @@ static const struct {
     {"resolve", ctl_resolve},
     {"session-list", ctl_session_list},
     {"session-kick", ctl_session_kick},
+    {"reload", ctl_reload},
+    {"config-diff", ctl_config_diff},
     {"queue-list", ctl_queue_list},
     {"queue-show", ctl_queue_show},
     {"queue-act", ctl_queue_act},

@@ -65,6 +65,7 @@ ctl_request_fn ctl_resolve;
 ctl_request_fn ctl_dispatcher_status, ctl_dispatcher_kill, ctl_dispatcher_service;
 ctl_request_fn ctl_session_list, ctl_session_kick;
 ctl_request_fn ctl_jobs_status, ctl_channel_stop, ctl_queue_explain;
+ctl_request_fn ctl_reload, ctl_config_diff;
 ctl_request_fn ctl_queue_list, ctl_queue_show, ctl_queue_act;
 /* No act is under way when it returns; what was posted still happens. */
 void ctl_queue_stop(struct ctl_server *c);

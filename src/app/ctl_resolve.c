@@ -68,7 +68,7 @@ static const struct ctl_task_type resolve_type = {
 
 void ctl_resolve(struct ctl_session *s, const struct slice *words, size_t count)
 {
-    const struct server_conf *sc = conf_section(server_chan_env(s->server->server)->conf, "server");
+    const struct server_conf *sc = conf_section(server_start_conf(s->server->server), "server");
     if (count != 2 || words[1].len == 0 || words[1].len > QUEUE_ADDRESS_MAX) {
         ctl_answer(s, EX_USAGE, "resolve ADDRESS");
         return;

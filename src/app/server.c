@@ -26,6 +26,11 @@ const struct chan_env *server_chan_env(const struct server *s)
     return &s->chan;
 }
 
+const struct conf *server_start_conf(const struct server *s)
+{
+    return s->start_conf;
+}
+
 struct partition *server_partition(struct server *s)
 {
     return s->partition;
@@ -124,6 +129,7 @@ static void objects_free(struct server *s)
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_destroy(&s->loops[i].loop);
     loop_destroy(&s->control.loop);
+    server_publish_free(s);
     net_tls_unref(&s->tls);
 }
 
@@ -136,11 +142,13 @@ static void server_free(struct server *s)
         server_memory_stop(s);
         loop_timer_stop(s->control.loop, &s->deadline);
         loop_timer_stop(s->control.loop, &s->files);
+        server_publish_stop(s);
     }
     store_janitor_destroy(&s->janitor);
     app_user_janitor_destroy(&s->user_janitor);
     ctl_server_close(&s->ctl);
     metrics_destroy(&s->metrics);
+    server_reload_destroy(s);
     stop_threads(s);
     if (!s->cut_off)
         objects_free(s); /* else sessions are left, and what they point to goes with the process */
@@ -153,6 +161,7 @@ static void server_free(struct server *s)
     if (s->cut_off)
         return;
     conf_unref(&s->conf);
+    conf_unref(&s->start_conf);
     ms_free(s);
 }
 
@@ -166,8 +175,9 @@ int cmd_serve(struct app_args *args)
         ms_free(s);
         return EX_CONFIG;
     }
-    s->sc = conf_section(s->conf, "server");
     s->started_us = clock_wall_us();
+    s->start_conf = conf_ref(s->conf);
+    s->sc = conf_section(s->start_conf, "server");
     server_block_signals();
     net_raise_nofile();
     app_notify_open(&s->notify.notify);

@@ -13,6 +13,25 @@
  *   server_confine.c   user, Landlock, seccomp
  *   server_memory.c    what is given up when memory is short
  *   server_sockets.c   listening sockets that the service manager passes and keeps
+ *   server_publish.c   another snapshot for every loop
+ *   server_reload.c    SIGHUP, `reload`, `config diff`: loads, asks every part, publishes
+ *   server_parts.c     what the parts do with another snapshot: the table
+ *
+ * The snapshot rule: `conf` and `tls` of struct server are what is current on the control loop. Each loop has references of its
+ * own (struct server_loop) and swaps them when a message comes; what lives on that loop may use them until the next swap, and
+ * takes a reference for longer. A session keeps what it began with; the last user of an old snapshot frees it. What needs a
+ * restart is read from start_conf, which stays until the end.
+ *
+ * A module that is to go over to another snapshot gets a row in server_parts[]:
+ *
+ *   check    work thread: may block and read files
+ *   plan     control loop: everything else that can fail; changes nothing that can be seen
+ *   commit   control loop: no plan had an error, the loops are being told; cannot fail
+ *   drop     control loop: some plan had an error; lets go of what one's own plan made
+ *   on_loop  control loop and each worker loop, at wiring too: l->conf and l->tls are the new ones. The old ones are freed
+ *            when all parts have returned
+ *
+ * A part whose files change without a reload (certificates) builds the new tls on a work thread and says server_publish.
  *
  * Threads: the control loop, and before it runs the main thread; signal_main is a thread of its own.
  */
@@ -37,14 +56,49 @@
 #include "ms/route.h"
 #include "ms/smtpd.h"
 
+struct server;
+
 struct server_loop {
+    struct server *server;
     struct loop *loop;
     struct bus_ep *ep;
     struct account_client *accounts;
     struct auth_client *auth; /* of worker loops */
     struct part_client *part;
     struct route *route;
+    /* the loop's own */
+    struct conf *conf;
+    struct net_tls *tls; /* NULL: none is configured */
+    unsigned version;    /* snapshots so far */
+    /* the control loop's; next_* go over to the loop with the message */
+    struct conf *next_conf;
+    struct net_tls *next_tls;
+    bool is_told, is_behind;
 };
+
+struct server_part {
+    const char *name;
+    void (*check)(const struct conf *next, struct str *errors); /* each mistake is a line; the same in plan */
+    void (*plan)(struct server *s, struct conf *next, struct str *errors);
+    void (*commit)(struct server *s, struct conf *next);
+    void (*drop)(struct server *s);
+    void (*on_loop)(struct server *s, struct server_loop *l);
+};
+extern const struct server_part server_parts[];
+extern const size_t server_part_count;
+
+/* Somebody who wants a reload, or to know what it would change. */
+struct server_reload_result {
+    struct slice errors;  /* one line each; empty: it went well */
+    struct slice changes; /* "key: old -> new", "key: old -> new (restart)" */
+    size_t error_count, change_count, restart_count;
+};
+struct server_reload_request {
+    struct list node; /* of those that wait, or are in work */
+    bool apply;       /* false: only the difference is asked for */
+    void (*done)(struct server_reload_request *r, const struct server_reload_result *res);
+};
+struct server_reload;
 
 struct server_notify {
     struct app_notify notify;
@@ -80,9 +134,12 @@ struct server_confined {
 };
 
 struct server {
-    struct conf *conf;
-    const struct server_conf *sc;
+    struct conf *conf, *start_conf;
+    const struct server_conf *sc; /* of start_conf */
     struct net_tls *tls;
+    struct loop_timer spread;            /* a loop could not be told */
+    struct dispatch_plan *dispatch_plan; /* between plan and commit */
+    struct server_reload *reload;
     struct account *account;
     struct auth_guard *auth_guard;
     struct partition *partition;
@@ -166,6 +223,25 @@ void server_notify_ready(struct server *s); /* also when a reload is over, whate
 void server_notify_reloading(struct server *s);
 void server_notify_stopping(struct server *s);
 void server_notify_close(struct server *s);
+
+/* -- snapshots: see above */
+/* From now on each loop goes over to this; NULL: what there is stays. Takes over both references. */
+void server_publish(struct server *s, struct conf *conf, struct net_tls *tls);
+/* The same, and tls NULL means that there is none any more. */
+void server_publish_both(struct server *s, struct conf *conf, struct net_tls *tls);
+/* Every loop has what is current, and room for a message. */
+bool server_publish_is_idle(const struct server *s);
+void server_make_publish(struct server *s);  /* handlers, after server_make_loops */
+void server_publish_first(struct server *s); /* before the loops run */
+void server_publish_stop(struct server *s);  /* the control loop has stopped */
+void server_publish_free(struct server *s);  /* all loops have */
+
+/* -- reload */
+void server_make_reload(struct server *s);
+void server_reload_destroy(struct server *s);                              /* the control loop has stopped */
+void server_reload_ask(struct server *s, struct server_reload_request *r); /* r->done comes, later */
+void server_reload_cancel(struct server_reload_request *r); /* it does not; no reload is undone */
+void server_reload_hup(struct server *s);
 
 /* -- signals: blocked in every thread, waited for by one of their own */
 void server_block_signals(void);

@@ -33,7 +33,7 @@ static void on_signal(void *owner, const struct bus_msg *msg)
 {
     struct server *s = owner;
     if (msg->a[0] == SIGHUP)
-        OBS_EVENT0(OBS_APP_NO_RELOAD, 0);
+        server_reload_hup(s);
     else
         server_stop(s, s->stopping); /* the second one stops at once */
 }

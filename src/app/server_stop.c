@@ -54,7 +54,8 @@ void server_stop(struct server *s, bool at_once)
     s->stopping = true;
     OBS_EVENT0(OBS_APP_STOPPING, 0);
     server_notify_stopping(s);
-    loop_timer_start(s->control.loop, &s->deadline, s->sc->stop_ms, on_deadline);
+    const struct server_conf *sc = conf_section(s->conf, "server");
+    loop_timer_start(s->control.loop, &s->deadline, sc->stop_ms, on_deadline);
     app_maildrop_stop(s->maildrop);
     dispatch_drain(s->dispatch, on_sessions_gone, s);
 }

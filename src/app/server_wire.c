@@ -28,6 +28,8 @@ void server_make_loops(struct server *s)
         bus_link(s->bus, s->control_ep, bus_ep_of_loop(s->bus, s->loops[i].loop), APP_LOOP_CALLS);
     }
     server_make_signals(s);
+    server_make_publish(s);
+    server_make_reload(s);
 }
 
 void server_make_clients(struct server *s)
@@ -53,25 +55,18 @@ static struct part_client *partition_of(void *ctx, struct loop *loop, const char
     return part_client_of(s->partition, loop);
 }
 
+/* What no configuration says; the rest comes with server_publish_first. */
 static void fill_envs(struct server *s)
 {
-    const struct store_conf *store = conf_section(s->conf, "store");
     s->smtpd.partition_of = partition_of;
     s->smtpd.ctx = s;
-    s->smtpd.hostname = s->sc->hostname;
-    s->smtpd.detail_mailbox = store->detail_mailbox;
-    s->imapd.tls = s->tls;
-    s->imapd.hostname = s->sc->hostname;
     s->imapd.version = APP_VERSION;
-    s->imapd.conf = s->conf;
+    s->imapd.conf = s->start_conf;
     s->imapd.partition_of = partition_of;
     s->imapd.partition_owner = s;
     imapd_env_init(&s->imapd);
     s->chan.partition = s->partition_conf.name;
-    s->chan.hostname = s->sc->hostname;
-    s->chan.conf = s->conf;
     s->chan.claims = chan_claims_create();
-    s->chan.detail_mailbox = store->detail_mailbox;
     s->chan.loops[0] = (struct chan_env_loop){
         .accounts = s->control.accounts, .queue = s->control.part, .route = s->control.route};
     for (unsigned i = 0; i < s->loop_count; i++) {
@@ -81,9 +76,7 @@ static void fill_envs(struct server *s)
                                                      .accounts = l->accounts,
                                                      .auth = l->auth,
                                                      .route = l->route,
-                                                     .queue_client = l->part,
-                                                     .conf = s->conf,
-                                                     .tls = s->tls};
+                                                     .queue_client = l->part};
         s->imapd.loops[at] = (struct imapd_loop_env){.loop = l->loop, .auth = l->auth};
         s->chan.loops[at] =
             (struct chan_env_loop){.accounts = l->accounts, .queue = l->part, .route = l->route};
@@ -93,6 +86,7 @@ static void fill_envs(struct server *s)
 void server_wire(struct server *s)
 {
     fill_envs(s);
+    server_publish_first(s);
     s->registry = channel_registry_create();
     channel_register(s->registry, &chan_store_driver, &s->chan);
     s->dispatch = dispatch_create(s->control.loop, s->bus);

@@ -38,6 +38,7 @@ struct chan_report {
     enum report_state state;
     struct loop *loop;
     const struct chan_env_loop *here;
+    struct conf *conf_ref; /* our name in dsn lives there */
     const struct chan_entry *entry;
     struct mime_dsn dsn;
     char unique[33];
@@ -269,12 +270,15 @@ struct chan_report *chan__report_create(const struct chan_env *env, struct loop 
                                         const struct chan_entry *e, const struct mime_dsn *dsn,
                                         chan_report_fn *done, void *owner)
 {
-    const struct channel_queue_conf *queue = conf_section(env->conf, "queue");
+    const struct chan_env_loop *here = &env->loops[loop_index(loop)];
+    const struct channel_queue_conf *queue = conf_section(here->conf, "queue");
     struct chan_report *r = ms_new(struct chan_report);
     r->loop = loop;
-    r->here = &env->loops[loop_index(loop)];
+    r->here = here;
+    r->conf_ref = conf_ref((struct conf *)(uintptr_t)here->conf);
     r->entry = e;
     r->dsn = *dsn;
+    r->dsn.hostname = slice_cstr(here->hostname);
     r->done = done;
     r->owner = owner;
     r->is_line_empty = true;
@@ -320,6 +324,7 @@ void chan__report_destroy(struct chan_report **rp)
     mime_message_fini(&r->message);
     part_body_destroy(&r->body);
     str_fini(&r->text);
+    conf_unref(&r->conf_ref);
     ms_free(r);
     *rp = NULL;
 }

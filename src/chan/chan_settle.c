@@ -142,8 +142,7 @@ static void on_report(void *owner, enum ms_err err)
 static void make_report(struct chan_settle *s)
 {
     const struct chan_entry *e = s->entry;
-    const struct mime_dsn dsn = {.hostname = slice_cstr(s->env->hostname),
-                                 .to = e->sender,
+    const struct mime_dsn dsn = {.to = e->sender,
                                  .envid = e->envid,
                                  .trace = e->trace,
                                  .now_us = s->now_us,
@@ -169,7 +168,7 @@ static bool is_local(const struct chan_settle *s)
 /* The sender's mailbox does not take mail now: its channel tries again. */
 static void use_local_channel(struct chan_settle *s)
 {
-    const struct route_conf *route = conf_section(s->env->conf, "route");
+    const struct route_conf *route = conf_section(s->here->conf, "route");
     s->targets = arena_new(&s->entry->arena, struct route_target);
     s->targets[0] =
         (struct route_target){.address = s->entry->sender, .channel = slice_cstr(route->local_channel)};

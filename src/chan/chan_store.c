@@ -30,7 +30,9 @@ struct store_job {
     struct loop *loop;
     const struct chan_env *env;
     const struct chan_env_loop *here;
-    struct channel_times times;
+    char channel[CHANNEL_NAME_MAX + 1];
+    struct channel_times times; /* of version */
+    unsigned version;
     char relay[RELAY_MAX];
     struct list works;
 };
@@ -143,7 +145,7 @@ static bool detail_name(struct work *w, struct slice detail, struct slice *out)
 /* RFC 5233's detail names a mailbox of the account, when there is one. */
 static enum ms_err find_mailbox(struct work *w, struct part_snap *snap, struct place *place)
 {
-    if (w->job->env->detail_mailbox && detail_name(w, place->detail, &place->name)) {
+    if (w->job->here->detail_mailbox && detail_name(w, place->detail, &place->name)) {
         enum ms_err err = store_mailbox_find(snap, place->account.id, place->name, &place->mailbox);
         if (err != MS_ENOTFOUND)
             return err;
@@ -379,18 +381,34 @@ static void work_step(struct work *w)
 }
 
 /* -- the job */
+static void make_times(struct store_job *job, const struct channel_conf *conf)
+{
+    const struct conf *all = job->here->conf;
+    const struct route_conf *route = conf_section(all, "route");
+    channel_times_make(conf, conf_map_find(all, "channels.*", route->local_channel),
+                       conf_section(all, "queue"), &job->times);
+    job->version = job->here->version;
+}
+
+/* A job goes on for as long as there is work, over reloads too. One whose channel is gone keeps the times it has. */
+static void refresh_times(struct store_job *job)
+{
+    const struct channel_conf *conf = conf_map_find(job->here->conf, "channels.*", job->channel);
+    if (job->version != job->here->version && conf)
+        make_times(job, conf);
+}
+
 static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *loop, const char *channel,
                       const struct channel_conf *conf)
 {
     const struct chan_env *env = env_ptr;
-    const struct route_conf *route = conf_section(env->conf, "route");
     struct store_job *job = ms_new(struct store_job);
     job->handle = handle;
     job->loop = loop;
     job->env = env;
     job->here = &env->loops[loop_index(loop)];
-    channel_times_make(conf, conf_map_find(env->conf, "channels.*", route->local_channel),
-                       conf_section(env->conf, "queue"), &job->times);
+    snprintf(job->channel, sizeof job->channel, "%s", channel);
+    make_times(job, conf);
     snprintf(job->relay, sizeof job->relay, "store[%s]", env->partition);
     list_init(&job->works);
     return job;
@@ -400,6 +418,7 @@ static void job_entry(void *job_ptr, const struct queue_id *id, uint64_t ticket)
 {
     struct store_job *job = job_ptr;
     struct work *w = ms_new(struct work);
+    refresh_times(job);
     w->job = job;
     w->ticket = ticket;
     part_rec_init(&w->rec);

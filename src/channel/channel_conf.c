@@ -9,73 +9,95 @@
     "later one counts. A running job takes them anyway."
 #define CHANNEL_COMMON_ROWS \
     {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT", \
+     .flags = CONF_RELOAD, \
      .help = "Pool of job slots (job_controller.pools) that the channel's jobs use."}, \
     {.key = "maxjobs", .type = CONF_INT, CONF_AT(struct channel_conf, maxjobs), .dflt = "100", .min = "1", \
-     .max = "1000", .help = "Most jobs of the channel at a time; the pool's job_limit bounds it too."}, \
+     .max = "1000", .flags = CONF_RELOAD, \
+ .help = "Most jobs of the channel at a time; the pool's job_limit bounds it too."}, \
     {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", .min = "0", \
      .max = "1000000", \
+     .flags = CONF_RELOAD, \
      .help = "Queue entries wanted for each further job. 0: one job, unless threaddepth asks for more."}, \
     {.key = "threaddepth", .type = CONF_INT, CONF_AT(struct channel_conf, threaddepth), .dflt = "10", .min = "1", \
-     .max = "1000000", .help = "Entries one thread of delivery carries before another one is used."}, \
+     .max = "1000000", .flags = CONF_RELOAD, \
+ .help = "Entries one thread of delivery carries before another one is used."}, \
     {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
-     .min = "1", .max = "1000", .help = "Entries one job works on at a time."}, \
+     .min = "1", .max = "1000", .flags = CONF_RELOAD, \
+ .help = "Entries one job works on at a time."}, \
     {.key = "addrsperjob", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperjob), .dflt = "0", .min = "0", \
      .max = "100000000", \
+     .flags = CONF_RELOAD, \
      .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0: " \
              "not looked at."}, \
     {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", \
      .max = "1000", \
+     .flags = CONF_RELOAD, \
      .help = "Jobs that are kept running even without work."}, \
     {.key = "idle_timeout", .type = CONF_DURATION, CONF_AT(struct channel_conf, idle_ms), .dflt = "60s", .min = "0", \
-     .max = "1d", .flags = CONF_BARE_SECONDS, .help = "How long a job stays after its last work."}, \
+     .max = "1d", .flags = CONF_BARE_SECONDS | CONF_RELOAD, .help = "How long a job stays after its last work."}, \
     {.key = "max_life_time", .type = CONF_DURATION, CONF_AT(struct channel_conf, life_ms), .dflt = "4h", .min = "1s", \
-     .max = "365d", .flags = CONF_CAN_BE_NONE | CONF_BARE_SECONDS, \
+     .max = "365d", .flags = CONF_CAN_BE_NONE | CONF_BARE_SECONDS | CONF_RELOAD, \
      .help = "Age at which a job takes no more work; another one is started when work remains."}, \
     {.key = "max_life_entries", .type = CONF_INT, CONF_AT(struct channel_conf, life_entries), .dflt = "20000", \
-     .min = "1", .max = "1000000000", .flags = CONF_CAN_BE_NONE, \
+     .min = "1", .max = "1000000000", .flags = CONF_CAN_BE_NONE | CONF_RELOAD, \
      .help = "Entries after which a job takes no more work; another one is started when work remains."}, \
     {.key = "after", .type = CONF_AFTER, CONF_AT(struct channel_conf, after), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for messages of every class" CHANNEL_AFTER_HELP}, \
     {.key = "urgentafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, urgentafter), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for urgent messages" CHANNEL_AFTER_HELP}, \
     {.key = "normalafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, normalafter), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for messages of normal priority" CHANNEL_AFTER_HELP}, \
     {.key = "nonurgentafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, nonurgentafter), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for non-urgent messages" CHANNEL_AFTER_HELP}, \
     {.key = "secondclassafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, secondclassafter), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for messages one class below non-urgent" CHANNEL_AFTER_HELP}, \
     {.key = "thirdclassafter", .type = CONF_AFTER, CONF_AT(struct channel_conf, thirdclassafter), .example = "+60", \
+     .flags = CONF_RELOAD, \
      .help = "Deferral of the jobs for messages two classes below non-urgent" CHANNEL_AFTER_HELP}, \
     {.key = "backoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, backoff), \
      .example = "PT1H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .flags = CONF_RELOAD, \
      .help = "Waits after failed attempts, one after the other; the last one repeats. For classes of priority " \
              "that have no list of their own."}, \
     {.key = "urgentbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, urgentbackoff), \
      .example = "PT30M PT1H PT1H PT2H PT2H PT2H PT4H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .flags = CONF_RELOAD, \
      .help = "The same for urgent messages. Without it: backoff, else the example."}, \
     {.key = "normalbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, normalbackoff), \
      .example = "PT1H PT2H PT2H PT4H PT4H PT4H PT8H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .flags = CONF_RELOAD, \
      .help = "The same for messages of normal priority. Without it: backoff, else the example."}, \
     {.key = "nonurgentbackoff", .type = CONF_DURLIST, CONF_AT(struct channel_conf, nonurgentbackoff), \
      .example = "PT2H PT4H PT4H PT8H PT8H PT8H PT16H", .min = "1s", .max = "365d", .list_max = CHANNEL_BACKOFF_MAX, \
+     .flags = CONF_RELOAD, \
      .help = "The same for non-urgent messages and the classes below. Without it: backoff, else the example."}, \
     {.key = "notices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, notices), .example = "3 6 9 12", \
+     .flags = CONF_RELOAD, \
      .help = "Ages of a message at which its sender is told, at most five, ascending; at the last one it is " \
              "returned. Numbers count queue.return_units; durations (36h) are themselves. Without it: those of " \
              "the local channel, else the example."}, \
     {.key = "urgentnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, urgentnotices), \
-     .example = "1 2 3", .help = "The same for urgent messages. Without it: notices."}, \
+     .example = "1 2 3", .flags = CONF_RELOAD, \
+ .help = "The same for urgent messages. Without it: notices."}, \
     {.key = "normalnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, normalnotices), \
-     .example = "3 6 9 12", .help = "The same for messages of normal priority. Without it: notices."}, \
+     .example = "3 6 9 12", .flags = CONF_RELOAD, \
+ .help = "The same for messages of normal priority. Without it: notices."}, \
     {.key = "nonurgentnotices", .type = CONF_STRLIST, CONF_AT(struct channel_conf, nonurgentnotices), \
-     .example = "6 12", .help = "The same for non-urgent messages and the classes below. Without it: notices."}
+     .example = "6 12", .flags = CONF_RELOAD, \
+ .help = "The same for non-urgent messages and the classes below. Without it: notices."}
 
 static const char *const unit_names[] = {"days", "hours", NULL};
 static const struct conf_opt queue_opts[] = {
     {.key = "return_units", .type = CONF_ENUM, CONF_AT(struct channel_queue_conf, return_units), .names = unit_names,
-     .dflt = "days", .help = "What a bare number in the notices of channels counts."},
+     .dflt = "days", .flags = CONF_RELOAD, .help = "What a bare number in the notices of channels counts."},
     {.key = "report_size", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, report_bytes_max), .dflt = "1 MiB",
      .min = "4KiB", .max = "16MiB",
+     .flags = CONF_RELOAD,
      .help = "A report to the sender carries the whole message only up to this size (and when the sender asked for "
              "that), else its header; a longer header is cut."},
 };
@@ -83,7 +105,7 @@ static const struct conf_opt channel_defaults_opts[] = {
     CHANNEL_COMMON_ROWS,
 };
 static const struct conf_opt channel_opts[] = {
-    {.key = "driver", .type = CONF_STRING, CONF_AT(struct channel_conf, driver), .flags = CONF_REQUIRED,
+    {.key = "driver", .type = CONF_STRING, CONF_AT(struct channel_conf, driver), .flags = CONF_REQUIRED | CONF_RELOAD,
      .example = "store",
      .help = "How the channel delivers: store puts messages into local mailboxes."},
     CHANNEL_COMMON_ROWS,

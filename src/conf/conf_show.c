@@ -85,8 +85,8 @@ void conf_emit_show(const struct conf *conf, struct str *out, bool origin)
 
 struct diff {
     struct str *out;
-    bool restart_only;
-    size_t restarts;
+    unsigned which; /* enum conf_diff */
+    size_t lines;
     struct str before, after;
 };
 
@@ -117,10 +117,11 @@ static void diff_line(struct diff *d, const struct conf__entry *entry, const str
 {
     bool restart = !(opt->flags & CONF_RELOAD);
 
-    d->restarts += restart;
-    if (restart || !d->restart_only)
-        str_addf(d->out, "%s.%s: %s -> %s%s\n", entry->path, opt->key, before, after,
-                 restart ? " (restart)" : "");
+    if (!(d->which & (restart ? CONF_DIFF_RESTART : CONF_DIFF_RELOAD)))
+        return;
+    d->lines++;
+    str_addf(d->out, "%s.%s: %s -> %s%s\n", entry->path, opt->key, before, after,
+             restart ? " (restart)" : "");
 }
 
 static void diff_entry(struct diff *d, const struct conf__entry *a, const struct conf__entry *b)
@@ -148,9 +149,10 @@ static void diff_lonely(struct diff *d, const struct conf__tab *here, const stru
             continue;
         for (size_t k = 0; k < here->table->opt_count; k++)
             restart |= !(here->table->opts[k].flags & CONF_RELOAD);
-        d->restarts += restart;
-        if (restart || !d->restart_only)
-            str_addf(d->out, "%s: %s%s\n", entry->path, what, restart ? " (restart)" : "");
+        if (!(d->which & (restart ? CONF_DIFF_RESTART : CONF_DIFF_RELOAD)))
+            continue;
+        d->lines++;
+        str_addf(d->out, "%s: %s%s\n", entry->path, what, restart ? " (restart)" : "");
     }
 }
 
@@ -170,10 +172,10 @@ static void diff_tab(struct diff *d, const struct conf__tab *a, const struct con
     diff_lonely(d, b, a, "added");
 }
 
-size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, bool restart_only,
+size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, unsigned which,
                       struct str *out)
 {
-    struct diff d = {.out = out, .restart_only = restart_only};
+    struct diff d = {.out = out, .which = which};
 
     MS_ASSERT(old_conf->tab_count == new_conf->tab_count);
     str_init(&d.before, 0);
@@ -185,5 +187,5 @@ size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, 
     }
     str_fini(&d.before);
     str_fini(&d.after);
-    return d.restarts;
+    return d.lines;
 }

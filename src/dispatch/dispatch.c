@@ -17,8 +17,7 @@
 struct dispatch_worker *dispatch__worker(struct dispatch *d, uint64_t slot)
 {
     uint64_t service = slot / DISPATCH_SLOTS_MAX, index = slot % DISPATCH_SLOTS_MAX;
-    MS_ASSERT(service < MS_ARRAY_LEN(d->services) && d->services[service] &&
-              index < d->services[service]->slot_count);
+    MS_ASSERT(service < MS_ARRAY_LEN(d->services) && d->services[service]);
     return &d->services[service]->workers[index];
 }
 
@@ -26,6 +25,7 @@ static void on_taken(void *owner, const struct bus_msg *msg)
 {
     struct dispatch *d = owner;
     struct dispatch_worker *w = dispatch__worker(d, msg->a[0]);
+    d->services[msg->a[0] / DISPATCH_SLOTS_MAX]->calls--; /* the slot may be another worker's already */
     if (msg->a[1] == DISPATCH_MSG_HANDOFF) {
         MS_ASSERT(w->pending > 0);
         w->pending--;
@@ -60,7 +60,7 @@ void dispatch__on_closed(struct dispatch *d)
         if (!s)
             continue;
         dispatch__reap(s);
-        if (d->draining)
+        if (d->draining || dispatch__service_gone(s))
             continue;
         dispatch__door_pump(s);
         if (s->paused)
@@ -86,7 +86,7 @@ static void service_tick(struct dispatch_service *s)
 {
     dispatch__reap(s);
     dispatch__send_owed(s);
-    if (s->dispatch->draining)
+    if (s->dispatch->draining || dispatch__service_gone(s))
         return;
     dispatch__expire(s);
     dispatch__spares(s);
@@ -198,7 +198,7 @@ void dispatch_drain(struct dispatch *d, void (*on_idle)(void *owner), void *owne
     dispatch__on_closed(d);
 }
 
-static void service_destroy(struct dispatch_service *s)
+void dispatch__service_destroy(struct dispatch_service *s)
 {
     dispatch__service_unlisten(s);
     dispatch__door_clear(s);
@@ -219,7 +219,7 @@ void dispatch_destroy(struct dispatch **dp)
     loop_timer_stop(d->control, &d->tick);
     for (unsigned i = 0; i < d->service_count; i++)
         if (d->services[i])
-            service_destroy(d->services[i]);
+            dispatch__service_destroy(d->services[i]);
     dispatch__given_close(d);
     net_refuse_stop(d->control);
     for (unsigned i = 0; i < d->lane_count; i++)

@@ -14,6 +14,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
      .dflt = "1",                                                                                            \
      .min = "0",                                                                                             \
      .max = "64",                                                                                            \
+     .flags = CONF_RELOAD, \
      .help = "Workers that always exist."},                                                                  \
         {.key = "max_procs",                                                                                 \
          .type = CONF_INT,                                                                                   \
@@ -21,6 +22,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "8",                                                                                        \
          .min = "1",                                                                                         \
          .max = "64",                                                                                        \
+         .flags = CONF_RELOAD, \
          .help = "Most workers of a service."},                                                              \
         {.key = "min_conns",                                                                                 \
          .type = CONF_INT,                                                                                   \
@@ -28,6 +30,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "50",                                                                                       \
          .min = "1",                                                                                         \
          .max = "1000000",                                                                                   \
+         .flags = CONF_RELOAD, \
          .help = "A worker with this many connections is busy enough: when all are, another is made."},      \
         {.key = "max_conns",                                                                                 \
          .type = CONF_INT,                                                                                   \
@@ -35,6 +38,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "5000",                                                                                     \
          .min = "1",                                                                                         \
          .max = "1000000",                                                                                   \
+         .flags = CONF_RELOAD, \
          .help = "Most connections of one worker."},                                                         \
         {.key = "max_life_conns",                                                                            \
          .type = CONF_INT,                                                                                   \
@@ -42,6 +46,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "1000000",                                                                                  \
          .min = "0",                                                                                         \
          .max = "1000000000000",                                                                             \
+         .flags = CONF_RELOAD, \
          .help = "Connections a worker takes in its life; then another replaces it. 0: no limit."},          \
         {.key = "max_life_time",                                                                             \
          .type = CONF_DURATION,                                                                              \
@@ -49,6 +54,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "1d",                                                                                       \
          .min = "0s",                                                                                        \
          .max = "365d",                                                                                      \
+         .flags = CONF_RELOAD, \
          .help = "Age at which a worker is replaced; it ends with its last connection. 0s: no limit."},      \
         {.key = "max_idle_time",                                                                             \
          .type = CONF_DURATION,                                                                              \
@@ -56,6 +62,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "10m",                                                                                      \
          .min = "0s",                                                                                        \
          .max = "365d",                                                                                      \
+         .flags = CONF_RELOAD, \
          .help = "A worker without connections for so long ends while there are more than min_procs. 0s: no limit."}, \
         {.key = "max_shutdown",                                                                              \
          .type = CONF_INT,                                                                                   \
@@ -63,6 +70,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "2",                                                                                        \
          .min = "1",                                                                                         \
          .max = "64",                                                                                        \
+         .flags = CONF_RELOAD, \
          .help = "Workers of a service that may be ending at a time; the others go on meanwhile."},          \
         {.key = "max_handoffs",                                                                              \
          .type = CONF_INT,                                                                                   \
@@ -70,6 +78,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "64",                                                                                       \
          .min = "1",                                                                                         \
          .max = "4096",                                                                                      \
+         .flags = CONF_RELOAD, \
          .help = "Connections of a service on their way to workers; past it the listener waits."},           \
         {.key = "historical_time",                                                                           \
          .type = CONF_DURATION,                                                                              \
@@ -77,11 +86,13 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "0s",                                                                                       \
          .min = "0s",                                                                                        \
          .max = "30d",                                                                                       \
+         .flags = CONF_RELOAD, \
          .help = "How long ended workers and closed connections stay in `dispatcher status`."},              \
         {.key = "proxy_protocol",                                                                            \
          .type = CONF_BOOL,                                                                                  \
          CONF_AT(struct dispatch_service_conf, proxy_protocol),                                              \
          .dflt = "no",                                                                                       \
+         .flags = CONF_RELOAD, \
          .help = "Every connection begins with a PROXY header; only dispatcher.trusted_networks may connect."}, \
         {.key = "max_conns_per_address",                                                                     \
          .type = CONF_INT,                                                                                   \
@@ -89,7 +100,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "10000",                                                                                    \
          .min = "1",                                                                                         \
          .max = "1000000",                                                                                   \
-         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .flags = CONF_CAN_BE_NONE | CONF_RELOAD, \
          .help = "Connections at a time from one address (IPv6: one /64); more are turned away."},           \
         {.key = "max_conns_per_network",                                                                     \
          .type = CONF_INT,                                                                                   \
@@ -97,7 +108,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "20000",                                                                                    \
          .min = "1",                                                                                         \
          .max = "1000000",                                                                                   \
-         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .flags = CONF_CAN_BE_NONE | CONF_RELOAD, \
          .help = "Connections at a time from one network."},                                                 \
         {.key = "max_rate_per_address",                                                                      \
          .type = CONF_INT,                                                                                   \
@@ -105,7 +116,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "6000",                                                                                     \
          .min = "1",                                                                                         \
          .max = "10000000",                                                                                  \
-         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .flags = CONF_CAN_BE_NONE | CONF_RELOAD, \
          .help = "New connections a minute from one address, all of them at once if it had none before."},   \
         {.key = "max_rate_per_network",                                                                      \
          .type = CONF_INT,                                                                                   \
@@ -113,7 +124,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "30000",                                                                                    \
          .min = "1",                                                                                         \
          .max = "10000000",                                                                                  \
-         .flags = CONF_CAN_BE_NONE,                                                                          \
+         .flags = CONF_CAN_BE_NONE | CONF_RELOAD, \
          .help = "New connections a minute from one network."},                                              \
         {.key = "network_bits",                                                                              \
          .type = CONF_INT,                                                                                   \
@@ -121,6 +132,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "24",                                                                                       \
          .min = "1",                                                                                         \
          .max = "32",                                                                                        \
+         .flags = CONF_RELOAD, \
          .help = "Leading bits of an IPv4 address that are its network, for the two limits of networks."},   \
         {.key = "network_bits_v6",                                                                           \
          .type = CONF_INT,                                                                                   \
@@ -128,6 +140,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
          .dflt = "48",                                                                                       \
          .min = "1",                                                                                         \
          .max = "64",                                                                                        \
+         .flags = CONF_RELOAD, \
          .help = "The same of an IPv6 address."},                                                            \
         {.key = "dns_block_lists",                                                                           \
          .type = CONF_STRLIST,                                                                               \
@@ -139,7 +152,7 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
                  "A list that does not answer within two seconds turns nobody away."},                       \
     {                                                                                                        \
         .key = "backlog", .type = CONF_INT, CONF_AT(struct dispatch_service_conf, backlog), .dflt = "auto",  \
-        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO,                                               \
+        .min = "5", .max = "65535", .flags = CONF_CAN_BE_AUTO | CONF_RELOAD, \
         .help = "Connections the kernel queues while all workers are full. auto: max_procs * max_conns."     \
     }
 
@@ -147,20 +160,20 @@ static const char *const tls_names[] = {"none", "starttls", "implicit", NULL};
 static const struct conf_opt dispatch_opts[] = {
     {.key = "trusted_networks", .type = CONF_STRLIST, CONF_AT(struct dispatch_conf, trusted_networks),
      .list_max = DISPATCH_TRUSTED_MAX, .example = "192.0.2.7 2001:db8:7::/64",
-     .help = "Addresses and networks of proxies whose PROXY header is believed."},
+     .flags = CONF_RELOAD, .help = "Addresses and networks of proxies whose PROXY header is believed."},
 };
 static const struct conf_opt dispatch_defaults_opts[] = {
     DISPATCH_LIMIT_ROWS,
 };
 static const struct conf_opt dispatch_service_opts[] = {
-    {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen), .flags = CONF_REQUIRED,
+    {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen), .flags = CONF_REQUIRED | CONF_RELOAD,
      .list_max = DISPATCH_LISTEN_MAX, .example = "127.0.0.1:25 [::1]:25",
      .help = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT or unix:PATH."},
     {.key = "protocol", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, protocol),
      .names = dispatch_protocol_names,
-     .flags = CONF_REQUIRED, .example = "smtp", .help = "What is spoken there."},
+     .flags = CONF_REQUIRED | CONF_RELOAD, .example = "smtp", .help = "What is spoken there."},
     {.key = "tls", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, tls), .names = tls_names, .dflt = "none",
-     .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
+     .flags = CONF_RELOAD, .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
     DISPATCH_LIMIT_ROWS,
 };
 /* clang-format on */

@@ -137,14 +137,13 @@ static void conn_stop(struct dispatch_conn *c)
 static bool conn_hand_over(struct dispatch_conn *c)
 {
     struct dispatch_service *s = c->service;
-    struct dispatch *d = s->dispatch;
     struct dispatch_worker *w = dispatch__pick(s);
     struct bus_msg msg = {.kind = DISPATCH_MSG_HANDOFF, .a = {w ? w->slot : 0, (uint64_t)c->fd, c->session}};
 
     if (!w)
         return false;
     msg.body = mbuf_from(slice_make(&c->peer, sizeof(c->peer)));
-    if (bus_call(d->ep, w->lane->ep, &msg) != MS_OK) {
+    if (dispatch__call(w, &msg) != MS_OK) {
         mbuf_unref(&msg.body);
         return false;
     }

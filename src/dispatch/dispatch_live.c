@@ -60,6 +60,13 @@ void dispatch__uncount(struct dispatch *d, struct dispatch_peer *address, struct
         dispatch__peer_give(&d->peers, network);
 }
 
+void dispatch__live_forget(struct dispatch *d, const struct dispatch_service *s)
+{
+    for (size_t i = 0; d->closed && i < DISPATCH_CLOSED_MAX; i++)
+        if (d->closed[i].service == s)
+            d->closed[i].service = NULL;
+}
+
 void dispatch__live_fini(struct dispatch *d)
 {
     size_t cursor = 0;

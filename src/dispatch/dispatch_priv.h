@@ -56,12 +56,14 @@ struct dispatch_past { /* a worker that has ended */
 };
 
 struct dispatch_listener {
-    struct dispatch_service *service;
-    struct net_listener *net; /* NULL: free */
+    struct dispatch_service *service; /* a reload may give it to another, with the connections that wait in it */
+    struct net_listener *net;
+    bool is_wanted; /* a reload under way: a service of the new configuration has it */
     char where[DISPATCH_WHERE_MAX]; /* as the configuration has it, paths absolute: its identity in a reload */
 };
 
-/* Control thread, but for what its workers' loops read: name, proto, env and workers, which never change. */
+/* Control thread, but for what its workers' loops read: name, proto, env and workers, which never change: a reload that gives
+ * the name another protocol makes another service. */
 struct dispatch_service {
     struct dispatch *dispatch;
     unsigned index; /* in dispatch->services */
@@ -69,17 +71,19 @@ struct dispatch_service {
     struct dispatch_service_conf conf; /* texts of the snapshot dispatch->conf */
     const struct service_proto *proto;
     void *env;
-    struct dispatch_listener listeners[DISPATCH_LISTEN_MAX];
-    struct dispatch_worker *workers; /* slots */
-    unsigned slot_count;
+    struct dispatch_listener *listeners[DISPATCH_LISTEN_MAX]; /* NULL: free */
+    struct dispatch_worker *workers; /* slots: DISPATCH_SLOTS_MAX */
+    unsigned slot_count;             /* of them in use; a reload makes it larger, never smaller */
     struct dispatch_past past[DISPATCH_HISTORY_MAX]; /* a ring, past_count % DISPATCH_HISTORY_MAX is the next */
     uint64_t past_count;
     bool stopped; /* by dispatch_service_stop: no listeners, no workers */
     bool is_extra; /* of dispatch_add_service */
+    bool is_gone;  /* not configured any more: goes with its last worker */
     bool paused;
     struct list door, line; /* of dispatch_conn */
     unsigned door_count;    /* of both */
     uint64_t active;        /* sessions handed over and not ended */
+    uint64_t calls;         /* messages to loops that were not answered yet */
     uint64_t accepted;
     uint64_t refused[DISPATCH_R_COUNT];
     struct obs_limit refused_limit[DISPATCH_R_COUNT];
@@ -96,7 +100,7 @@ struct dispatch_live {
 };
 
 struct dispatch_closed {
-    struct dispatch_service *service;
+    struct dispatch_service *service; /* NULL: nothing is remembered any more */
     uint64_t session, worker, since_ms, ended_ms;
     char peer[NET_ADDR_TEXT_MAX];
 };
@@ -177,15 +181,25 @@ void dispatch__on_closed(struct dispatch *d); /* control: a session ended somewh
 MS_MUST_USE enum ms_err dispatch__service_add(struct dispatch *d, const char *name,
                                               const struct dispatch_service_conf *conf, struct dispatch_service **out,
                                               struct ms_errinfo *why_out);
+bool dispatch__proto_find(const struct dispatch *d, const struct dispatch_service_conf *conf,
+                          const struct service_proto **proto_out, void **env_out);
 void dispatch__services_add_extras(struct dispatch *d);
-struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name);
-/* One address of conf.listen; paused. */
 /* dispatch_sockets.c: one that was given, or a new one */
 MS_MUST_USE enum ms_err dispatch__listen(struct dispatch *d, const char *where, int backlog, net_accept_fn *on_accept,
                                          void *owner, struct net_listener **out, struct ms_errinfo *why_out);
 void dispatch__given_close(struct dispatch *d); /* those that are left */
-MS_MUST_USE enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text, struct ms_errinfo *why_out);
+struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name); /* one that is not gone */
+/* An address of the configuration; a relative socket path is relative to its folder, like every path in it. */
+void dispatch__listen_address(const struct conf *conf, const char *text, char out[DISPATCH_WHERE_MAX]);
+/* For the service `name`; paused, and nobody's until l->service is set. */
+MS_MUST_USE enum ms_err dispatch__listener_open(struct dispatch *d, const char *name, const struct dispatch_service_conf *conf,
+                                                const char *where, struct dispatch_listener **out,
+                                                struct ms_errinfo *why_out);
+void dispatch__listener_close(struct dispatch_listener **l);
+void dispatch__listener_told(const struct dispatch_listener *l); /* the event that it is open */
+void dispatch__listener_backlog(const struct dispatch_listener *l); /* as its service says now */
 MS_MUST_USE enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out); /* all of them */
+void dispatch__service_destroy(struct dispatch_service *s); /* dispatch.c; its loops know it no more */
 void dispatch__service_unlisten(struct dispatch_service *s);
 void dispatch__service_open(struct dispatch_service *s); /* it listens: makes min_procs, lets clients in */
 void dispatch__count_descriptors(struct dispatch *d); /* at the start, when everything else is open */
@@ -196,10 +210,13 @@ void dispatch__service_gate(struct dispatch_service *s); /* pauses listeners, or
 void dispatch__live_begin(struct dispatch_conn *c, const struct dispatch_worker *w);
 void dispatch__live_end(struct dispatch *d, uint64_t session);
 void dispatch__live_fini(struct dispatch *d);
+void dispatch__live_forget(struct dispatch *d, const struct dispatch_service *s); /* its closed ones: it is freed */
 void dispatch__uncount(struct dispatch *d, struct dispatch_peer *address, struct dispatch_peer *network); /* may be NULL */
 
 /* dispatch_worker.c: slots, on the control thread */
 void dispatch__slots_init(struct dispatch_service *s);
+/* bus_call to the worker's loop: its answer is counted. */
+MS_MUST_USE enum ms_err dispatch__call(struct dispatch_worker *w, struct bus_msg *msg);
 /* What the rules see; by[i] is the worker of views[i]. */
 size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[DISPATCH_SLOTS_MAX],
                        struct dispatch_worker *by[DISPATCH_SLOTS_MAX]);
@@ -213,6 +230,9 @@ void dispatch__expire(struct dispatch_service *s); /* begins the end of workers 
 void dispatch__reap(struct dispatch_service *s);   /* gives back the slots of those that have ended */
 void dispatch__end_worker(struct dispatch_worker *w, uint32_t msg_kind); /* RETIRE, DRAIN or KILL */
 void dispatch__send_owed(struct dispatch_service *s);
+
+/* dispatch_reload.c: frees a service that is gone, behind its last worker; true: it was. */
+bool dispatch__service_gone(struct dispatch_service *s);
 
 /* dispatch_beat.c: do the loops answer? */
 void dispatch__beat(struct dispatch *d);

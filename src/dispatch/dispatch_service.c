@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "dispatch_priv.h"
@@ -34,24 +35,36 @@ static struct dispatch_service *service_new(struct dispatch *d, const char *name
     return NULL;
 }
 
+bool dispatch__proto_find(const struct dispatch *d, const struct dispatch_service_conf *conf,
+                          const struct service_proto **proto_out, void **env_out)
+{
+    for (unsigned i = 0; i < d->proto_count; i++) {
+        if (strcmp(d->protos[i].proto->name, dispatch_protocol_names[conf->protocol]) != 0)
+            continue;
+        *proto_out = d->protos[i].proto;
+        *env_out = d->protos[i].env;
+        return true;
+    }
+    return false;
+}
+
 enum ms_err dispatch__service_add(struct dispatch *d, const char *name,
                                   const struct dispatch_service_conf *conf, struct dispatch_service **out,
                                   struct ms_errinfo *why_out)
 {
-    const char *protocol = dispatch_protocol_names[conf->protocol];
+    const struct service_proto *proto;
+    void *env;
 
-    for (unsigned i = 0; i < d->proto_count; i++) {
-        if (strcmp(d->protos[i].proto->name, protocol) != 0)
-            continue;
-        struct dispatch_service *s = service_new(d, name, conf);
-        if (!s)
-            return ms_fail(why_out, MS_ELIMIT, "more than %d services", DISPATCH_SERVICES_MAX);
-        s->proto = d->protos[i].proto;
-        s->env = d->protos[i].env;
-        *out = s;
-        return MS_OK;
-    }
-    return ms_fail(why_out, MS_EUNSUPPORTED, "service %s: protocol %s is not built", name, protocol);
+    if (!dispatch__proto_find(d, conf, &proto, &env))
+        return ms_fail(why_out, MS_EUNSUPPORTED, "service %s: protocol %s is not built", name,
+                       dispatch_protocol_names[conf->protocol]);
+    struct dispatch_service *s = service_new(d, name, conf);
+    if (!s)
+        return ms_fail(why_out, MS_ELIMIT, "more than %d services", DISPATCH_SERVICES_MAX);
+    s->proto = proto;
+    s->env = env;
+    *out = s;
+    return MS_OK;
 }
 
 void dispatch__services_add_extras(struct dispatch *d)
@@ -69,7 +82,7 @@ void dispatch__services_add_extras(struct dispatch *d)
 struct dispatch_service *dispatch__service_find(struct dispatch *d, const char *name)
 {
     for (unsigned i = 0; i < d->service_count; i++)
-        if (d->services[i] && strcmp(d->services[i]->name, name) == 0)
+        if (d->services[i] && !d->services[i]->is_gone && strcmp(d->services[i]->name, name) == 0)
             return d->services[i];
     return NULL;
 }
@@ -81,43 +94,75 @@ static void on_accept(void *owner, int fd, const struct net_addr *peer)
     dispatch__door_open(l->service, fd, peer);
 }
 
-/* A relative socket path is relative to the configuration's folder, like every path in it. */
-static void listen_address(const struct dispatch_service *s, const char *text, char *out, size_t out_max)
+void dispatch__listen_address(const struct conf *conf, const char *text, char out[DISPATCH_WHERE_MAX])
 {
     bool relative = strncmp(text, "unix:", 5) == 0 && text[5] != '/';
     if (relative)
-        snprintf(out, out_max, "unix:%s/%s", conf_dir(s->dispatch->conf), text + 5);
+        snprintf(out, DISPATCH_WHERE_MAX, "unix:%s/%s", conf_dir(conf), text + 5);
     else
-        snprintf(out, out_max, "%s", text);
+        snprintf(out, DISPATCH_WHERE_MAX, "%s", text);
 }
 
-enum ms_err dispatch__listener_open(struct dispatch_service *s, const char *text, struct ms_errinfo *why_out)
+static int backlog_of(const struct dispatch_service_conf *conf)
 {
-    uint64_t backlog = s->conf.backlog ? s->conf.backlog : MS_MAX(s->conf.max_procs * s->conf.max_conns, 5);
-    struct dispatch_listener *l = NULL;
+    uint64_t backlog = conf->backlog ? conf->backlog : MS_MAX(conf->max_procs * conf->max_conns, 5);
+    return (int)MS_MIN(backlog, 65535);
+}
+
+enum ms_err dispatch__listener_open(struct dispatch *d, const char *name,
+                                    const struct dispatch_service_conf *conf, const char *where,
+                                    struct dispatch_listener **out, struct ms_errinfo *why_out)
+{
+    struct dispatch_listener *l = ms_new(struct dispatch_listener);
     struct ms_errinfo why;
 
-    for (unsigned i = 0; i < DISPATCH_LISTEN_MAX && !l; i++)
-        if (!s->listeners[i].net)
-            l = &s->listeners[i];
-    if (!l)
-        return ms_fail(why_out, MS_ELIMIT, "service %s: more than %d addresses", s->name,
-                       DISPATCH_LISTEN_MAX);
-    l->service = s;
-    listen_address(s, text, l->where, sizeof(l->where));
-    enum ms_err err =
-        dispatch__listen(s->dispatch, l->where, (int)MS_MIN(backlog, 65535), on_accept, l, &l->net, &why);
-    if (err)
-        return ms_fail(why_out, err, "service %s: %s", s->name, why.text);
+    snprintf(l->where, sizeof(l->where), "%s", where);
+    enum ms_err err = dispatch__listen(d, where, backlog_of(conf), on_accept, l, &l->net, &why);
+    if (err) {
+        ms_free(l);
+        return ms_fail(why_out, err, "service %s: %s", name, why.text);
+    }
     net_listener_pause(l->net); /* until dispatch__service_gate opens it */
-    s->paused = true;
+    *out = l;
     return MS_OK;
+}
+
+void dispatch__listener_close(struct dispatch_listener **lp)
+{
+    struct dispatch_listener *l = *lp;
+
+    *lp = NULL;
+    if (!l)
+        return;
+    net_listener_close(&l->net);
+    ms_free(l);
+}
+
+void dispatch__listener_told(const struct dispatch_listener *l)
+{
+    OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", l->service->name),
+              OBS_C("address", net_listener_addr(l->net)->text));
+}
+
+/* listen(2) again changes the length of the queue and nothing else. */
+void dispatch__listener_backlog(const struct dispatch_listener *l)
+{
+    if (listen(net_listener_fd(l->net), backlog_of(&l->service->conf)) != 0)
+        OBS_EVENT(OBS_DISPATCH_BACKLOG, 0, OBS_C("service", l->service->name), OBS_C("address", l->where));
 }
 
 enum ms_err dispatch__service_listen(struct dispatch_service *s, struct ms_errinfo *why_out)
 {
-    for (size_t i = 0; i < s->conf.listen.count; i++)
-        MS_TRY(dispatch__listener_open(s, s->conf.listen.items[i], why_out));
+    const struct conf_strlist *listen = &s->conf.listen;
+    char where[DISPATCH_WHERE_MAX];
+
+    MS_ASSERT(listen->count <= DISPATCH_LISTEN_MAX);
+    for (size_t i = 0; i < listen->count; i++) {
+        dispatch__listen_address(s->dispatch->conf, listen->items[i], where);
+        MS_TRY(dispatch__listener_open(s->dispatch, s->name, &s->conf, where, &s->listeners[i], why_out));
+        s->listeners[i]->service = s;
+        s->paused = true;
+    }
     return MS_OK;
 }
 
@@ -128,15 +173,14 @@ void dispatch__service_open(struct dispatch_service *s)
     s->paused = true;
     dispatch__service_gate(s);
     for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
-        if (s->listeners[i].net)
-            OBS_EVENT(OBS_DISPATCH_LISTENING, 0, OBS_C("service", s->name),
-                      OBS_C("address", net_listener_addr(s->listeners[i].net)->text));
+        if (s->listeners[i])
+            dispatch__listener_told(s->listeners[i]);
 }
 
 void dispatch__service_unlisten(struct dispatch_service *s)
 {
     for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
-        net_listener_close(&s->listeners[i].net);
+        dispatch__listener_close(&s->listeners[i]);
 }
 
 /* -- descriptors */
@@ -165,7 +209,7 @@ enum service_pause { PAUSE_NOT, PAUSE_STOPPED, PAUSE_OUT, PAUSE_FULL };
 
 static enum service_pause service_pause(struct dispatch_service *s)
 {
-    if (s->dispatch->draining || s->stopped)
+    if (s->dispatch->draining || s->stopped || s->is_gone)
         return PAUSE_STOPPED;
     if (!s->is_extra && dispatch__is_out(s->dispatch)) /* the operator's own door stays open */
         return PAUSE_OUT;
@@ -196,12 +240,12 @@ void dispatch__service_gate(struct dispatch_service *s)
         return;
     s->paused = pause;
     for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++) {
-        if (!s->listeners[i].net)
+        if (!s->listeners[i])
             continue;
         if (pause)
-            net_listener_pause(s->listeners[i].net);
+            net_listener_pause(s->listeners[i]->net);
         else
-            net_listener_resume(s->listeners[i].net);
+            net_listener_resume(s->listeners[i]->net);
     }
     pause_event(s, why);
 }
@@ -211,7 +255,7 @@ const struct net_addr *dispatch_listen_addr(const struct dispatch *d, const char
     const struct dispatch_service *s = dispatch__service_find((struct dispatch *)(uintptr_t)d, service);
 
     for (unsigned k = 0; s && k < DISPATCH_LISTEN_MAX; k++)
-        if (s->listeners[k].net && i-- == 0)
-            return net_listener_addr(s->listeners[k].net);
+        if (s->listeners[k] && i-- == 0)
+            return net_listener_addr(s->listeners[k]->net);
     return NULL;
 }

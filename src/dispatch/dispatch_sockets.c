@@ -75,14 +75,14 @@ void dispatch_each_listener(struct dispatch *d, void (*fn)(void *owner, const ch
 {
     for (unsigned i = 0; i < d->service_count; i++) {
         struct dispatch_service *s = d->services[i];
-        if (!s || s->is_extra)
+        if (!s || s->is_extra || s->is_gone)
             continue;
         for (unsigned k = 0; k < DISPATCH_LISTEN_MAX; k++) {
             char name[CONF_NAME_MAX + 16];
-            if (!s->listeners[k].net)
+            if (!s->listeners[k])
                 continue;
             snprintf(name, sizeof name, "%s-%u", s->name, k);
-            fn(owner, name, net_listener_fd(s->listeners[k].net));
+            fn(owner, name, net_listener_fd(s->listeners[k]->net));
         }
     }
 }

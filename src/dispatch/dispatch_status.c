@@ -55,7 +55,7 @@ static void row_begin(struct row *r, const char *kind, const char *service)
 /* -- services */
 static const char *service_state(const struct dispatch_service *s)
 {
-    return s->stopped ? "stopped" : s->paused ? "paused" : "open";
+    return s->is_gone ? "removed" : s->stopped ? "stopped" : s->paused ? "paused" : "open";
 }
 
 static void add_addresses(struct row *r, const struct dispatch_service *s)
@@ -64,8 +64,8 @@ static void add_addresses(struct row *r, const struct dispatch_service *s)
 
     row_name(r, "listen");
     for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
-        if (s->listeners[i].net) {
-            str_addf(&r->text, "%s%s", between, net_listener_addr(s->listeners[i].net)->text);
+        if (s->listeners[i]) {
+            str_addf(&r->text, "%s%s", between, net_listener_addr(s->listeners[i]->net)->text);
             between = ",";
         }
     str_add_byte(&r->text, 0);
@@ -194,5 +194,6 @@ void dispatch_each_row(struct dispatch *d, dispatch_row_fn *fn, void *owner)
     }
     for (uint64_t i = d->closed_count - MS_MIN(d->closed_count, (uint64_t)DISPATCH_CLOSED_MAX);
          i < d->closed_count; i++)
-        emit_closed(d, &d->closed[i % DISPATCH_CLOSED_MAX], fn, owner);
+        if (d->closed[i % DISPATCH_CLOSED_MAX].service)
+            emit_closed(d, &d->closed[i % DISPATCH_CLOSED_MAX], fn, owner);
 }

@@ -8,7 +8,7 @@ static void service_view(const struct dispatch_service *s, struct dispatch_servi
     *out = (struct dispatch_service_view){
         .name = s->name, .protocol = s->proto->name, .listeners = (unsigned)s->conf.listen.count};
     for (unsigned i = 0; i < DISPATCH_LISTEN_MAX; i++)
-        out->listening += s->listeners[i].net != NULL;
+        out->listening += s->listeners[i] != NULL;
     for (unsigned i = 0; i < s->slot_count; i++) {
         const struct dispatch_worker *w = &s->workers[i];
         if (!w->is_used)
@@ -23,7 +23,7 @@ void dispatch_each_service(const struct dispatch *d,
 {
     struct dispatch_service_view view;
     for (unsigned i = 0; i < d->service_count; i++) {
-        if (!d->services[i])
+        if (!d->services[i] || d->services[i]->is_gone)
             continue;
         service_view(d->services[i], &view);
         fn(owner, &view);

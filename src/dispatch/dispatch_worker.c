@@ -7,16 +7,24 @@
  */
 #include "dispatch_priv.h"
 
-/* All that can run, as many that end one by one, and as many without connections, which are gone in a
- * moment. */
+/* All that can run, as many that end one by one, and as many without connections, which are gone in a moment. Slots
+ * lie where they are for the service's life: loops have their numbers. */
 void dispatch__slots_init(struct dispatch_service *s)
 {
     uint64_t wanted = 2 * s->conf.max_procs + s->conf.max_shutdown;
 
-    s->slot_count = (unsigned)MS_MIN(wanted, DISPATCH_SLOTS_MAX);
-    s->workers = ms_alloc_array(s->slot_count, sizeof *s->workers);
-    for (unsigned i = 0; i < s->slot_count; i++)
-        s->workers[i].slot = (uint32_t)(s->index * DISPATCH_SLOTS_MAX + i);
+    if (!s->workers)
+        s->workers = ms_alloc_array(DISPATCH_SLOTS_MAX, sizeof *s->workers);
+    for (; s->slot_count < MS_MIN(wanted, DISPATCH_SLOTS_MAX); s->slot_count++)
+        s->workers[s->slot_count].slot = (uint32_t)(s->index * DISPATCH_SLOTS_MAX + s->slot_count);
+}
+
+enum ms_err dispatch__call(struct dispatch_worker *w, struct bus_msg *msg)
+{
+    enum ms_err err = bus_call(w->dispatch->ep, w->lane->ep, msg);
+
+    w->service->calls += err == MS_OK;
+    return err;
 }
 
 static uint64_t worker_active(const struct dispatch_worker *w)
@@ -46,8 +54,8 @@ size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[D
         if (!w->is_used)
             continue;
         by[n] = w;
-        /* What is on its way to a loop that does not answer is as good as there: others are not kept waiting
-         * for it. */
+        /* What is on its way to a loop that does not answer is as good as there: others are not kept
+         * waiting for it. */
         views[n++] = (struct dispatch_wview){.id = w->id,
                                              .state = w->state,
                                              .active = worker_active(w) + (w->lane->stalled ? w->pending : 0),
@@ -125,7 +133,7 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     w->kill_at_ms = 0;
     w->born_ms = w->idle_at_ms = loop_now_ms(d->control);
     atomic_store_explicit(&w->has_ended, false, memory_order_relaxed);
-    err = bus_call(d->ep, lane->ep, &msg);
+    err = dispatch__call(w, &msg);
     MS_ASSERT(err == MS_OK); /* room was there */
     lane->workers++;
     OBS_EVENT(OBS_DISPATCH_WORKER_STARTED, 0, OBS_C("service", s->name), OBS_U("worker", w->id),
@@ -186,7 +194,7 @@ void dispatch__spares(struct dispatch_service *s)
     struct dispatch_worker *by[DISPATCH_SLOTS_MAX];
     struct dispatch_limits lim = dispatch__limits(s);
 
-    if (s->stopped)
+    if (s->stopped || s->is_gone)
         return;
     while (dispatch_wants_spare(&lim, views, dispatch__views(s, views, by)))
         if (!service_spawn(s))
@@ -205,7 +213,7 @@ static void worker_tell(struct dispatch_worker *w, uint32_t kind)
 
     if (msg_rank(kind) < msg_rank(w->owed))
         kind = msg.kind = w->owed;
-    w->owed = bus_call(w->dispatch->ep, w->lane->ep, &msg) == MS_OK ? 0 : kind;
+    w->owed = dispatch__call(w, &msg) == MS_OK ? 0 : kind;
 }
 
 void dispatch__end_worker(struct dispatch_worker *w, uint32_t msg_kind)

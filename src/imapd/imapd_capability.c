@@ -24,8 +24,8 @@ struct capability {
 /* RFC 7889 3: the same for all mailboxes; a number has 32 bits, so of a greater one STATUS tells that there is none */
 static void emit_append_limit(const struct imapd_session *s, struct str *out)
 {
-    if (s->w->limits.append_bytes_max <= UINT32_MAX)
-        str_addf(out, "=%llu", (unsigned long long)s->w->limits.append_bytes_max);
+    if (s->rules->limits.append_bytes_max <= UINT32_MAX)
+        str_addf(out, "=%llu", (unsigned long long)s->rules->limits.append_bytes_max);
 }
 
 /* clang-format off */
@@ -101,7 +101,7 @@ static bool is_offered(const struct imapd_session *s, const struct capability *r
     case OFFER_ALWAYS:
         return true;
     case OFFER_STARTTLS:
-        return s->state == IMAPD_ST_NOAUTH && s->w->offer_tls && !imapd__is_private(s);
+        return s->state == IMAPD_ST_NOAUTH && imapd__offers_tls(s) && !imapd__is_private(s);
     case OFFER_MECHANISM:
         return has_mechanism(mechanisms, row->name);
     case OFFER_NO_LOGIN:

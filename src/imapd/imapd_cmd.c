@@ -141,7 +141,7 @@ static void command_end(struct imapd_session *s)
         imapd__session_start_tls(s);
     else if (close_after)
         imapd__session_bye(s, "Closing connection", NET_CLOSED_BY_US);
-    else if (s->errors > (uint64_t)s->w->conf->errors_max)
+    else if (s->errors > (uint64_t)s->rules->conf->errors_max)
         imapd__session_bye(s, "Too many bad commands", NET_CLOSED_BY_US);
     else if (s->is_kicked)
         imapd__session_bye(s, IMAPD_KICKED_TEXT, NET_CLOSED_BY_US);
@@ -229,7 +229,7 @@ static bool command_is_allowed(struct imapd_session *s)
                       : (row->states & IMAPD_IN_NOAUTH) ? "You are logged in already"
                       : s->state == IMAPD_ST_SELECTED   ? "Not while a mailbox is selected"
                                                         : "Select a mailbox first");
-    else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !s->w->offer_tls))
+    else if ((row->flags & IMAPD_C_BEFORE_TLS) && (tls || !imapd__offers_tls(s)))
         imapd__bad(s, tls ? "TLS is on already" : "STARTTLS is not available");
     else if ((row->flags & IMAPD_C_WRITES) && s->box->readonly)
         imapd__no(s, "NOPERM", "Mailbox is selected read-only");

@@ -81,7 +81,7 @@ static enum imapd_step append_refuse(struct imapd_session *s, enum imapd_step st
 /* The announced message, before a byte of it. false: the result says why not. */
 static bool message_is_good(struct imapd_session *s, const struct append *a)
 {
-    uint64_t bytes = s->cmd.literal_bytes, max = s->w->limits.append_bytes_max;
+    uint64_t bytes = s->cmd.literal_bytes, max = s->rules->limits.append_bytes_max;
 
     if (s->cmd.args->append.uid && !s->is_local)
         imapd__bad(s, "Bad APPEND arguments");

@@ -90,8 +90,8 @@ enum imapd_step imapd_id_run(struct imapd_session *s)
     if (env->version)
         str_addf(out, " \"version\" \"%s\"", env->version);
     str_add_cstr(out, " \"vendor\" \"mailserverd\"");
-    if (env->hostname)
-        str_addf(out, " \"support-url\" \"mailto:postmaster@%s\"", env->hostname);
+    if (s->rules->hostname)
+        str_addf(out, " \"support-url\" \"mailto:postmaster@%s\"", s->rules->hostname);
     str_add_cstr(out, ")\r\n");
     return imapd__ok(s, NULL, "ID completed");
 }

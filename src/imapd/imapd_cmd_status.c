@@ -68,7 +68,7 @@ static void emit_item(struct str *out, const char *name, uint64_t value)
 static void emit_appendlimit(struct imapd_session *s, struct str *out)
 {
     /* RFC 7889 5: a number of 32 bits, or NIL: no limit, which is what a greater one is to a client */
-    uint64_t max = s->w->limits.append_bytes_max;
+    uint64_t max = s->rules->limits.append_bytes_max;
 
     if (max && max <= UINT32_MAX) {
         emit_item(out, "APPENDLIMIT", max);

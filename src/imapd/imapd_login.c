@@ -64,7 +64,7 @@ static enum imapd_step ask(struct imapd_session *s, const struct imapd_login *l)
 static enum imapd_step login_denied(struct imapd_session *s)
 {
     s->login_failures++;
-    s->cmd.close_after = s->login_failures >= (uint64_t)s->w->conf->login_failures_max;
+    s->cmd.close_after = s->login_failures >= (uint64_t)s->rules->conf->login_failures_max;
     return imapd__no(s, "AUTHENTICATIONFAILED", "Authentication failed.");
 }
 

@@ -148,6 +148,18 @@ struct imapd_box {
 };
 void imapd__box_destroy(struct imapd_box **box);
 
+/* What a snapshot says, as the sessions of one loop use it: a plain count, since all of them live on that loop, and one
+ * atomic reference of the snapshot for all. The loop's own row (imapd_loop_env) counts as one user. */
+struct imapd_rules {
+    unsigned users;
+    struct conf *conf_ref;
+    const struct imapd_conf *conf;
+    struct imap_limits limits_login, limits;
+    const char *hostname; /* in conf_ref; NULL: none */
+};
+struct imapd_rules *imapd__rules_take(struct imapd_loop_env *le); /* the newest */
+void imapd__rules_drop(struct imapd_rules **rules);
+
 /* -- worker */
 struct imapd_worker {
     struct imapd_env *env;
@@ -156,9 +168,8 @@ struct imapd_worker {
     struct auth_client *auth;
     const char *service; /* its name */
     struct dispatch_worker *handle; /* NULL in protocol tests */
-    const struct imapd_conf *conf;
-    struct imap_limits limits_login, limits;
-    bool implicit_tls, offer_tls;
+    struct imapd_loop_env *mine;
+    bool implicit_tls, starttls;
     bool is_local;     /* imapd_local_proto */
     uint32_t peer_uid; /* of the connection that becomes a session just now */
     bool draining;
@@ -189,6 +200,7 @@ struct imapd_read { /* one read of message bytes */
 struct imapd_session {
     struct net_stream *stream;
     struct imapd_worker *w;
+    struct imapd_rules *rules; /* it keeps those it began with */
     uint64_t id;
     enum imapd_state state;
     enum imapd_phase phase;
@@ -251,6 +263,10 @@ enum imapd_step imapd__bad(struct imapd_session *s, const char *text);
 enum imapd_step imapd__fail(struct imapd_session *s, enum ms_err err);
 
 /* -- output */
+static inline bool imapd__offers_tls(const struct imapd_session *s)
+{
+    return s->w->starttls && s->w->mine->tls;
+}
 static inline struct str *imapd__out(struct imapd_session *s)
 {
     return &s->w->out;

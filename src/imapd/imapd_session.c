@@ -71,7 +71,7 @@ void imapd_enter(struct imapd_session *s, enum imapd_state next)
     s->state = next;
     session_check(s);
     if (next == IMAPD_ST_AUTH)
-        s->feed.limits = &s->w->limits;
+        s->feed.limits = &s->rules->limits;
 }
 
 /* -- timers */
@@ -92,7 +92,7 @@ static void on_timer(struct loop_timer *timer)
 
 static void session_arm_timer(struct imapd_session *s)
 {
-    const struct imapd_conf *c = s->w->conf;
+    const struct imapd_conf *c = s->rules->conf;
 
     /* Before login one timer runs for the whole of it, whatever the client does meanwhile. */
     if (s->state == IMAPD_ST_NOAUTH && s->phase != IMAPD_PH_CLOSE) {
@@ -195,13 +195,13 @@ static void session_event(struct imapd_session *s, enum imap_feed_event ev)
 
 static int64_t turn_share(const struct imapd_session *s)
 {
-    return MS_MAX(s->w->conf->slice_rows / TURN_COMMANDS, 1) + s->w->step_rows;
+    return MS_MAX(s->rules->conf->slice_rows / TURN_COMMANDS, 1) + s->w->step_rows;
 }
 
 static size_t on_data(void *owner, struct slice in)
 {
     struct imapd_session *s = owner;
-    int64_t left = s->w->conf->slice_rows;
+    int64_t left = s->rules->conf->slice_rows;
     size_t used = 0, n;
 
     s->in_data = true;
@@ -280,7 +280,7 @@ static void session_greet(struct imapd_session *s)
     s->is_greeted = true;
     str_add_cstr(out, "* OK [CAPABILITY ");
     imapd__emit_capability(s, out);
-    str_addf(out, "] %s IMAP4rev1 ready\r\n", s->w->env->hostname ? s->w->env->hostname : "mailserverd");
+    str_addf(out, "] %s IMAP4rev1 ready\r\n", s->rules->hostname ? s->rules->hostname : "mailserverd");
 }
 
 static void on_tls(void *owner, enum ms_err result)
@@ -299,7 +299,7 @@ void imapd__session_start_tls(struct imapd_session *s)
     imapd__flush(s);
     s->tls_starting = true;
     imap_feed_shrink(&s->feed); /* RFC 3501 6.2.1: nothing learned in clear is used */
-    if (net_tls_start(s->stream, s->w->env->tls))
+    if (net_tls_start(s->stream, s->w->mine->tls))
         imapd__session_abort(s, NET_CLOSED_TLS);
 }
 
@@ -323,6 +323,7 @@ void imapd__flush(struct imapd_session *s)
 enum imapd_step imapd__pace(struct imapd_session *s)
 {
     struct imapd_worker *w = s->w;
+    const struct imapd_conf *c = s->rules->conf;
 
     if (w->out.len >= IMAPD_FLUSH_BYTES)
         imapd__flush(s);
@@ -330,7 +331,7 @@ enum imapd_step imapd__pace(struct imapd_session *s)
         imapd__flush(s);
         return IMAPD_DRAIN;
     }
-    if (++w->step_rows >= w->conf->slice_rows || w->step_bytes + w->out.len >= w->conf->slice_bytes)
+    if (++w->step_rows >= c->slice_rows || w->step_bytes + w->out.len >= c->slice_bytes)
         return IMAPD_AGAIN;
     return IMAPD_GO;
 }
@@ -386,6 +387,7 @@ void imapd__session_discard(struct imapd_session *s)
     imap_feed_fini(&s->feed);
     arena_fini(&s->arena);
     part_rec_fini(&s->post.rec);
+    imapd__rules_drop(&s->rules);
     ms_free(s);
 }
 
@@ -423,7 +425,8 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     s->peer_uid = w->peer_uid;
     arena_init(&s->arena, 0); /* bounded by the limits of the feed and of the parsers */
     part_rec_init(&s->post.rec);
-    imap_feed_init(&s->feed, &w->limits_login);
+    s->rules = imapd__rules_take(w->mine);
+    imap_feed_init(&s->feed, &s->rules->limits_login);
     s->begun_ms = s->heard_ms = loop_now_ms(w->loop);
     struct list *at = w->sessions.prev; /* in the order of their numbers, in which they nearly always come */
     while (at != &w->sessions && LIST_ENTRY(at, struct imapd_session, node)->id > id)

@@ -17,26 +17,11 @@ void imapd_env_init(struct imapd_env *env)
 void imapd_env_fini(struct imapd_env *env)
 {
     loop_pool_destroy(&env->searches); /* from here on no thread has a job of a loop */
-    for (size_t i = 0; i < MS_ARRAY_LEN(env->loops); i++)
+    for (size_t i = 0; i < MS_ARRAY_LEN(env->loops); i++) {
         imapd__shared_destroy(&env->loops[i].shared);
+        imapd__rules_drop(&env->loops[i].rules);
+    }
     imapd__recent_destroy(&env->recent);
-}
-
-static void worker_limits(struct imapd_worker *w)
-{
-    const struct imapd_conf *c = w->conf;
-
-    w->limits_login = (struct imap_limits){
-        .line_bytes_max = MS_MIN(c->line_bytes_max, IMAPD_LOGIN_LINE_MAX),
-        .literal_bytes_max = IMAPD_LOGIN_LINE_MAX,
-        .command_bytes_max = 2 * IMAPD_LOGIN_LINE_MAX,
-    };
-    w->limits = (struct imap_limits){
-        .line_bytes_max = c->line_bytes_max,
-        .literal_bytes_max = IMAPD_LITERAL_BYTES_MAX,
-        .command_bytes_max = IMAPD_COMMAND_BYTES_MAX,
-        .append_bytes_max = c->append_bytes_max,
-    };
 }
 
 static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct loop *loop,
@@ -53,13 +38,12 @@ static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct l
     w->auth = le->auth;
     w->service = service_name;
     w->handle = handle;
-    w->conf = conf_section(env->conf, "imap");
+    w->mine = le;
     w->implicit_tls = conf && conf->tls == DISPATCH_TLS_IMPLICIT;
-    w->offer_tls = env->tls && conf && conf->tls == DISPATCH_TLS_STARTTLS;
+    w->starttls = conf && conf->tls == DISPATCH_TLS_STARTTLS;
     list_init(&w->sessions);
     str_init(&w->out, 0);
     str_init(&w->text, 0);
-    worker_limits(w);
     return w;
 }
 
@@ -84,7 +68,7 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
     struct imapd_session *s;
     struct net_stream *stream;
 
-    if (w->implicit_tls && !w->env->tls) {
+    if (w->implicit_tls && !w->mine->tls) {
         close(fd);
         session_refuse(w, session);
         return;
@@ -97,7 +81,7 @@ static void session_open(void *worker, int fd, const struct net_addr *peer, uint
     }
     s->stream = stream;
     net_set_peer(stream, peer);
-    if (w->implicit_tls && net_tls_start(stream, w->env->tls)) {
+    if (w->implicit_tls && net_tls_start(stream, w->mine->tls)) {
         imapd__session_abort(s, NET_CLOSED_TLS);
         return;
     }

@@ -18,20 +18,20 @@ static void step_hook(struct loop_hook *hook)
 }
 
 /* Decisions are made once at the end of a turn, for all its events. */
-static void step_soon(struct jobctl *j)
+void jobctl__step_soon(struct jobctl *j)
 {
     loop_hook_arm(j->control, &j->hook, step_hook);
 }
 
 static void on_timer(struct loop_timer *timer)
 {
-    step_soon(MS_CONTAINER_OF(timer, struct jobctl, timer));
+    jobctl__step_soon(MS_CONTAINER_OF(timer, struct jobctl, timer));
 }
 
 static const struct jobctl_chan *chan_find(const struct jobctl *j, struct slice name)
 {
     for (unsigned i = 0; i < j->channel_count; i++)
-        if (slice_eq_cstr(name, j->channels[i].name))
+        if (j->channels[i].conf && slice_eq_cstr(name, j->channels[i].name))
             return &j->channels[i];
     return NULL;
 }
@@ -73,7 +73,7 @@ static void on_ready(void *owner, const struct bus_msg *msg)
     else if (err == MS_ENOTFOUND)
         jobctl_sched_gone(j->sched, &id);
     part_snap_end(&snap);
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 static void on_gone(void *owner, const struct bus_msg *msg)
@@ -81,14 +81,14 @@ static void on_gone(void *owner, const struct bus_msg *msg)
     struct jobctl *j = owner;
     struct queue_id id = jobctl__id_unpack(msg->a);
     jobctl_sched_gone(j->sched, &id);
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 static void on_lost_notes(void *owner)
 {
     struct jobctl *j = owner;
     j->scan_again = true;
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 /* One slice of the queue; goes on next turn. */
@@ -144,6 +144,7 @@ static void do_open(struct jobctl *j, const struct jobctl_decision *d)
                                .driver = chan->driver,
                                .env = chan->env,
                                .channel = chan->name,
+                               .conf_ref = conf_ref(j->conf),
                                .conf = chan->conf};
     struct bus_msg msg = {.kind = JOBCTL_MSG_OPEN, .a = {d->job}};
     job->lane->jobs++;
@@ -249,6 +250,7 @@ static void on_reply(void *owner, const struct bus_msg *msg)
     struct jobctl *j = owner;
     uint32_t job = (uint32_t)msg->a[0];
     if (msg->a[4] == JOBCTL_MSG_OPEN) {
+        conf_unref(&j->jobs[job].conf_ref);
         jobctl_sched_job_opened(j->sched, job, clock_wall_us());
     } else if (msg->a[4] == JOBCTL_MSG_CLOSE) {
         jobctl_sched_job_closed(j->sched, job);
@@ -256,7 +258,7 @@ static void on_reply(void *owner, const struct bus_msg *msg)
         struct queue_id id = jobctl__id_unpack(msg->a + 1);
         entry_ended(j, job, &id, msg->a[3] == CHANNEL_RETRY);
     }
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id)
@@ -267,7 +269,7 @@ enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id)
 void jobctl_give_back(struct jobctl *j, const struct queue_id *id)
 {
     jobctl_sched_give_back(j->sched, id, clock_wall_us());
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 /* The note that the index changed may still be on its way: the entry is read here. */
@@ -282,7 +284,7 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     part_snap_end(&snap);
     if (!err)
         err = jobctl_sched_run(j->sched, id, clock_wall_us());
-    step_soon(j);
+    jobctl__step_soon(j);
     return err;
 }
 
@@ -292,7 +294,7 @@ enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool sto
     if (!chan)
         return MS_ENOTFOUND;
     jobctl_sched_stop_channel(j->sched, chan->index, stop);
-    step_soon(j);
+    jobctl__step_soon(j);
     return MS_OK;
 }
 
@@ -348,69 +350,13 @@ void jobctl_add_loop(struct jobctl *j, struct loop *loop)
     jobctl__lane_init(lane);
 }
 
-/* semantics 5: a bare number is an instant; one long ago was probably meant as a wait. */
-static void warn_of_past(const char *name, const struct jobctl_limits *limits)
-{
-    uint64_t now_us = clock_wall_us();
-    for (unsigned i = 0; i < QUEUE_CLASS_COUNT; i++)
-        if (limits->after[i].absolute && limits->after[i].us < now_us) {
-            OBS_EVENT(OBS_JOBCTL_AFTER_PAST, 0, OBS_C("channel", name),
-                      OBS_U("after", limits->after[i].us / 1000000));
-            return;
-        }
-}
-
-static enum ms_err add_channel(struct jobctl *j, const char *name, const struct channel_conf *conf,
-                               struct ms_errinfo *why_out)
-{
-    struct jobctl_chan *chan = &j->channels[j->channel_count];
-    *chan = (struct jobctl_chan){.name = name, .conf = conf};
-    chan->driver = channel_driver_find(j->registry, conf->driver, &chan->env);
-    if (!chan->driver)
-        return ms_fail(why_out, MS_EUNSUPPORTED, "channel %s: driver \"%s\" is not built", name,
-                       conf->driver);
-    struct jobctl_limits limits;
-    jobctl_limits_make(conf, &limits);
-    warn_of_past(name, &limits);
-    if (jobctl_sched_set_channel(j->sched, name, conf->pool, &limits, clock_wall_us(), &chan->index) != MS_OK)
-        return ms_fail(why_out, MS_ENOTFOUND, "channel %s: there is no pool \"%s\"", name, conf->pool);
-    MS_ASSERT(chan->index == j->channel_count);
-    j->channel_count++;
-    return MS_OK;
-}
-
-enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out)
-{
-    size_t pools = conf_map_count(conf, "job_controller.pools.*"),
-           channels = conf_map_count(conf, "channels.*");
-    if (pools > JOBCTL_POOLS_MAX || channels > JOBCTL_CHANNELS_MAX)
-        return ms_fail(why_out, MS_ELIMIT, "more than %d pools or %d channels", JOBCTL_POOLS_MAX,
-                       JOBCTL_CHANNELS_MAX);
-    const struct jobctl_conf *jc = conf_section(conf, "job_controller");
-    j->conf = conf_ref((struct conf *)(uintptr_t)conf);
-    jobctl_sched_set_max(j->sched, jc->max_messages);
-    for (size_t i = 0; i < pools; i++) {
-        const char *name;
-        const struct jobctl_pool_conf *pool = conf_map_entry(conf, "job_controller.pools.*", i, &name);
-        jobctl_sched_set_pool(j->sched, name, pool->job_limit);
-    }
-    for (size_t i = 0; i < channels; i++) {
-        const char *name;
-        const struct channel_conf *chan = conf_map_entry(conf, "channels.*", i, &name);
-        MS_TRY(add_channel(j, name, chan, why_out));
-    }
-    j->scan_again = true;
-    step_soon(j);
-    return MS_OK;
-}
-
 void jobctl_drain(struct jobctl *j, void (*on_idle)(void *owner), void *owner)
 {
     j->draining = true;
     j->on_idle = on_idle;
     j->idle_owner = owner;
     loop_timer_stop(j->control, &j->timer);
-    step_soon(j);
+    jobctl__step_soon(j);
 }
 
 void jobctl_destroy(struct jobctl **jp)
@@ -420,9 +366,11 @@ void jobctl_destroy(struct jobctl **jp)
         return;
     loop_timer_stop(j->control, &j->timer);
     loop_hook_disarm(j->control, &j->hook);
-    for (uint32_t i = 0; i < JOBCTL_JOBS_MAX; i++) /* loops are stopped */
+    for (uint32_t i = 0; i < JOBCTL_JOBS_MAX; i++) { /* loops are stopped */
+        conf_unref(&j->jobs[i].conf_ref);
         if (j->jobs[i].impl)
             j->jobs[i].driver->job_close(j->jobs[i].impl);
+    }
     for (unsigned i = 0; i < j->lane_count; i++) {
         uint32_t cursor = 0;
         uint64_t id;

@@ -11,7 +11,7 @@ static const struct conf_opt jobctl_opts[] = {
      .dflt = "1000000",
      .min = "100",
      .max = "100000000",
-     .help = "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
+     .flags = CONF_RELOAD, .help = "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
              "has the best, by "
              "class and age, and reads on when a quarter of them has gone."},
 };
@@ -23,7 +23,7 @@ static const struct conf_opt pool_opts[] = {
      .dflt = "10",
      .min = "1",
      .max = "1000",
-     .help = "Most jobs that run at a time in this pool, over all its channels."},
+     .flags = CONF_RELOAD, .help = "Most jobs that run at a time in this pool, over all its channels."},
 };
 
 const struct conf_table jobctl_pools_table = {.path = "job_controller.pools.*",

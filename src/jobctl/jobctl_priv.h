@@ -26,13 +26,14 @@ struct jobctl_job {
     const struct channel_driver *driver;
     void *env;
     const char *channel;
+    struct conf *conf_ref; /* until its loop has opened it: conf lives there */
     const struct channel_conf *conf;
     void *impl;
 };
 
 struct jobctl_chan {
-    const char *name;
-    const struct channel_conf *conf;
+    char name[CHANNEL_NAME_MAX + 1];
+    const struct channel_conf *conf; /* in jobctl.conf; NULL: not configured now */
     const struct channel_driver *driver;
     void *env;
     uint32_t index; /* in the scheduler */
@@ -51,6 +52,8 @@ struct jobctl {
     struct jobctl_job jobs[JOBCTL_JOBS_MAX];
     struct jobctl_chan channels[JOBCTL_CHANNELS_MAX];
     unsigned channel_count;
+    char pools[JOBCTL_POOLS_MAX][CHANNEL_NAME_MAX + 1]; /* names the scheduler knows */
+    unsigned pool_count;
     struct loop_timer timer;
     struct loop_hook hook;
     bool scanning;
@@ -63,6 +66,7 @@ struct jobctl {
     void *idle_owner;
 };
 
+void jobctl__step_soon(struct jobctl *j);
 void jobctl__lane_init(struct jobctl_lane *lane);
 void jobctl__id_pack(const struct queue_id *id, uint64_t a[2]);
 struct queue_id jobctl__id_unpack(const uint64_t a[2]);

@@ -100,7 +100,7 @@ void maildrop__drop_over(struct maildrop_drop *d)
 
 void maildrop__give_back(struct maildrop_drop *d)
 {
-    const struct maildrop_env *env = &d->m->env;
+    const struct maildrop_env *env = &d->env;
     for (size_t i = 0; env->give_back && i < d->held_count; i++)
         env->give_back(env->ctx, &d->held[i], d->held_why[i]);
 }
@@ -188,6 +188,8 @@ struct maildrop *maildrop_create(const struct maildrop_env *env)
 {
     struct maildrop *m = ms_new(struct maildrop);
     m->env = *env;
+    if (m->env.conf)
+        (void)conf_ref(m->env.conf);
     m->pool = loop_pool_create("maildrop", POOL_THREADS, POOL_QUEUE);
     m->scan = (struct maildrop_scan){
         .m = m, .folder = m->env.folder, .work = {.work = maildrop__scan_run, .done = on_scanned}};
@@ -199,6 +201,19 @@ struct maildrop *maildrop_create(const struct maildrop_env *env)
     loop_timer_start(m->env.loop, &m->timer, 0, on_time);
     maildrop__held_start(m);
     return m;
+}
+
+void maildrop_reload(struct maildrop *m, const struct maildrop_env *env)
+{
+    struct conf *old = m->env.conf;
+    m->env.hostname = env->hostname;
+    m->env.default_domain = env->default_domain;
+    m->env.local_channel = env->local_channel;
+    m->env.message_size_max = env->message_size_max;
+    m->env.hops_max = env->hops_max;
+    m->env.local_hops_max = env->local_hops_max;
+    m->env.conf = env->conf ? conf_ref(env->conf) : NULL;
+    conf_unref(&old);
 }
 
 void maildrop_stop(struct maildrop *m)
@@ -235,5 +250,6 @@ void maildrop_destroy(struct maildrop **mp)
     }
     map_fini(&m->known);
     str_fini(&m->scan.names);
+    conf_unref(&m->env.conf);
     ms_free(m);
 }

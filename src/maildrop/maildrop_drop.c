@@ -30,15 +30,16 @@ void maildrop__settle(struct maildrop_drop *d, enum drop_fate fate, enum ms_err 
 void maildrop__drop_free(struct maildrop_drop *d)
 {
     if (d->request && d->state == DROP_ROUTE)
-        route_forget(d->m->env.route, d->request);
+        route_forget(d->env.route, d->request);
     else if (d->request)
-        part_forget(d->m->env.queue_client, d->request);
+        part_forget(d->env.queue_client, d->request);
     bus_waiter_cancel(&d->waiter);
     part_body_destroy(&d->body);
     maildrop__reader_fini(&d->in);
     str_fini(&d->piece);
     arena_fini(&d->arena);
     list_remove(&d->node);
+    conf_unref(&d->env.conf);
     ms_free(d);
 }
 
@@ -110,7 +111,7 @@ static void post(struct maildrop_drop *d)
         d->state = DROP_FINISH;
         d->waiter.fn = on_room;
         d->waiter.owner = d;
-        part_wait_room(d->m->env.queue_client, &d->waiter);
+        part_wait_room(d->env.queue_client, &d->waiter);
     } else if (err == MS_ELIMIT) {
         maildrop__settle(d, DROP_KEEP, err, "too many recipients");
         maildrop__step(d);
@@ -153,7 +154,7 @@ static bool finish(struct maildrop_drop *d)
 
 static void fill_fix(struct maildrop_drop *d)
 {
-    const struct maildrop_env *env = &d->m->env;
+    const struct maildrop_env *env = &d->env;
     d->sender = maildrop__qualify(d, d->mail.sender);
     d->in.fix = (struct maildrop_fix){.hostname = slice_cstr(env->hostname),
                                       .default_domain = slice_cstr(env->default_domain),
@@ -169,8 +170,8 @@ static void fill_fix(struct maildrop_drop *d)
 
 static void begin_reading(struct maildrop_drop *d)
 {
-    size_t room = (size_t)d->m->env.message_size_max + MAILDROP_HEADER_MAX;
-    d->body = part_body_create(d->m->env.queue_client, room, on_body, d);
+    size_t room = (size_t)d->env.message_size_max + MAILDROP_HEADER_MAX;
+    d->body = part_body_create(d->env.queue_client, room, on_body, d);
     work_post(d, DROP_READ, maildrop__read_run);
 }
 
@@ -222,7 +223,7 @@ static void work_post(struct maildrop_drop *d, enum drop_state state, loop_work_
     d->state = state;
     d->work.work = fn;
     d->work.done = on_work;
-    enum ms_err err = loop_pool_post(d->m->pool, d->m->env.loop, &d->work);
+    enum ms_err err = loop_pool_post(d->m->pool, d->env.loop, &d->work);
     MS_ASSERT(err == MS_OK); /* the pool's queue has room for every drop */
 }
 
@@ -260,6 +261,9 @@ void maildrop__drop_start(struct maildrop *m, struct maildrop_file *file)
 {
     struct maildrop_drop *d = ms_new(struct maildrop_drop);
     d->m = m;
+    d->env = m->env;
+    if (d->env.conf)
+        (void)conf_ref(d->env.conf);
     d->file = file;
     d->in.fd = -1;
     arena_init(&d->arena, 0);

@@ -95,6 +95,7 @@ struct drop_rcpt {
 struct maildrop_drop {
     struct list node;
     struct maildrop *m;
+    struct maildrop_env env; /* of the time when it was begun; a reference of its conf */
     struct maildrop_file *file;
     enum drop_state state;
     enum drop_fate fate;

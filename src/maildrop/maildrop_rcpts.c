@@ -17,7 +17,7 @@ struct slice maildrop__qualify(struct maildrop_drop *d, struct slice address)
 {
     if (address.len == 0 || slice_rfind_byte(address, '@') >= 0)
         return address;
-    return slice_cstr(arena_printf(&d->arena, SLICE_FMT "@%s", SLICE_ARG(address), d->m->env.default_domain));
+    return slice_cstr(arena_printf(&d->arena, SLICE_FMT "@%s", SLICE_ARG(address), d->env.default_domain));
 }
 
 static void on_answer(void *owner, uint64_t request, const struct route_answer *answer)
@@ -48,7 +48,7 @@ enum ms_err maildrop__resolve(struct maildrop_drop *d)
         struct drop_rcpt *r = &d->rcpts[d->rcpt_at];
         r->original = maildrop__qualify(d, d->mail.rcpts[d->rcpt_at].address);
         enum ms_err err =
-            route_resolve(d->m->env.route, r->original, 0, &d->arena, &r->answer, on_answer, d, &d->request);
+            route_resolve(d->env.route, r->original, 0, &d->arena, &r->answer, on_answer, d, &d->request);
         if (err == MS_EMORE)
             return err;
         if (err) /* the router is busy */
@@ -112,7 +112,7 @@ static enum ms_err add_taken(struct maildrop_drop *d, struct part_rec *rec, bool
         return MS_OK;
     struct route_rcpt *rcpts = ms_alloc_array(total, sizeof *rcpts);
     const struct route_message mail = message_of(d, rcpts, collect_taken(d, rcpts));
-    enum ms_err err = route_add(d->m->env.route, &mail, rec, &d->first);
+    enum ms_err err = route_add(d->env.route, &mail, rec, &d->first);
     ms_free(rcpts);
     return err;
 }
@@ -147,14 +147,14 @@ static enum ms_err add_refused(struct maildrop_drop *d, size_t first, struct par
             continue;
         r->grouped = true;
         rcpts[n++] = (struct route_rcpt){
-            .target = {.address = r->original, .channel = slice_cstr(d->m->env.local_channel), .hold = hold},
+            .target = {.address = r->original, .channel = slice_cstr(d->env.local_channel), .hold = hold},
             .original = r->original,
             .orcpt = d->mail.rcpts[i].orcpt,
             .notify = d->mail.rcpts[i].notify};
     }
     const struct route_message mail = message_of(d, rcpts, n);
     d->held_why[d->held_count] = why;
-    enum ms_err err = route_add(d->m->env.route, &mail, rec, &d->held[d->held_count++]);
+    enum ms_err err = route_add(d->env.route, &mail, rec, &d->held[d->held_count++]);
     ms_free(rcpts);
     return err;
 }
@@ -186,7 +186,7 @@ enum ms_err maildrop__post(struct maildrop_drop *d, part_done_fn *done)
     /* Storage rule 2.3: durable is enough. But a return must find its entry: it looks into the index. */
     rec.ack_durable = d->held_count == 0;
     if (!err)
-        err = part_post(d->m->env.queue_client, &rec, done, d, &d->request);
+        err = part_post(d->env.queue_client, &rec, done, d, &d->request);
     if (err == MS_EFULL)
         part_body_take_back(d->body, &rec);
     part_rec_fini(&rec);

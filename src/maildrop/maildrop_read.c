@@ -26,7 +26,7 @@ static struct maildrop_drop *drop_of(struct loop_work *work)
 
 static void path_of(const struct maildrop_drop *d, const char *middle, char out[MAILDROP_PATH_MAX])
 {
-    snprintf(out, MAILDROP_PATH_MAX, "%s/%s%s", d->m->env.folder, middle, d->file->name);
+    snprintf(out, MAILDROP_PATH_MAX, "%s/%s%s", d->env.folder, middle, d->file->name);
 }
 
 static void bad(struct maildrop_drop *d, const char *why)
@@ -149,7 +149,7 @@ void maildrop__open_run(struct loop_work *work)
         return;
     if (st.st_uid != d->mail.uid && st.st_uid != geteuid())
         bad(d, "its owner is not the user it names");
-    else if (d->in.file_bytes - MAILDROP_TAIL_BYTES - d->in.at > d->m->env.message_size_max)
+    else if (d->in.file_bytes - MAILDROP_TAIL_BYTES - d->in.at > d->env.message_size_max)
         maildrop__settle(d, DROP_KEEP, MS_ELIMIT, "larger than smtp.message_size_max");
 }
 
@@ -215,7 +215,7 @@ static void finish(struct maildrop_drop *d)
     struct drop_reader *r = &d->in;
     if (!tail_is_good(d, true) || !name_it(d))
         return;
-    const struct maildrop_env *env = &d->m->env;
+    const struct maildrop_env *env = &d->env;
     if (r->fix.received > env->hops_max || r->fix.own > env->local_hops_max) { /* RFC 5321 6.3 */
         maildrop__settle(d, DROP_KEEP, MS_EDENIED, "too many Received fields: it goes in circles");
         return;
@@ -307,7 +307,7 @@ void maildrop__split_run(struct loop_work *work)
     for (size_t i = 0; i < d->mail.rcpt_count; i++)
         if (d->rcpts[i].later)
             mail.rcpts[mail.rcpt_count++] = d->mail.rcpts[i];
-    enum ms_err err = maildrop_out_open(d->m->env.folder, &mail, &out, &why);
+    enum ms_err err = maildrop_out_open(d->env.folder, &mail, &out, &why);
     if (!err) {
         if (copy_message(d, out, &why))
             err = maildrop_out_commit(&out, NULL, &why);
@@ -323,7 +323,7 @@ void maildrop__split_run(struct loop_work *work)
 static void keep(struct maildrop_drop *d)
 {
     char from[MAILDROP_PATH_MAX], to[MAILDROP_PATH_MAX];
-    snprintf(to, sizeof to, "%s/refused", d->m->env.folder);
+    snprintf(to, sizeof to, "%s/refused", d->env.folder);
     path_of(d, "", from);
     if (mkdir(to, 0700) != 0 && errno != EEXIST)
         d->err = ms_err_from_errno(errno);
@@ -343,7 +343,7 @@ void maildrop__end_run(struct loop_work *work)
         close(d->in.fd);
     d->in.fd = -1;
     if (d->fate == DROP_PUT_ASIDE) {
-        maildrop__put_aside(d->m->env.folder, d->file->name, d->why);
+        maildrop__put_aside(d->env.folder, d->file->name, d->why);
     } else if (d->fate == DROP_KEEP) {
         keep(d);
     } else if (d->fate == DROP_REMOVE && unlink(path) != 0 && errno != ENOENT) {

@@ -39,6 +39,14 @@ void route_destroy(struct route **rp)
     *rp = NULL;
 }
 
+void route_reload(struct route *r, const struct conf *conf)
+{
+    struct conf *old = r->conf_ref;
+    r->conf_ref = conf_ref((struct conf *)(uintptr_t)conf);
+    r->conf = conf_section(conf, "route");
+    conf_unref(&old);
+}
+
 void route_forget(struct route *r, uint64_t request)
 {
     struct route__job *job = idtab_remove(&r->pending, request);

@@ -8,17 +8,20 @@ static const struct conf_opt route_opts[] = {
      .type = CONF_STRING,
      CONF_AT(struct route_conf, local_channel),
      .dflt = "store",
+     .flags = CONF_RELOAD,
      .help = "Channel of recipients that have an account here."},
     {.key = "postmaster",
      .type = CONF_STRING,
      CONF_AT(struct route_conf, postmaster),
      .example = "admin@example.org",
+     .flags = CONF_RELOAD,
      .help = "Login that gets mail for postmaster of a local domain that has no such account. Without it: "
              "the first account."},
     {.key = "remote_channel",
      .type = CONF_STRING,
      CONF_AT(struct route_conf, remote_channel),
      .dflt = "tcp_local",
+     .flags = CONF_RELOAD,
      .help =
          "Channel named by reports to senders elsewhere. They wait in the queue, held, until a version that "
          "sends mail."},

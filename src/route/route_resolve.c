@@ -21,7 +21,8 @@ enum route_try { ROUTE_TRY_ADDRESS, ROUTE_TRY_POSTMASTER, ROUTE_TRY_FIRST };
 
 struct route__job {
     struct route *route;
-    uint64_t id; /* in route.pending; 0: not there */
+    struct conf *conf_held; /* while the directory is asked: a reload may come in between */
+    uint64_t id;            /* in route.pending; 0: not there */
     uint64_t account_request;
     bool asking; /* account_request is outstanding */
     struct loop_timer rest;
@@ -71,6 +72,7 @@ static struct route__job *job_take(struct route *r)
 static void job_give_back(struct route__job *job)
 {
     struct route *r = job->route;
+    conf_unref(&job->conf_held);
     if (r->spare) {
         job_free(job);
         return;
@@ -122,9 +124,10 @@ static void job_answer(struct route__job *job, struct route_answer *out)
 /* -- tries */
 static void try_begin(struct route__job *job, struct slice address)
 {
-    route__expand_init(&job->expand, job->route->conf, job->flags, &job->scratch, address);
+    const struct route_conf *conf = job->conf_held ? job->expand.conf : job->route->conf;
+    route__expand_init(&job->expand, conf, job->flags, &job->scratch, address);
     /* The one who answers for postmaster goes before whoever gets all that nobody else gets. */
-    if (job->is_postmaster && job->try == ROUTE_TRY_ADDRESS && job->route->conf->postmaster)
+    if (job->is_postmaster && job->try == ROUTE_TRY_ADDRESS && job->expand.conf->postmaster)
         job->expand.any_catch_all = false;
 }
 
@@ -157,8 +160,8 @@ static bool try_next(struct route__job *job)
     if (!job->is_postmaster || e->stop || e->place_count || route__fail_is_temp(e->fail) ||
         (e->fail == ROUTE__FAIL_RELAY && has_domain && job->try == ROUTE_TRY_ADDRESS))
         return false;
-    if (job->try == ROUTE_TRY_ADDRESS && job->route->conf->postmaster) {
-        address = slice_cstr(job->route->conf->postmaster);
+    if (job->try == ROUTE_TRY_ADDRESS && job->expand.conf->postmaster) {
+        address = slice_cstr(job->expand.conf->postmaster);
         job->try = ROUTE_TRY_POSTMASTER;
     } else if (job->try != ROUTE_TRY_FIRST) {
         enum ms_err err = first_account(job, &address);
@@ -260,6 +263,7 @@ enum ms_err route_resolve(struct route *r, struct slice address, unsigned flags,
     } else {
         job->id = idtab_add(&r->pending, job);
         *request_out = job->id;
+        job->conf_held = conf_ref(r->conf_ref);
         if (job->id)
             return MS_EMORE;
         answer_refuse(out, ROUTE__FAIL_TROUBLE, MS_EBUSY);

@@ -72,7 +72,7 @@ static void refusal(void *env_ptr, enum dispatch_refusal kind, const char *text,
     else if (kind == DISPATCH_PERMANENT)
         str_addf(out, "554 5.7.1 %s\r\n", text);
     else
-        str_addf(out, "421 4.7.0 %s %s\r\n", env->hostname, text);
+        str_addf(out, "421 4.7.0 %s %s\r\n", env->loops[0].hostname, text);
 }
 
 struct net_stream *smtpd_session_open_mem(void *worker, const char *peer_text, uint64_t session)

@@ -43,7 +43,7 @@ static void hello_keep(struct smtpd_session *s, const struct smtp_cmd *cmd, bool
 static void helo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
 {
     hello_keep(s, cmd, false);
-    smtpd__replyf(s, 250, NULL, "%s", s->worker->env->hostname);
+    smtpd__replyf(s, 250, NULL, "%s", s->hostname);
 }
 
 static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
@@ -53,7 +53,7 @@ static void ehlo_run(struct smtpd_session *s, const struct smtp_cmd *cmd)
     str_init(&mechanisms, 0);
     hello_keep(s, cmd, true);
     str_reset(out);
-    smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->worker->env->hostname));
+    smtp_reply_emit_line(out, 250, false, NULL, slice_cstr(s->hostname));
     str_addf(out, "250-SIZE %llu\r\n", (unsigned long long)smtpd__message_max(s));
     str_add_cstr(out, "250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n");
     if (!smtpd__is_lmtp(s))

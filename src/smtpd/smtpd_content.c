@@ -63,7 +63,7 @@ static void write_missing(struct smtpd_session *s)
         mime_header_emit(out, "Date", slice_make(text, clock_emit_rfc5322(clock_wall_us(), text)));
     if (!tx->header.has_message_id) /* the id alone begins anew with a new store */
         str_addf(out, "Message-ID: <%llx.%s@%s>\r\n", (unsigned long long)clock_wall_us(), tx->id,
-                 s->worker->env->hostname);
+                 s->hostname);
     write_bytes(tx, str_slice(out));
 }
 
@@ -149,7 +149,7 @@ static void write_trace(struct smtpd_session *s)
     const struct net_addr *peer = net_peer(s->stream);
     struct str *out = &s->worker->out;
     struct smtpd_trace trace = {.helo = slice_cstr(s->helo),
-                                .by = slice_cstr(s->worker->env->hostname),
+                                .by = slice_cstr(s->hostname),
                                 .tls_version = net_tls_version(s->stream),
                                 .tls_cipher = net_tls_cipher(s->stream),
                                 .id = slice_cstr(s->tx->id),
@@ -175,7 +175,7 @@ void smtpd__content_begin(struct smtpd_session *s)
         if (!smtpd__rcpts_use(tx, i)) /* it may have lost its only recipient before it got a mailbox */
             smtpd__sink_end(&tx->sinks[i], MS_OK);
     }
-    tx->header.host = slice_cstr(s->worker->env->hostname);
+    tx->header.host = slice_cstr(s->hostname);
     smtp_data_init(&tx->data, 0);
     write_trace(s);
 }

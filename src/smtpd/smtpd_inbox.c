@@ -47,7 +47,7 @@ static void found_inbox(struct smtpd_session *s, uint64_t mailbox)
 
 static bool wants_folder(const struct smtpd_session *s)
 {
-    return s->worker->env->detail_mailbox && s->tx->asked.way.target.detail.len > 0;
+    return s->detail_mailbox && s->tx->asked.way.target.detail.len > 0;
 }
 
 static void created(struct smtpd_session *s, uint64_t inbox);

@@ -174,7 +174,9 @@ struct smtpd_session {
     struct net_stream *stream;
     uint64_t id;
     const struct smtpd_conf *conf;
-    struct conf *conf_ref;
+    struct conf *conf_ref; /* the snapshot it began with: an atomic count, twice in a session's life */
+    const char *hostname;  /* in it */
+    bool detail_mailbox;
     enum smtpd_state state;
     bool reads;  /* what net was last told */
     bool choked; /* the peer does not read its replies */

@@ -70,7 +70,7 @@ static void way_copy(struct arena *arena, const struct route_rcpt *from, struct 
 
 static struct slice detail_of(const struct smtpd_session *s, const struct route_target *target)
 {
-    return s->worker->env->detail_mailbox ? target->detail : slice_make(NULL, 0);
+    return s->detail_mailbox ? target->detail : slice_make(NULL, 0);
 }
 
 /* A number for a mailbox. Two that have the same by chance: the message only comes twice. */

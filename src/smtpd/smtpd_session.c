@@ -28,6 +28,8 @@ struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
     s->id = id;
     s->conf_ref = conf_ref((struct conf *)(uintptr_t)w->mine->conf);
     s->conf = conf_of(s->conf_ref, w);
+    s->hostname = w->mine->hostname;
+    s->detail_mailbox = w->mine->detail_mailbox;
     s->reads = true;
     smtp_line_init(&s->line, SMTP_LINE_EXT_MAX);
     list_init(&s->waiter.node);
@@ -44,8 +46,7 @@ struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
 static void greet(struct smtpd_session *s)
 {
     smtpd_enter(s, SMTPD_ST_GREET);
-    smtpd__replyf(s, 220, NULL, "%s %s ready", s->worker->env->hostname,
-                  smtpd__is_lmtp(s) ? "LMTP" : "ESMTP");
+    smtpd__replyf(s, 220, NULL, "%s %s ready", s->hostname, smtpd__is_lmtp(s) ? "LMTP" : "ESMTP");
 }
 
 void smtpd__session_begin(struct smtpd_session *s, struct net_stream *stream)

@@ -358,6 +358,16 @@ struct store_janitor *store_janitor_create(struct part_client *c, struct loop *l
     return j;
 }
 
+void store_janitor_set(struct store_janitor *j, uint64_t keep_ms, uint64_t interval_ms)
+{
+    uint64_t before_ms = j->interval_ms;
+
+    j->keep_ms = keep_ms;
+    j->interval_ms = MS_MAX(interval_ms, (uint64_t)JANITOR_PAUSE_MS);
+    if (j->interval_ms != before_ms && j->mailbox == 0 && !j->waiting && j->copy_count == 0)
+        jan_after(j, j->interval_ms); /* it rests: not for as long as it was told before */
+}
+
 void store_janitor_destroy(struct store_janitor **janitor)
 {
     struct store_janitor *j = *janitor;

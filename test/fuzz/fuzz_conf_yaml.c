@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MS_ASSERT(conf_parse_bytes(FX_TABLES, str_slice(&out), "/nonexistent/fuzz.yaml", &report, &again) ==
                   MS_OK);
         str_reset(&out);
-        MS_ASSERT(conf_emit_diff(conf, again, false, &out) == 0 && out.len == 0);
+        MS_ASSERT(conf_emit_diff(conf, again, CONF_DIFF_ALL, &out) == 0 && out.len == 0);
         conf_unref(&again);
         conf_unref(&conf);
     }

@@ -142,13 +142,15 @@ void isite_open(struct isite *site, const char *yaml)
     open_directory(site);
     open_partition(site);
     load_tls(site);
-    site->env = (struct imapd_env){.tls = site->tls,
-                                   .hostname = "mx.example.org",
-                                   .version = "1.2.3",
+    site->env = (struct imapd_env){.version = "1.2.3",
                                    .conf = site->conf,
                                    .partition_of = partition_of,
                                    .partition_owner = site};
-    site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop, .auth = site->auth};
+    site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop,
+                                                 .auth = site->auth,
+                                                 .tls = site->tls,
+                                                 .conf = site->conf,
+                                                 .hostname = "mx.example.org"};
     imapd_env_init(&site->env);
     if (partition_start(site->partition, site->bus, site->pool, &why))
         fail_msg("%s", why.text);

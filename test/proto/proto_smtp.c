@@ -86,7 +86,7 @@ static void play_open(struct play *p)
         return;
     p->is_open = true;
     site_open(&p->site, str_cstr(&p->conf));
-    p->site.env.detail_mailbox = p->has_details;
+    p->site.env.loops[1].detail_mailbox = p->has_details;
     session_open(&p->s, &p->site, p->proto, p->tls);
 }
 

@@ -151,14 +151,15 @@ void site_open(struct site *site, const char *yaml)
         open_partition(site, i);
     site->route = route_create(site->loop, site->accounts, site->clients[0], site->conf);
     load_tls(site);
-    site->env = (struct smtpd_env){.partition_of = partition_of, .ctx = site, .hostname = "mx.example.org"};
+    site->env = (struct smtpd_env){.partition_of = partition_of, .ctx = site};
     site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
                                                  .accounts = site->accounts,
                                                  .auth = site->auth,
                                                  .route = site->route,
                                                  .queue_client = site->clients[0],
                                                  .conf = site->conf,
-                                                 .tls = site->tls};
+                                                 .tls = site->tls,
+                                                 .hostname = "mx.example.org"};
     for (unsigned i = 0; i < SITE_PARTITIONS; i++)
         if (partition_start(site->partitions[i], site->bus, site->pool, &why))
             fail_msg("%s", why.text);

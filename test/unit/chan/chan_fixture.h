@@ -139,12 +139,13 @@ static void fill_env(struct site *s, const char *options)
              options);
     s->conf = parse_conf(text);
     s->route = route_create(s->loop, s->accounts, s->client, s->conf);
-    s->env = (struct chan_env){.partition = "main",
-                               .hostname = "mail.example.org",
-                               .conf = s->conf,
-                               .claims = chan_claims_create(),
-                               .detail_mailbox = true};
-    s->env.loops[1] = (struct chan_env_loop){.accounts = s->accounts, .queue = s->client, .route = s->route};
+    s->env = (struct chan_env){.partition = "main", .claims = chan_claims_create()};
+    s->env.loops[1] = (struct chan_env_loop){.accounts = s->accounts,
+                                             .queue = s->client,
+                                             .route = s->route,
+                                             .conf = s->conf,
+                                             .hostname = "mail.example.org",
+                                             .detail_mailbox = true};
 }
 
 static inline struct site *site_open(const char *options)

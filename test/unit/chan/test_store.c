@@ -56,12 +56,12 @@ static void test_detail(void **state)
     assert_int_equal(work(s, &id), CHANNEL_DONE);
     assert_int_equal(mailbox_count(s, 4, "lists", NULL), 1);
     assert_int_equal(mailbox_count(s, 4, "INBOX", NULL), 3);
-    s->env.detail_mailbox = false;
+    s->env.loops[1].detail_mailbox = false;
     id = enqueue(s, l);
     assert_int_equal(work(s, &id), CHANNEL_DONE);
     assert_int_equal(mailbox_count(s, 4, "lists", NULL), 1);
     assert_int_equal(mailbox_count(s, 4, "INBOX", NULL), 7);
-    s->env.detail_mailbox = true;
+    s->env.loops[1].detail_mailbox = true;
 }
 
 /* semantics 10.4 and the limits: what each of them does to a message that was accepted before. */

@@ -139,7 +139,7 @@ static void test_show_round_trip(void **state)
         b = parse(str_slice(&first));
         assert_string_equal(((const struct fx_smtp *)conf_section(a, "smtp"))->banner,
                             ((const struct fx_smtp *)conf_section(b, "smtp"))->banner);
-        assert_int_equal(conf_emit_diff(a, b, false, &again), 0);
+        assert_int_equal(conf_emit_diff(a, b, CONF_DIFF_ALL, &again), 0);
         conf_unref(&a);
         conf_unref(&b);
     }

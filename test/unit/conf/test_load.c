@@ -227,17 +227,20 @@ static void test_diff(void **state)
                             "channels: {defaults: {maxjobs: 5}, y: {maxjobs: 3}, z: {}}\n");
     b = load("main.yaml");
     str_init(&out, 0);
-    assert_int_equal(conf_emit_diff(a, b, false, &out), 4);
+    assert_int_equal(conf_emit_diff(a, b, CONF_DIFF_ALL, &out), 5);
     assert_string_equal(str_cstr(&out), "server.key: !file secrets/key -> !file secrets/key (restart)\n"
                                         "smtp.utf8: true -> false\n"
                                         "smtp.banner: ready -> b (restart)\n"
                                         "channels.x: removed (restart)\n"
                                         "channels.z: added (restart)\n");
     str_reset(&out);
-    assert_int_equal(conf_emit_diff(a, b, true, &out), 4);
+    assert_int_equal(conf_emit_diff(a, b, CONF_DIFF_RESTART, &out), 4);
     assert_null(strstr(str_cstr(&out), "utf8"));
     str_reset(&out);
-    assert_int_equal(conf_emit_diff(b, b, false, &out), 0);
+    assert_int_equal(conf_emit_diff(a, b, CONF_DIFF_RELOAD, &out), 1);
+    assert_string_equal(str_cstr(&out), "smtp.utf8: true -> false\n");
+    str_reset(&out);
+    assert_int_equal(conf_emit_diff(b, b, CONF_DIFF_ALL, &out), 0);
     assert_string_equal(str_cstr(&out), "");
     str_fini(&out);
     conf_unref(&a);
