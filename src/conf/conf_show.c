@@ -181,8 +181,10 @@ size_t conf_emit_diff(const struct conf *old_conf, const struct conf *new_conf, 
     str_init(&d.before, 0);
     str_init(&d.after, 0);
     for (size_t i = 0; i < old_conf->tab_count; i++) {
-        /* what the defaults section changes shows at the entries that take it */
-        if (!old_conf->tabs[i].is_defaults)
+        /* what channels.defaults changes shows at the entries that take it; "smtp" counts for itself too */
+        bool is_only_defaults = slice_has_suffix(old_conf->tabs[i].place, SLICE_LIT(".defaults"));
+
+        if (!old_conf->tabs[i].is_defaults || !is_only_defaults)
             diff_tab(&d, &old_conf->tabs[i], &new_conf->tabs[i]);
     }
     str_fini(&d.before);
