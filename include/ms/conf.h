@@ -209,6 +209,9 @@ const char *conf_file(const struct conf *conf);
 void conf_emit_sample(const struct conf_table *const *tables, size_t table_count, struct str *out);
 /* mdoc: one .Ss per table, one item per option with type, range, default, reload or restart, help. */
 void conf_emit_man(const struct conf_table *const *tables, size_t table_count, struct str *out);
+/* JSON Schema (draft 2020-12) of the file: keys, types, words, numbers of items; each option with its help, its default and
+ * "x-reload". Secrets are strings there, since JSON knows no !file. */
+void conf_emit_schema(const struct conf_table *const *tables, size_t table_count, struct str *out);
 /* Effective values as YAML that can be loaded again; secrets only as the !file they came from.
  * origin: `# file:line` or `# default` behind each value. */
 void conf_emit_show(const struct conf *conf, struct str *out, bool origin);

@@ -1,5 +1,5 @@
 /*
- * cmd_config.c - config check, show, sample, man.
+ * cmd_config.c - config check, show, schema, sample, man.
  */
 #include "app.h"
 
@@ -46,6 +46,16 @@ int cmd_config_man(struct app_args *args)
     struct str text;
     str_init(&text, 0);
     conf_emit_man(app_tables, app_table_count, &text);
+    fputs(str_cstr(&text), stdout);
+    str_fini(&text);
+    return EX_OK;
+}
+
+int cmd_config_schema(struct app_args *args)
+{
+    struct str text;
+    str_init(&text, 0);
+    conf_emit_schema(app_tables, app_table_count, &text);
     fputs(str_cstr(&text), stdout);
     str_fini(&text);
     return EX_OK;
