@@ -35,6 +35,12 @@ static void doors_drop(struct server *s)
     dispatch_plan_drop(&s->dispatch_plan);
 }
 
+/* -- mapping tables and name servers of the door */
+static void names_commit(struct server *s, struct conf *next)
+{
+    server_reload_names(s, next);
+}
+
 /* -- channels and pools */
 static void jobs_plan(struct server *s, struct conf *next, struct str *errors)
 {
@@ -115,6 +121,7 @@ const struct server_part server_parts[] = {
     {.name = "chan", .on_loop = chan_on_loop},
     {.name = "maildrop", .on_loop = maildrop_on_loop},
     {.name = "dispatch", .plan = doors_plan, .commit = doors_commit, .drop = doors_drop},
+    {.name = "names", .commit = names_commit},
     {.name = "jobctl", .plan = jobs_plan, .commit = jobs_commit},
     {.name = "store", .commit = store_commit},
 };

@@ -166,14 +166,16 @@ static const struct conf_opt dispatch_defaults_opts[] = {
     DISPATCH_LIMIT_ROWS,
 };
 static const struct conf_opt dispatch_service_opts[] = {
-    {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen), .flags = CONF_REQUIRED | CONF_RELOAD,
+    {.key = "listen", .type = CONF_STRLIST, CONF_AT(struct dispatch_service_conf, listen),
+     .flags = CONF_REQUIRED | CONF_RELOAD,
      .list_max = DISPATCH_LISTEN_MAX, .example = "127.0.0.1:25 [::1]:25",
      .help = "Addresses to listen on: ADDRESS:PORT, [IPV6]:PORT or unix:PATH."},
     {.key = "protocol", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, protocol),
      .names = dispatch_protocol_names,
      .flags = CONF_REQUIRED | CONF_RELOAD, .example = "smtp", .help = "What is spoken there."},
     {.key = "tls", .type = CONF_ENUM, CONF_AT(struct dispatch_service_conf, tls), .names = tls_names, .dflt = "none",
-     .flags = CONF_RELOAD, .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
+     .flags = CONF_RELOAD,
+     .help = "none, by command after the greeting (starttls), or from the first byte (implicit)."},
     DISPATCH_LIMIT_ROWS,
 };
 /* clang-format on */

@@ -11,7 +11,8 @@ static const struct conf_opt jobctl_opts[] = {
      .dflt = "1000000",
      .min = "100",
      .max = "100000000",
-     .flags = CONF_RELOAD, .help = "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
+     .flags = CONF_RELOAD,
+     .help = "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
              "has the best, by "
              "class and age, and reads on when a quarter of them has gone."},
 };
