@@ -138,6 +138,7 @@ struct net_tls_spec {
     const char *client_ca;  /* PEM of the authorities whose client certificates count; NULL: none is asked for */
     uint64_t ticket_ms;     /* life of a ticket key; 0 = no tickets */
     int min_version;        /* 12 or 13 (13: MS_EUNSUPPORTED before mbedTLS 3.6); 0 = 12 */
+    uint64_t tag;           /* the caller's own, see net_tls_tag */
     uint64_t handshake_ms;  /* longest handshake, then the stream closes (NET_CLOSED_TIMEOUT); 0 = 30 s */
     struct net_tls *inherit; /* NULL, or the snapshot before: its ticket keys go on when ticket_ms, client_ca, and names and kinds of the
                              * certificates are the same (a renewal): a ticket speaks of them */
@@ -148,6 +149,7 @@ MS_MUST_USE enum ms_err net_tls_build(const struct net_tls_spec *spec, struct ne
 MS_MUST_USE enum ms_err net_tls_check_ca(const char *path, struct ms_errinfo *why_out);
 MS_MUST_USE enum ms_err net_tls_load(const char *cert_path, const char *key_path, struct net_tls **out,
                                      struct ms_errinfo *why_out); /* one certificate, tickets of 12 h */
+uint64_t net_tls_tag(const struct net_tls *tls);
 struct net_tls *net_tls_ref(struct net_tls *tls);
 void net_tls_unref(struct net_tls **tls);
 /* The i-th certificate, for logs, metrics and `tls status`; false: there are fewer. not_after: seconds since the epoch. */

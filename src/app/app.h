@@ -75,7 +75,8 @@ struct conf *app_conf_load(const char *file);
 struct net_tls;
 MS_MUST_USE enum ms_err app_tls_build(const struct conf *conf, struct net_tls *inherit, struct net_tls **out,
                                       struct str *errors);
-/* What the files of section tls are now: another number when one of them was exchanged or written. Reads their inodes. */
+/* What the files of section tls are now: another number when one of them was exchanged or written. Reads their inodes. The tag of
+ * a snapshot (net_tls_tag) is the number of the files that it was made of. */
 uint64_t app_tls_fingerprint(const struct conf *conf);
 /* Calls fn for each file of section tls. */
 typedef void app_tls_file_fn(void *arg, const char *path);

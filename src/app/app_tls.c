@@ -76,6 +76,7 @@ enum ms_err app_tls_build(const struct conf *conf, struct net_tls *inherit, stru
     spec.certs = set.certs;
     spec.cert_count = set.count;
     spec.inherit = inherit;
+    spec.tag = app_tls_fingerprint(conf); /* before it is read: what is written meanwhile is another */
     enum ms_err err = net_tls_build(&spec, out, &why);
     if (!err)
         return MS_OK;

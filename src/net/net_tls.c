@@ -266,6 +266,7 @@ enum ms_err net_tls_build(const struct net_tls_spec *spec, struct net_tls **out,
 
     atomic_store(&tls->refs, 1);
     tls->lane_count = lanes_wanted();
+    tls->tag = spec->tag;
     tls->handshake_ms = spec->handshake_ms ? spec->handshake_ms : NET_TLS_SHAKE_MS;
     tls->entries = ms_realloc_array(NULL, spec->cert_count, sizeof(tls->entries[0]));
     memset(tls->entries, 0, spec->cert_count * sizeof(tls->entries[0]));

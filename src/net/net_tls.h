@@ -51,7 +51,7 @@ struct net_tls {
     bool has_ca;
     mbedtls_x509_crt ca;
     struct net_tls_tickets *tickets; /* NULL: none */
-    uint64_t handshake_ms;
+    uint64_t handshake_ms, tag;
     unsigned lane_count;
     struct net_tls_lane lanes[NET_TLS_LANES_MAX];
 };

@@ -44,3 +44,8 @@ bool net_tls_cert_info(const struct net_tls *tls, size_t i, struct net_tls_cert_
     snprintf(out->key, sizeof(out->key), "%s-%zu", kind, mbedtls_pk_get_bitlen(pk));
     return true;
 }
+
+uint64_t net_tls_tag(const struct net_tls *tls)
+{
+    return tls->tag;
+}

@@ -399,6 +399,53 @@ def check_storm(binary, certs):
                 f"p99 {times[len(times) * 99 // 100] * 1000:.1f} ms, longest {times[-1] * 1000:.0f} ms")
 
 
+# -- renewal
+
+def replace(certs, site_cert, site_key, name, key_of=None):
+    """As renewals do: a new file beside the old one, then renamed."""
+    for source, target in ((certs.cert(name), site_cert), (certs.key(key_of or name), site_key)):
+        new = target.with_suffix(".new")
+        new.write_bytes(source.read_bytes())
+        new.replace(target)
+
+
+def served(site):
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", site.base + 993)))
+
+
+def der(path):
+    return ssl.PEM_cert_to_DER_cert(path.read_text())
+
+
+def check_renewal(binary, work):
+    certs = Certs(work)
+    for name in ("old", "new"):
+        certs.make(f"r-{name}", "ec", name, "DNS:mail.example.org")
+    folder = pathlib.Path(work) / "live"
+    folder.mkdir()
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    replace(certs, cert, key, "r-old")
+    with running(binary, (f"tls.certificate={cert}", f"tls.key={key}", "server.loops=3")) as site:
+        client = site.imap("anna")
+        with tempfile.NamedTemporaryFile() as session:
+            s_client(site.base + 993, "-tls1_2", "-sess_out", session.name)
+            same("at first", served(site), der(certs.cert("r-old")))
+            replace(certs, cert, key, "r-new", key_of="r-old")  # half a pair
+            need(wait_for(lambda: "event=tls.kept" in site.log.read_text(), 30), "a pair that does not match is told")
+            need(re.search(r"event=tls.kept .*key.pem does not belong", site.log.read_text()), site.tail())
+            same("the old one stays", served(site), der(certs.cert("r-old")))
+            replace(certs, cert, key, "r-new")
+            need(wait_for(lambda: served(site) == der(certs.cert("r-new")), 30), "the new one is served")
+            need(wait_for(lambda: all(served(site) == der(certs.cert("r-new")) for _ in range(12)), 30), "on every loop")
+            need("Reused" in s_client(site.base + 993, "-tls1_2", "-sess_in", session.name).stdout, "tickets go on")
+        key.unlink()
+        need(wait_for(lambda: site.log.read_text().count("event=tls.kept") >= 2, 30), "a missing file is told")
+        same("still the new one", served(site), der(certs.cert("r-new")))
+        same("a session of before", client.noop()[0], "OK")
+        client.logout()
+        same("told once each", site.log.read_text().count("event=tls.loaded"), 1)
+
+
 # -- idle sessions
 
 def rss(pid):
@@ -463,6 +510,7 @@ def main():
         tap.run("nothing behind STARTTLS is taken", check_injection, o.binary, certs)
         tap.run("handshakes that do not end", check_slow, o.binary, certs)
         tap.run("a storm of full handshakes", check_storm, o.binary, certs)
+        tap.run("files that change are used at once, when they are good", check_renewal, o.binary, work)
         tap.run("memory of idle sessions", check_idle_memory, o.binary, certs, o.sessions)
     sys.exit(tap.end())
 
