@@ -149,6 +149,7 @@ static void server_free(struct server *s)
     ctl_server_close(&s->ctl);
     metrics_destroy(&s->metrics);
     server_reload_destroy(s);
+    server_tls_watch_destroy(s);
     stop_threads(s);
     if (!s->cut_off)
         objects_free(s); /* else sessions are left, and what they point to goes with the process */

@@ -71,5 +71,6 @@ int server_open_doors(struct server *s)
     on_housekeep(&s->housekeeper);
     server_memory_start(s);
     metrics_start(s->metrics);
+    server_make_tls_watch(s);
     return EX_OK;
 }

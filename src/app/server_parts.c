@@ -113,6 +113,7 @@ static void maildrop_on_loop(struct server *s, struct server_loop *l)
 
 const struct server_part server_parts[] = {
     {.name = "sandbox", .plan = confine_plan},
+    {.name = "tls", .commit = server_tls_watch_files},
     {.name = "log", .commit = log_commit},
     {.name = "route", .on_loop = route_on_loop},
     {.name = "auth", .on_loop = auth_on_loop},

@@ -4,6 +4,7 @@
  *   server.c           order of start and stop, the command `serve`
  *   server_stores.c    log, TLS, directory, partition: what stands before any thread
  *   server_tls.c       certificates and the threads of handshakes
+ *   server_tls_watch.c files of certificates that change
  *   server_wire.c      loops, clients, environments, registration of protocols and drivers
  *   server_names.c     what the door asks: mapping tables, name servers
  *   server_doors.c     admin socket, listeners, housekeeping, pid file
@@ -99,6 +100,7 @@ struct server_reload_request {
     void (*done)(struct server_reload_request *r, const struct server_reload_result *res);
 };
 struct server_reload;
+struct server_tls_watch;
 
 struct server_notify {
     struct app_notify notify;
@@ -147,6 +149,7 @@ struct server {
     struct bus *bus;
     struct loop_pool *cold_reads;
     struct loop_pool *tls_pool; /* handshakes */
+    struct server_tls_watch *tls_watch;
     struct server_loop control;
     struct server_loop loops[LOOP_WORKERS_MAX];
     unsigned loop_count;
@@ -183,11 +186,14 @@ struct server {
 int server_open_log(struct server *s);
 int server_open_stores(struct server *s);
 int server_open_tls(struct server *s);  /* the keys, while we may read them: before anything is given up */
-void server_tell_tls(struct server *s); /* when there is a log */
 int server_recover_partition(struct server *s);
 void server_make_loops(struct server *s);
 void server_make_tls_pool(struct server *s);
 void server_tls_pool_destroy(struct server *s);
+void server_tls_tell(const struct net_tls *tls); /* its certificates, in the log: when there is one */
+void server_make_tls_watch(struct server *s);
+void server_tls_watch_files(struct server *s, struct conf *conf); /* of this configuration, from now on */
+void server_tls_watch_destroy(struct server *s); /* the control loop has stopped */
 void server_make_clients(struct server *s);
 void server_wire(struct server *s);
 int server_write_pid(struct server *s);

@@ -21,7 +21,7 @@ int server_open_stores(struct server *s)
 {
     struct ms_errinfo why;
     enum ms_err err;
-    server_tell_tls(s);
+    server_tls_tell(s->tls);
     err = account_open(conf_section(s->conf, "directory"), s->sc->default_domain, true, &s->account, &why);
     if (err)
         return app_fail(app_exit_for_err(err), "%s", why.text);

@@ -25,9 +25,8 @@ void server_tls_pool_destroy(struct server *s)
 
 /* -- certificates */
 
-void server_tell_tls(struct server *s)
+void server_tls_tell(const struct net_tls *tls)
 {
-    const struct net_tls *tls = s->tls;
     struct net_tls_cert_info info;
     int64_t now_s = (int64_t)(clock_wall_us() / 1000000);
     char until[CLOCK_RFC3339_MAX];
