@@ -3,9 +3,9 @@
  *
  *   REST --a name in one of their folders, or TLS_LOOK_MS--> (TLS_SETTLE_MS) --> LOOK (work thread) --> REST
  *
- * A look compares what the files are with what the snapshot in use was made of (its tag); when that is another, it
- * builds a new one. Success publishes it to every loop. A mistake (half a pair, as renewals write one file after the other) is
- * told once, and what is in use stays; the next change is looked at again.
+ * A look compares what the files are with what the snapshot in use was made of (its tag); when that is
+ * another, it builds a new one. Success publishes it to every loop. A mistake (half a pair, as renewals write
+ * one file after the other) is told once, and what is in use stays; the next change is looked at again.
  */
 #include "server_priv.h"
 
