@@ -49,6 +49,7 @@ struct auth_client *auth_client_create(struct loop *loop, struct account_client 
     c->loop = loop;
     c->accounts = accounts;
     c->guard = guard;
+    list_init(&c->queue);
     auth_client_reconf(c, conf);
     return c;
 }
@@ -58,6 +59,7 @@ void auth_client_destroy(struct auth_client **cp)
     struct auth_client *c = *cp;
     if (!c)
         return;
+    loop_timer_stop(c->loop, &c->tick);
     auth_jwt_keys_destroy(&c->keys);
     conf_unref(&c->conf);
     ms_free(c);

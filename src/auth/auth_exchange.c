@@ -8,8 +8,9 @@
  *                                    └─ EXTERNAL ──▶ the peer's certificate, or the local socket ──▶ proven
  *   proven ──▶ himself: OK ── somebody else, an administrator: directory ──▶ OK
  *
- * The gate asks the guard before a proof is looked at. A try that is refused there waits as long as a look
- * would have taken. Functions that give an enum auth_state are steps: the last one's result is the caller's
+ * The gate (auth_gate.c) asks the guard before a proof is looked at. A try that is refused there waits as
+ * long as a look would have taken. A guess that the gate has let ends when it is known to be right or wrong,
+ * and at the latest with the exchange: who hangs up before the answer has guessed wrong. Functions that give an enum auth_state are steps: the last one's result is the caller's
  * answer, or goes to the callback when the step was begun by a timer or the directory.
  */
 #include "auth_priv.h"
@@ -21,6 +22,7 @@
 
 enum auth_state auth__finish(struct auth_exchange *x, enum auth_outcome outcome)
 {
+    auth__guess_wrong(x); /* nothing, when it has ended otherwise */
     x->result.outcome = outcome;
     return AUTH_DONE;
 }
@@ -33,7 +35,7 @@ void auth__resume(struct auth_exchange *x, enum auth_state state)
 
 enum auth_state auth__temporary(struct auth_exchange *x, enum ms_err err)
 {
-    auth__guard_refund(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
+    auth__guess_unsure(x);
     auth__log_unavailable(x, err);
     return auth__finish(x, AUTH_TEMPORARY);
 }
@@ -115,7 +117,7 @@ enum auth_state auth__find_target(struct auth_exchange *x)
 /* x->entry has proved himself. RFC 4422 3.4.1, RFC 4616 2 */
 enum auth_state auth__proven(struct auth_exchange *x)
 {
-    auth__guard_success(x->client->guard, &x->client->limits, &x->guess, loop_now_ms(x->client->loop));
+    auth__guess_right(x);
     if (is_himself(x))
         return granted(x, &x->entry);
     if (!x->entry.is_admin || x->result.app_password[0])
@@ -123,23 +125,8 @@ enum auth_state auth__proven(struct auth_exchange *x)
     return auth__find_target(x);
 }
 
-/* -- the gate */
-
-static void on_timer(struct loop_timer *timer)
-{
-    struct auth_exchange *x = MS_CONTAINER_OF(timer, struct auth_exchange, timer);
-    auth__resume(x, x->next(x));
-}
-
-static enum auth_state wait_then(struct auth_exchange *x, uint64_t ms,
-                                 enum auth_state (*next)(struct auth_exchange *x))
-{
-    x->next = next;
-    loop_timer_start(x->client->loop, &x->timer, ms, on_timer);
-    return AUTH_WAIT;
-}
-
-static enum auth_state backed_off(struct auth_exchange *x)
+/* Refused by the gate, unseen. */
+enum auth_state auth__backed_off(struct auth_exchange *x)
 {
     auth__log_backed_off(x);
     x->is_logged = true;
@@ -147,37 +134,6 @@ static enum auth_state backed_off(struct auth_exchange *x)
         return auth__finish(x, AUTH_DENIED);
     sasl_refuse_token(&x->sasl, "invalid_token"); /* as any other token that is refused */
     return AUTH_CHALLENGE;
-}
-
-/* Names of one account count as one; what cannot be a login counts as it was typed. */
-void auth__guess_key(struct auth_exchange *x)
-{
-    const struct auth_client *c = x->client;
-    char canonical[ACCOUNT_LOGIN_MAX + 1];
-    struct slice login = slice_sub(x->name, 0, ACCOUNT_LOGIN_MAX);
-    bool is_trusted = false;
-    if (account_canonical(account_of_client(c->accounts), x->name, canonical) == MS_OK)
-        login = slice_cstr(canonical);
-    for (size_t i = 0; i < c->network_count && !is_trusted; i++)
-        is_trusted = net_network_has(&c->networks[i], x->peer->rip);
-    auth__guard_key(c->guard, x->peer->rip, login, is_trusted, &x->guess);
-}
-
-/* look_ms: what next takes, about. */
-enum auth_state auth__gate(struct auth_exchange *x, uint64_t look_ms,
-                           enum auth_state (*next)(struct auth_exchange *x))
-{
-    struct auth_client *c = x->client;
-    if (x->peer->is_local) /* the machine itself */
-        return next(x);
-    auth__guess_key(x);
-    struct auth_guard_verdict v = auth__guard_begin(c->guard, &c->limits, &x->guess, loop_now_ms(c->loop));
-    if (v.is_refused)
-        return wait_then(x, v.delay_ms + look_ms, backed_off);
-    if (v.delay_ms == 0)
-        return next(x);
-    obs_count(MET_AUTH_DELAYED, 1);
-    return wait_then(x, v.delay_ms, next);
 }
 
 /* -- a password */
@@ -285,9 +241,13 @@ static enum auth_state take(struct auth_exchange *x, struct slice message)
     return err ? auth__denied(x) : on_sasl(x);
 }
 
+/* Whether the proof fits is known before the client has answered the server's last word; he may never. */
 static enum auth_state look_at_held(struct auth_exchange *x)
 {
-    return take(x, str_slice(&x->held));
+    enum auth_state state = take(x, str_slice(&x->held));
+    if (state == AUTH_CHALLENGE && x->keys_state == MS_OK)
+        auth__guess_right(x);
+    return state;
 }
 
 enum auth_state auth_step(struct auth_exchange *x, struct slice message)
@@ -313,6 +273,7 @@ static struct auth_exchange *exchange_create(struct auth_client *c, const struct
     x->done = done;
     x->owner = owner;
     x->result.method = "";
+    list_init(&x->in_queue);
     str_init(&x->held, SASL_MESSAGE_MAX);
     sasl_init(&x->sasl, sasl_mech_external());
     return x;
@@ -375,6 +336,8 @@ void auth_end(struct auth_exchange **xp)
         return;
     if (x->request)
         account_forget(x->client->accounts, x->request);
+    auth__guess_wrong(x);
+    auth__queue_leave(x);
     loop_timer_stop(x->client->loop, &x->timer);
     if (x->held.ptr)
         crypt_wipe(x->held.ptr, x->held.cap);

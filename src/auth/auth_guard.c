@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "auth_places.h"
 #include "ms/auth.h"
 #include "ms/base/str.h"
 #include "ms/crypt.h"
@@ -35,9 +36,11 @@ struct auth_table {
 };
 
 enum auth_counter { AUTH_BY_PAIR, AUTH_BY_ADDRESS, AUTH_BY_ACCOUNT, AUTH_KNOWN, AUTH_COUNTERS };
+#define AUTH_JUDGES AUTH_KNOWN /* those before it */
 
 struct auth_guard {
     struct auth_table tables[AUTH_COUNTERS];
+    struct auth_places places[AUTH_JUDGES];
     uint8_t key[CRYPT_SHA256_BYTES];
 };
 
@@ -150,6 +153,8 @@ struct auth_guard *auth__guard_create(unsigned sets)
         g->tables[i].sets = sets;
         g->tables[i].words = ms_alloc_array((size_t)sets * AUTH_GUARD_WAYS, sizeof(uint64_t));
     }
+    for (unsigned i = 0; i < AUTH_JUDGES; i++)
+        auth__places_init(&g->places[i], MS_MAX(sets * AUTH_PLACES_SETS / AUTH_GUARD_SETS, 1));
     crypt_random(g->key, sizeof g->key);
     return g;
 }
@@ -166,6 +171,8 @@ void auth_guard_destroy(struct auth_guard **gp)
         return;
     for (unsigned i = 0; i < AUTH_COUNTERS; i++)
         ms_free((void *)g->tables[i].words);
+    for (unsigned i = 0; i < AUTH_JUDGES; i++)
+        auth__places_fini(&g->places[i]);
     crypt_wipe(g->key, sizeof g->key);
     ms_free(g);
     *gp = NULL;
@@ -173,7 +180,8 @@ void auth_guard_destroy(struct auth_guard **gp)
 
 size_t auth__guard_bytes(const struct auth_guard *g)
 {
-    return AUTH_COUNTERS * (size_t)g->tables[0].sets * AUTH_GUARD_WAYS * sizeof(uint64_t) + sizeof *g;
+    return AUTH_COUNTERS * (size_t)g->tables[0].sets * AUTH_GUARD_WAYS * sizeof(uint64_t) +
+           AUTH_JUDGES * auth__places_bytes(&g->places[0]) + sizeof *g;
 }
 
 /* What counts as one address: an IPv4 address, also one mapped into IPv6, or the /64 of an IPv6 address;
@@ -233,75 +241,116 @@ static bool counts(const struct auth_guard_try *t, enum auth_counter c, uint64_t
     return !t->is_trusted || (c != AUTH_BY_ADDRESS && c != AUTH_KNOWN);
 }
 
-static void charge(struct auth_guard *g, const struct auth_guard_limits *l, const struct auth_guard_try *t,
-                   int steps, uint64_t now_ms, unsigned before_out[AUTH_COUNTERS])
+static uint64_t failures_of(const struct auth_guard *g, const struct auth_guard_limits *l,
+                            const struct auth_guard_try *t, enum auth_counter c, uint64_t now_ms)
 {
     uint64_t hash;
-    for (enum auth_counter c = AUTH_BY_PAIR; c <= AUTH_BY_ACCOUNT; c++) {
-        bool is_counted = counts(t, c, &hash);
-        before_out[c] = !is_counted ? 0
-                        : steps     ? table_change(&g->tables[c], hash, steps, false, unit_of(l), now_ms)
-                                    : table_level(&g->tables[c], hash, unit_of(l), now_ms);
-    }
+    if (!counts(t, c, &hash))
+        return 0;
+    return (table_level(&g->tables[c], hash, unit_of(l), now_ms) + AUTH_UNIT - 1) / AUTH_UNIT;
 }
 
-static struct auth_guard_verdict judge(const struct auth_guard_limits *l, const unsigned level[AUTH_COUNTERS],
-                                       bool is_known)
+static uint64_t most_of(const struct auth_guard_limits *l, enum auth_counter c)
 {
-    struct auth_guard_verdict v = {.is_refused = false};
-    unsigned worst = 0;
-    for (enum auth_counter c = AUTH_BY_PAIR; c <= AUTH_BY_ACCOUNT; c++) {
-        unsigned failures = (level[c] + AUTH_UNIT - 1) / AUTH_UNIT;
-        uint64_t most = l->max * (c == AUTH_BY_ACCOUNT ? AUTH_ACCOUNT_FACTOR : 1);
-        if (is_known && c != AUTH_BY_PAIR)
-            continue;
+    return l->max * (c == AUTH_BY_ACCOUNT ? AUTH_ACCOUNT_FACTOR : 1);
+}
+
+static bool is_known(const struct auth_guard *g, const struct auth_guard_try *t, uint64_t now_ms)
+{
+    uint64_t hash;
+    return counts(t, AUTH_KNOWN, &hash) &&
+           table_level(&g->tables[AUTH_KNOWN], hash, AUTH_KNOWN_MS / AUTH_UNIT, now_ms) > 0;
+}
+
+/* judges: the counters that have a say, from the first. */
+static struct auth_guard_verdict judge(const struct auth_guard *g, const struct auth_guard_limits *l,
+                                       const struct auth_guard_try *t, unsigned judges, uint64_t now_ms)
+{
+    struct auth_guard_verdict v = {.answer = AUTH_GUARD_GO};
+    uint64_t worst = 0;
+    for (enum auth_counter c = AUTH_BY_PAIR; c < judges; c++) {
+        uint64_t failures = failures_of(g, l, t, c, now_ms);
         worst = MS_MAX(worst, failures);
-        if (l->max && failures >= most)
-            v.is_refused = true;
+        if (l->max && failures >= most_of(l, c))
+            v.answer = AUTH_GUARD_REFUSED;
     }
     if (worst >= l->free)
         v.delay_ms = MS_MIN((uint64_t)AUTH_DELAY_FIRST_MS << MS_MIN(worst - l->free, 20), l->delay_max_ms);
     return v;
 }
 
-struct auth_guard_verdict auth__guard_begin(struct auth_guard *g, const struct auth_guard_limits *l,
-                                            struct auth_guard_try *t, uint64_t now_ms)
+static void give_places(struct auth_guard *g, struct auth_guard_try *t, uint64_t now_ms)
 {
-    unsigned level[AUTH_COUNTERS], ignored[AUTH_COUNTERS];
     uint64_t hash;
-    bool is_known = counts(t, AUTH_KNOWN, &hash) &&
-                    table_level(&g->tables[AUTH_KNOWN], hash, AUTH_KNOWN_MS / AUTH_UNIT, now_ms) > 0;
-    charge(g, l, t, 0, now_ms, level);
-    struct auth_guard_verdict v = judge(l, level, is_known);
-    if (v.is_refused)
-        return v;
-    charge(g, l, t, AUTH_UNIT, now_ms,
-           level); /* the levels now are before this try, and after all that came first */
-    t->is_charged = true;
-    v = judge(l, level, is_known);
-    if (v.is_refused) {
-        charge(g, l, t, -(int)AUTH_UNIT, now_ms, ignored);
-        t->is_charged = false;
+    for (enum auth_counter c = AUTH_BY_PAIR; c < AUTH_JUDGES; c++)
+        if (t->places & 1u << c && counts(t, c, &hash))
+            auth__places_give(&g->places[c], hash, now_ms);
+    t->places = 0;
+}
+
+/* A failure is counted before its place is given back, so who does not see the place sees the failure: the
+ * levels are read again when the places are taken. */
+static bool take_places(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
+                        unsigned judges, uint64_t now_ms)
+{
+    uint64_t hash;
+    for (enum auth_counter c = AUTH_BY_PAIR; l->max && c < judges; c++) {
+        if (!counts(t, c, &hash))
+            continue;
+        uint64_t failures = failures_of(g, l, t, c, now_ms), most = most_of(l, c);
+        unsigned taken =
+            failures < most ? auth__places_take(&g->places[c], hash, most - failures, now_ms) : 0;
+        if (taken)
+            t->places |= 1u << c;
+        if (!taken || failures_of(g, l, t, c, now_ms) + taken > most) {
+            give_places(g, t, now_ms);
+            return false;
+        }
     }
+    return true;
+}
+
+struct auth_guard_verdict auth__guard_begin(struct auth_guard *g, const struct auth_guard_limits *l,
+                                            struct auth_guard_try *t, uint64_t waited_ms, bool is_behind,
+                                            uint64_t now_ms)
+{
+    bool known = is_known(g, t, now_ms);
+    unsigned judges = known ? AUTH_BY_PAIR + 1 : AUTH_JUDGES;
+    struct auth_guard_verdict v = judge(g, l, t, judges, now_ms);
+    v.delay_ms -= MS_MIN(v.delay_ms, waited_ms);
+    if (v.answer == AUTH_GUARD_REFUSED)
+        return v;
+    if (v.delay_ms > 0)
+        v.answer = AUTH_GUARD_DELAY;
+    else if ((is_behind && !known) || !take_places(g, l, t, judges, now_ms))
+        v.answer = AUTH_GUARD_QUEUE;
+    t->is_open = v.answer == AUTH_GUARD_GO;
     return v;
 }
 
-void auth__guard_refund(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
-                        uint64_t now_ms)
+void auth__guard_failure(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
+                         uint64_t now_ms)
 {
-    unsigned ignored[AUTH_COUNTERS];
-    if (t->is_charged)
-        charge(g, l, t, -(int)AUTH_UNIT, now_ms, ignored);
-    t->is_charged = false;
+    uint64_t hash;
+    for (enum auth_counter c = AUTH_BY_PAIR; t->is_open && c < AUTH_JUDGES; c++)
+        if (counts(t, c, &hash))
+            table_change(&g->tables[c], hash, AUTH_UNIT, false, unit_of(l), now_ms);
+    auth__guard_refund(g, t, now_ms);
+}
+
+void auth__guard_refund(struct auth_guard *g, struct auth_guard_try *t, uint64_t now_ms)
+{
+    give_places(g, t, now_ms);
+    t->is_open = false;
 }
 
 void auth__guard_success(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
                          uint64_t now_ms)
 {
     uint64_t hash;
-    auth__guard_refund(g, l, t, now_ms);
     if (counts(t, AUTH_BY_PAIR, &hash))
         table_change(&g->tables[AUTH_BY_PAIR], hash, 0, true, unit_of(l), now_ms);
     if (counts(t, AUTH_KNOWN, &hash))
         table_change(&g->tables[AUTH_KNOWN], hash, AUTH_UNIT, true, AUTH_KNOWN_MS / AUTH_UNIT, now_ms);
+    auth__guard_refund(g, t, now_ms);
 }

@@ -1,9 +1,11 @@
 /*
  * auth_guard.h - who has guessed too often: the counting behind struct auth_guard.
  *
- * A try is charged with a failure before its proof is looked at, and refunded when the proof was right, so
- * a thousand tries at the same moment are a thousand failures to each other. Three counters and one memory
- * take part:
+ * Who waits and who is refused is judged by decided failures alone. A try takes a place before its proof is
+ * looked at, in each counter it is judged by, and there are as many places as failures are left until
+ * refusal: so in no moment more guesses are looked at than would have been one after the other, and a crowd
+ * of right passwords is never refused; at worst it queues (auth_places.h). Three counters and one memory take
+ * part:
  *
  *   pair     this account from this address. Success clears it.
  *   address  all accounts from this address; not of a trusted network.
@@ -14,6 +16,8 @@
  * account, and others behind the same address to other accounts, its owner gets in. For everybody else the
  * strictest of the three counts; the account refuses only at AUTH_ACCOUNT_FACTOR times what an address is
  * granted, so that its owner can still come from a new place while strangers guess a little.
+ *
+ * A try that has its place ends as a success, as a failure, or as neither when nobody can say which it was.
  *
  * Counts are buckets that leak one failure in each failure_time / failures_max, and a refused try is not
  * counted: nobody is kept out for ever, and who goes on guessing gets failures_max tries in a failure_time,
@@ -44,11 +48,18 @@ struct auth_guard_limits {
 struct auth_guard_try {
     uint64_t address, account, pair;
     bool is_trusted;
-    bool is_charged; /* by auth__guard_begin */
+    bool is_open;    /* auth__guard_begin has let it: it must end */
+    unsigned places; /* bits: the counters in which it holds one */
 };
 
+enum auth_guard_answer {
+    AUTH_GUARD_GO,      /* the proof may be looked at; ends with one of the three below */
+    AUTH_GUARD_DELAY,   /* so many failures: to be asked again in delay_ms */
+    AUTH_GUARD_QUEUE,   /* as many as are granted are being looked at: to be asked again soon */
+    AUTH_GUARD_REFUSED, /* in delay_ms: for good */
+};
 struct auth_guard_verdict {
-    bool is_refused;
+    enum auth_guard_answer answer;
     uint64_t delay_ms;
 };
 
@@ -56,14 +67,20 @@ struct auth_guard *auth__guard_create(unsigned sets);
 /* login: canonical; empty: no account is named. */
 void auth__guard_key(const struct auth_guard *g, const char *rip, struct slice login, bool is_trusted,
                      struct auth_guard_try *out);
+/* waited_ms: what it has waited so far, for whatever reason. is_behind: others were here first and still
+ * queue; who is known does not mind. */
 struct auth_guard_verdict auth__guard_begin(struct auth_guard *g, const struct auth_guard_limits *l,
-                                            struct auth_guard_try *t, uint64_t now_ms);
+                                            struct auth_guard_try *t, uint64_t waited_ms, bool is_behind,
+                                            uint64_t now_ms);
+/* The ends; nothing happens to a try that is not open, but that a success is remembered. */
+/* The proof was wrong, or has been looked at and nobody waited for the answer. */
+void auth__guard_failure(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
+                         uint64_t now_ms);
 /* The proof was right. */
 void auth__guard_success(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
                          uint64_t now_ms);
 /* Nobody can say whether it was (the directory is away). */
-void auth__guard_refund(struct auth_guard *g, const struct auth_guard_limits *l, struct auth_guard_try *t,
-                        uint64_t now_ms);
+void auth__guard_refund(struct auth_guard *g, struct auth_guard_try *t, uint64_t now_ms);
 /* Bytes it takes, whatever happens. */
 size_t auth__guard_bytes(const struct auth_guard *g);
 

@@ -5,6 +5,7 @@
 #define AUTH_PRIV_H
 
 #include "ms/auth.h"
+#include "ms/base/list.h"
 #include "ms/net.h"
 
 #include "auth_guard.h"
@@ -13,6 +14,9 @@
 #define AUTH_NETWORKS_MAX   64
 #define AUTH_NAMED_SLOTS    1024  /* of a loop: addresses whose refusals were logged lately */
 #define AUTH_NAMED_MS       10000 /* an address that is backed off is named so often */
+#define AUTH_QUEUE_MS       30000 /* longest wait for a place among the tries that are looked at */
+#define AUTH_QUEUE_TICK_MS  20
+#define AUTH_QUEUE_PER_MS   50 /* a longer queue is asked less often: a millisecond more for so many */
 
 /* Refusals without a look come as fast as a client can send: one line an address in AUTH_NAMED_MS, with the
  * number of tries. An address that meets another in its slot is named more often, never less. */
@@ -38,6 +42,9 @@ struct auth_client {
     size_t network_count;
     uint64_t check_ms; /* what a wrong password takes here, lately */
     struct auth_named named[AUTH_NAMED_SLOTS];
+    struct list queue; /* of exchanges that wait for a place, the first one first */
+    size_t queued;
+    struct loop_timer tick; /* while there are any */
 };
 
 /* An exchange: begin -> [message ->]... gate -> (wait) -> look at the proof -> (directory) -> proven ->
@@ -48,11 +55,15 @@ struct auth_exchange {
     auth_done_fn *done;
     void *owner;
     struct sasl sasl;
-    struct slice name;   /* who proves himself, in sasl's texts or the peer's */
-    struct slice act_as; /* whom he wants to be; empty: himself */
-    struct loop_timer timer;
-    enum auth_state (*next)(struct auth_exchange *x); /* behind the timer */
-    uint64_t request;                                 /* of the directory; 0: none */
+    struct slice name;                                /* who proves himself, in sasl's texts or the peer's */
+    struct slice act_as;                              /* whom he wants to be; empty: himself */
+    enum auth_state (*next)(struct auth_exchange *x); /* behind the gate */
+    uint64_t gate_ms, queued_ms;                      /* there since; in the queue first, 0: never */
+    uint64_t look_ms;                                 /* what next takes, about */
+    struct loop_timer timer;                          /* of a delay, or of a refusal */
+    struct list in_queue;
+    bool is_delayed, is_refused;
+    uint64_t request; /* of the directory; 0: none */
     struct auth_guard_try guess;
     struct str held; /* SCRAM: the client's last message, until it may be looked at */
     bool has_keys, has_guessed;
@@ -81,7 +92,14 @@ enum auth_state auth__denied(struct auth_exchange *x);
 enum auth_state auth__not_permitted(struct auth_exchange *x, const char *reason);
 enum auth_state auth__find_target(struct auth_exchange *x);
 enum auth_state auth__proven(struct auth_exchange *x); /* x->entry has proved himself */
+enum auth_state auth__backed_off(struct auth_exchange *x);
+
+/* auth_gate.c */
 void auth__guess_key(struct auth_exchange *x);
+void auth__guess_wrong(struct auth_exchange *x); /* these end a guess; nothing when it has ended */
+void auth__guess_right(struct auth_exchange *x); /* and is remembered */
+void auth__guess_unsure(struct auth_exchange *x);
+void auth__queue_leave(struct auth_exchange *x);
 /* look_ms: what next takes, about. */
 enum auth_state auth__gate(struct auth_exchange *x, uint64_t look_ms,
                            enum auth_state (*next)(struct auth_exchange *x));

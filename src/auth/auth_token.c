@@ -13,9 +13,10 @@
 /* RFC 7628 3.2.3: the refusal is told in a challenge, and the client's answer to it ends the exchange. */
 static enum auth_state refuse(struct auth_exchange *x, const char *reason, bool is_guess)
 {
-    struct auth_client *c = x->client;
-    if (!is_guess)
-        auth__guard_refund(c->guard, &c->limits, &x->guess, loop_now_ms(c->loop));
+    if (is_guess)
+        auth__guess_wrong(x);
+    else
+        auth__guess_unsure(x);
     auth__log_failed(x, reason);
     x->is_logged = true;
     sasl_refuse_token(&x->sasl, "invalid_token");
@@ -60,7 +61,10 @@ static enum auth_state look_at_token(struct auth_exchange *x)
     enum auth_jwt_verdict verdict = auth_jwt_check(c->keys, token, &expect, x->token_login);
     if (verdict != AUTH_JWT_OK)
         return refuse(x, auth_jwt_word(verdict), is_guess(verdict));
+    /* No guess, whatever comes of it; and what is remembered is of whom it names, not of whom it asks for. */
+    auth__guess_unsure(x);
     x->name = slice_cstr(x->token_login);
+    auth__guess_key(x);
     enum ms_err err = account_login_find(c->accounts, x->name, true, &entry, login_found, x, &x->request);
     return err == MS_EMORE ? AUTH_WAIT : on_login(x, err, &entry);
 }
