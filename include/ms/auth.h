@@ -17,7 +17,8 @@
  * Back-off (struct auth_guard, one for the process, any thread, no lock: a fixed table of atomics; the rules are in
  * src/auth/auth_guard.h): failures are counted per address (IPv4 /32, IPv6 /64), per account and per pair of both; past
  * auth.failures_free each try waits before its proof is looked at, doubling to auth.delay_max, and past auth.failures_max within
- * auth.failure_time nothing is looked at. An address from which the account has logged in lately is judged by the pair alone, so
+ * auth.failure_time nothing is looked at. No more guesses are looked at in one moment than may still fail: who comes with more right
+ * passwords at once queues (30 s at most, then AUTH_TEMPORARY), and is never refused for it. An address from which the account has logged in lately is judged by the pair alone, so
  * strangers cannot lock its owner out. Addresses in auth.trusted_networks (webmail, multiplexor) are not counted themselves.
  *
  * Acting as somebody else (RFC 4422 3.4.1): an administrator (account_entry.is_admin) may, with an authorisation identity (PLAIN,
@@ -87,7 +88,7 @@ enum auth_state { AUTH_WAIT, AUTH_CHALLENGE, AUTH_DONE };
  * (SCRAM's) is a challenge before it, to be answered by an empty message (RFC 4954 4, RFC 9051 6.2.2). */
 typedef void auth_done_fn(void *owner, enum auth_state state);
 
-struct auth_guard *auth_guard_create(void); /* 4 MiB, and never more */
+struct auth_guard *auth_guard_create(void); /* 4.5 MiB, and never more */
 void auth_guard_destroy(struct auth_guard **g);
 /* conf: holds section "auth"; auth_client_reconf on the loop when it was loaded anew. */
 struct auth_client *auth_client_create(struct loop *loop, struct account_client *accounts, struct auth_guard *guard, struct conf *conf);

@@ -10,8 +10,10 @@
  *
  * The gate (auth_gate.c) asks the guard before a proof is looked at. A try that is refused there waits as
  * long as a look would have taken. A guess that the gate has let ends when it is known to be right or wrong,
- * and at the latest with the exchange: who hangs up before the answer has guessed wrong. Functions that give an enum auth_state are steps: the last one's result is the caller's
- * answer, or goes to the callback when the step was begun by a timer or the directory.
+ * and at the latest with the exchange: who hangs up before the answer has guessed wrong.
+ *
+ * Functions that give an enum auth_state are steps: the last one's result is the caller's answer, or goes to
+ * the callback when the step was begun by a timer or the directory.
  */
 #include "auth_priv.h"
 

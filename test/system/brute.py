@@ -3,11 +3,15 @@
 Meanwhile its owner logs in from where he was before, and another user from where he never was: at once. Few guesses are looked at,
 the others are slowed and refused, and the server's memory stays what it was.
 
+And who does not guess: however many log in at once from one address, many users or one, all are served. Who hangs up before he is
+answered has guessed all the same.
+
 Guessers live in processes of their own; every load is bounded in number and time.
 
-usage: brute.py BINARY [--addresses N] [--accounts N]
+usage: brute.py BINARY [--addresses N] [--accounts N] [--users N]
 """
 import argparse
+import base64
 import concurrent.futures
 import contextlib
 import multiprocessing
@@ -19,7 +23,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import sasl_client as sasl  # noqa: E402
 from msite import PASSWORD, running  # noqa: E402
-from tap import Tap, need  # noqa: E402
+from tap import Tap, need, same  # noqa: E402
 
 THREADS = 24           # guesses at a time, in each of two processes
 FREE, MOST = 3, 10     # auth.failures_free, auth.failures_max
@@ -28,6 +32,7 @@ FACTOR = 10            # AUTH_ACCOUNT_FACTOR
 SERVED_SECONDS = 1.0   # the median must keep it
 WORST_SECONDS = 15.0   # and on the busiest machine nobody waits longer
 MEMORY_BYTES = 48 << 20
+ONE_USER = 100
 OWNER, OTHER = "127.201.1.1", "127.202.1.1"
 
 
@@ -143,11 +148,58 @@ def stranger(site):
     served(site, "carl", "127.204.1.1")
 
 
+# -- who is right
+
+def at_once(site, logins, source):
+    """All are sent before the first answer is read; the answers that are no OK."""
+    clients = []
+    try:
+        for n in range(len(logins)):
+            clients.append(sasl.Imap(site.base + 143, source=source) if n % 2 else sasl.Smtp(site.base + 587, source=source))
+        for client, (user, password) in zip(clients, logins):
+            token = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+            client.send(f"t0 LOGIN {user} {password}" if isinstance(client, sasl.Imap) else f"AUTH PLAIN {token}")
+        answers = [c.answer() if isinstance(c, sasl.Imap) else c.reply() for c in clients]
+        return [a for a in answers if not a.startswith(("OK", "235 "))]
+    finally:
+        for client in clients:
+            client.close()
+
+
+def crowd(site, users):
+    begun = time.monotonic()
+    same("of many users", at_once(site, [(u, PASSWORD) for u in users], "127.31.1.1"), [])
+    many = time.monotonic() - begun
+    same("of one user", at_once(site, [(users[0], PASSWORD)] * ONE_USER, "127.32.1.1"), [])
+    same("of one user, again", at_once(site, [(users[0], PASSWORD)] * ONE_USER, "127.32.1.1"), [])
+    return f"{len(users)} users in {many:.1f} s"
+
+
+def mixed(site, users):
+    """Every fourth is wrong, and in all they are fewer than are refused for: the others get in."""
+    logins = [(u, PASSWORD if n % 4 else "wrong") for n, u in enumerate(users[:4 * (MOST - 1)])]
+    same("refused", len(at_once(site, logins, "127.33.1.1")), MOST - 1)
+
+
+def hang_up(site, users):
+    for n in range(4 * MOST):
+        with sasl.Imap(site.base + 143, source="127.34.1.1") as c:
+            c.send(f"t0 LOGIN {users[n]} wrong")
+            time.sleep(0.005 * (n % 4))
+    for user in users[4 * MOST:]:
+        with sasl.Imap(site.base + 143, source="127.34.1.1") as c:
+            if c.command(f"LOGIN {user} {PASSWORD}").startswith("NO [AUTHENTICATIONFAILED]"):
+                return
+        time.sleep(0.1)
+    raise RuntimeError("guesses without waiting for the answer were not counted")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=lambda p: str(pathlib.Path(p).resolve()))
     parser.add_argument("--addresses", type=int, default=1000)
     parser.add_argument("--accounts", type=int, default=1000)
+    parser.add_argument("--users", type=int, default=300)
     args = parser.parse_args()
     tap = Tap()
     sets = [f"auth.failures_free={FREE}", f"auth.failures_max={MOST}", "auth.failure_time=15m", f"auth.delay_max={int(DELAY * 1000)}ms"]
@@ -155,6 +207,12 @@ def main():
         tap.run(f"{args.addresses} addresses against one account", many_addresses, site, args.addresses)
         tap.run(f"one address against {args.accounts} accounts", many_accounts, site, args.accounts)
         tap.run("who has guessed is not let in, who has not is", stranger, site)
+    sets = [f"auth.failures_free={MOST}", f"auth.failures_max={MOST}", "auth.failure_time=1d"]
+    users = [f"u{n}" for n in range(args.users)]
+    with running(args.binary, sets, users=users) as site:
+        tap.run("a crowd behind one address is served", crowd, site, users)
+        tap.run("also with some wrong passwords in it", mixed, site, users)
+        tap.run("hanging up does not save from being counted", hang_up, site, users)
     return tap.end()
 
 
