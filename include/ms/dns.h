@@ -56,6 +56,7 @@ struct dns_client;
 /* MS_EINVAL: a server cannot be read; none: 127.0.0.1. */
 MS_MUST_USE enum ms_err dns_client_create(struct loop *loop, const struct dns_conf *conf, struct dns_client **out, struct ms_errinfo *why_out);
 void dns_client_destroy(struct dns_client **c); /* callbacks of what is in flight do not come */
+void dns_client_shed(struct dns_client *c); /* memory is short: the cache is emptied */
 /* On a reload: other servers; the cache stays. */
 MS_MUST_USE enum ms_err dns_client_reconf(struct dns_client *c, const struct dns_conf *conf, struct ms_errinfo *why_out);
 

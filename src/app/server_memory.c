@@ -1,7 +1,7 @@
 /*
  * server_memory.c - watches the process's memory and gives up, in a published order, what is missed least.
  *
- *   1  caches: proven logins and answers kept by each loop, its spare blocks          shed_total{what="caches"}
+ *   1  caches: proven logins and answers kept by each loop, its spare blocks; names   shed_total{what="caches"}
  *   2  what the allocator keeps goes back to the system, on a work thread             {what="trim"}
  *   3  new connections are refused at the door, in the protocol's words, for now      {what="connections"}
  *   4  sessions without a user and without a transaction that have been idle are closed   {what="sessions"}
@@ -12,6 +12,8 @@
 #include "server_priv.h"
 
 #include <malloc.h>
+
+#include "ms/dns.h"
 
 #define APP_MEMORY_LOOK_MS  1000
 #define APP_MEMORY_CLOSE_MS 250  /* between two looks while anything is given up */
@@ -75,6 +77,7 @@ static void caches_empty(struct server *s)
         return;
     m->shed_ms = now_ms;
     loop_shed(&s->control);
+    dns_client_shed(s->dns);
     for (unsigned i = 0; i < s->loop_count; i++) {
         struct bus_msg msg = {.kind = APP_MSG_SHED};
         m->shedding += bus_call(s->control_ep, s->loops[i].ep, &msg) == MS_OK;

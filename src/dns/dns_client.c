@@ -27,6 +27,13 @@ enum ms_err dns_client_create(struct loop *loop, const struct dns_conf *conf, st
     return err;
 }
 
+void dns_client_shed(struct dns_client *c)
+{
+    size_t bytes_max = c->cache.bytes_max;
+    dns__cache_resize(&c->cache, 0);
+    dns__cache_resize(&c->cache, bytes_max);
+}
+
 enum ms_err dns_client_reconf(struct dns_client *c, const struct dns_conf *conf, struct ms_errinfo *why_out)
 {
     struct dns__servers servers;

@@ -266,6 +266,11 @@ static void test_trust(void **state)
     assert_true(g.count == 1 && g.secure);
     ask_now(&s, "host.example", DNS_A, &g);
     assert_true(g.from_cache); /* the cache stays over a reload */
+    dns_client_shed(s.client);
+    ask_now(&s, "host.example", DNS_A, &g);
+    assert_true(g.count == 1 && !g.from_cache);
+    ask_now(&s, "host.example", DNS_A, &g);
+    assert_true(g.from_cache); /* emptied, not closed */
     two[1] = "nonsense";
     assert_int_equal(dns_client_reconf(s.client, &s.conf, &why), MS_EINVAL);
     ask_now(&s, "host3.example", DNS_A, &g);
