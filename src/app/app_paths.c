@@ -1,6 +1,7 @@
 /*
  * app_paths.c - the folders and files of a configuration.
  */
+#include "app.h"
 #include "app_paths.h"
 
 #include <errno.h>
@@ -119,12 +120,20 @@ static void add_option(struct app_paths *p, const char *table, const char *key, 
     add_read(p, value);
 }
 
+/* A history that is not kept has no folder. */
+static bool is_unused(const struct conf_table *table, const struct conf_opt *opt, const void *entry)
+{
+    return strcmp(table->path, "log") == 0 && strcmp(opt->key, "history") == 0 &&
+           ((const struct log_conf *)entry)->history_bytes == 0;
+}
+
 static void add_entry(struct app_paths *p, const struct conf_table *table, const void *entry, bool for_reload)
 {
     for (size_t i = 0; i < table->opt_count; i++) {
         const struct conf_opt *opt = &table->opts[i];
         const char *value;
-        if (opt->type != CONF_PATH || (for_reload && !(opt->flags & CONF_RELOAD)))
+        if (opt->type != CONF_PATH || (for_reload && !(opt->flags & CONF_RELOAD)) ||
+            is_unused(table, opt, entry))
             continue;
         memcpy(&value, (const char *)entry + opt->offset, sizeof value);
         if (value)

@@ -151,7 +151,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     clients = min(args.clients, hard // 2 - 500)  # the server holds both kinds at once
     tap = Tap()
-    with running(args.binary, ["smtp.errors_max=10000", "dispatcher.defaults.max_rate_per_address=none"]) as site:
+    with running(args.binary, ["smtp.errors_max=10000", "dispatcher.defaults.max_rate_per_address=none",
+                               "dispatcher.defaults.max_conns_per_address=none", "dispatcher.defaults.max_conns_per_network=none"]) as site:
         smtp, lmtp = site.base + 25, site.base + 24
         tap.run(f"{clients} that send nothing", check, site, 1, clients, (hold, smtp, clients, False))
         tap.run(f"{clients} that send an octet a second, and {clients} silent ones", check, site, 2, 2 * clients,
