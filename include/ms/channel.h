@@ -28,6 +28,10 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t minjobs;     /* kept running */
     uint64_t idle_ms;     /* a job without work lingers so long */
     uint64_t life_ms, life_entries; /* 0 = no limit */
+    bool single;           /* an entry for each recipient */
+    uint64_t addrsperfile; /* recipients of one entry; 0 = as many as there may be */
+    /* Ceilings of the class by size (semantics 3.3), octets; 0 = not given. */
+    uint64_t urgent_bytes, normal_bytes, nonurgent_bytes;
     /* Deferral of job creation (semantics 5); which holds for a class: channel_after_make. */
     struct conf_after after, urgentafter, normalafter, nonurgentafter, secondclassafter, thirdclassafter;
     /* Empty when not given: channel_times_make has the rules. */
@@ -36,6 +40,8 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
 };
 struct channel_queue_conf { /* section "queue" */
     int return_units;          /* enum channel_units */
+    uint64_t urgent_bytes, normal_bytes, nonurgent_bytes; /* ceilings of channels without their own */
+    bool honor_x_priority, honor_precedence; /* fields that set the class when Priority does not */
     uint64_t report_bytes_max; /* of the original that a report carries */
 };
 enum channel_units { CHANNEL_DAYS, CHANNEL_HOURS };
@@ -61,6 +67,9 @@ static inline void channel_entry_done(struct channel_job *handle, uint64_t ticke
     handle->entry_done(handle, ticket, outcome);
 }
 
+/* The class of a message of so many octets: never a higher one than asked for. channel: NULL = one that is not configured. */
+enum queue_class channel_class_of(const struct channel_conf *channel, const struct channel_queue_conf *queue, enum queue_class asked,
+                                  uint64_t bytes);
 /* Deferral of each class: the keywords in the order they were written, `after` being all of them (semantics 5, rule 3). */
 void channel_after_make(const struct channel_conf *channel, struct conf_after out[QUEUE_CLASS_COUNT]);
 

@@ -76,7 +76,7 @@ struct route_message {
     struct slice trace;    /* the one id of the message, <= QUEUE_TRACE_MAX octets */
     struct slice envid;    /* RFC 3461 */
     uint8_t ret;
-    enum queue_class class_;
+    enum queue_class class_; /* asked for; each entry has it under the ceilings of its channel */
     uint8_t body_type;
     bool smtputf8;
 };
@@ -94,7 +94,8 @@ void route_destroy(struct route **r);
 void route_reload(struct route *r, const struct conf *conf);
 void route_forget(struct route *r, uint64_t request); /* of route_resolve: no callback any more */
 
-/* Class from the message's Priority header (semantics 3.2). */
-enum queue_class route_class_of(struct slice priority_header);
+/* The class a message asks for (semantics 3.2): Priority; else X-Priority, when rules say so; Precedence can only lower it. rules may be NULL. */
+struct mime_message;
+enum queue_class route_class_of(const struct mime_message *m, const struct channel_queue_conf *rules);
 
 #endif

@@ -222,9 +222,7 @@ static void finish(struct maildrop_drop *d)
     }
     mime_parser_finish(r->parser);
     const struct mime_message *msg = &r->message;
-    const struct mime_field *priority =
-        mime_part_field(msg, mime_message_root(msg), MIME_FIELD_PRIORITY, NULL);
-    r->class_ = route_class_of(priority ? mime_field_value(priority) : slice_make(NULL, 0));
+    r->class_ = route_class_of(msg, env->conf ? conf_section(env->conf, "queue") : NULL);
     if (d->mail.body_type == SMTP_BODY_7BIT && (msg->flags & MIME_MSG_8BIT_BODY))
         d->mail.body_type = SMTP_BODY_8BITMIME; /* RFC 6152: what it is, whatever the program said */
     enum ms_err err = mime_cache_emit(msg, &r->cache);

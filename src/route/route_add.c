@@ -2,8 +2,8 @@
  * route_add.c - the single entry for new mail: recipients become queue entries, all of them ops of one
  * record.
  *
- * Recipients of one channel, host and hold reason go together, at most QUEUE_RECIPIENTS_MAX in an entry, in
- * the order they were given. Everything that could be refused was refused before: what is posted here is
+ * Recipients of one channel, host and hold reason go together, in the order they were given; at most
+ * QUEUE_RECIPIENTS_MAX in an entry, or what the channel's `single` and `addrsperfile` leave. Everything that could be refused was refused before: what is posted here is
  * accepted when it is durable.
  */
 #include "route_priv.h"
@@ -26,12 +26,33 @@ static bool same_way(const struct route_target *a, const struct route_target *b)
     return slice_eq(a->channel, b->channel) && slice_eq(a->host, b->host) && slice_eq(a->hold, b->hold);
 }
 
+/* NULL: not configured (any more). */
+static const struct channel_conf *channel_find(const struct route *r, struct slice name)
+{
+    size_t count = conf_map_count(r->conf_ref, "channels.*");
+    for (size_t i = 0; i < count; i++) {
+        const char *its;
+        const struct channel_conf *channel = conf_map_entry(r->conf_ref, "channels.*", i, &its);
+        if (slice_eq_cstr(name, its))
+            return channel;
+    }
+    return NULL;
+}
+
+static size_t group_max(const struct channel_conf *channel)
+{
+    if (channel && channel->single)
+        return 1;
+    return channel && channel->addrsperfile ? MS_MIN(channel->addrsperfile, (uint64_t)QUEUE_RECIPIENTS_MAX)
+                                            : QUEUE_RECIPIENTS_MAX;
+}
+
 /* Recipients from `first` on that go its way and were not taken before. */
-static size_t group_collect(struct route_split *s, size_t first)
+static size_t group_collect(struct route_split *s, size_t first, size_t max)
 {
     const struct route_rcpt *rcpts = s->mail->rcpts;
     size_t n = 0;
-    for (size_t i = first; i < s->mail->rcpt_count && n < QUEUE_RECIPIENTS_MAX; i++) {
+    for (size_t i = first; i < s->mail->rcpt_count && n < max; i++) {
         if (s->taken[i] || !same_way(&rcpts[first].target, &rcpts[i].target))
             continue;
         s->taken[i] = true;
@@ -46,26 +67,28 @@ static size_t group_collect(struct route_split *s, size_t first)
     return n;
 }
 
-static enum ms_err entry_add(struct route *r, struct route_split *s, const struct route_target *way, size_t n,
-                             struct part_rec *rec)
+static enum ms_err entry_add(struct route *r, struct route_split *s, const struct route_target *way,
+                             const struct channel_conf *channel, size_t n, struct part_rec *rec)
 {
     const struct route_message *mail = s->mail;
-    const struct queue_entry entry = {.id = queue_id_next(&r->ids),
-                                      .blob_bytes = mail->body ? part_body_bytes(mail->body) : mail->bytes,
-                                      .arrival_us = s->now_us,
-                                      .class_ = mail->class_,
-                                      .held = way->hold.len > 0,
-                                      .hold_reason = way->hold,
-                                      .channel = way->channel,
-                                      .host = way->host,
-                                      .sender = mail->sender,
-                                      .envid = mail->envid,
-                                      .ret = mail->ret,
-                                      .body_type = mail->body_type,
-                                      .smtputf8 = mail->smtputf8,
-                                      .trace = mail->trace,
-                                      .recipient_count = (uint32_t)n,
-                                      .pending = (uint32_t)n};
+    const uint64_t bytes = mail->body ? part_body_bytes(mail->body) : mail->bytes;
+    const struct queue_entry entry = {
+        .id = queue_id_next(&r->ids),
+        .blob_bytes = bytes,
+        .arrival_us = s->now_us,
+        .class_ = channel_class_of(channel, conf_section(r->conf_ref, "queue"), mail->class_, bytes),
+        .held = way->hold.len > 0,
+        .hold_reason = way->hold,
+        .channel = way->channel,
+        .host = way->host,
+        .sender = mail->sender,
+        .envid = mail->envid,
+        .ret = mail->ret,
+        .body_type = mail->body_type,
+        .smtputf8 = mail->smtputf8,
+        .trace = mail->trace,
+        .recipient_count = (uint32_t)n,
+        .pending = (uint32_t)n};
     if (!s->any)
         s->first = entry.id;
     s->any = true;
@@ -77,8 +100,10 @@ static enum ms_err split(struct route *r, struct route_split *s, struct part_rec
     for (size_t i = 0; i < s->mail->rcpt_count; i++) {
         if (s->taken[i])
             continue;
-        size_t n = group_collect(s, i);
-        MS_TRY(entry_add(r, s, &s->mail->rcpts[i].target, n, rec));
+        const struct route_target *way = &s->mail->rcpts[i].target;
+        const struct channel_conf *channel = channel_find(r, way->channel);
+        size_t n = group_collect(s, i, group_max(channel));
+        MS_TRY(entry_add(r, s, way, channel, n, rec));
     }
     return MS_OK;
 }

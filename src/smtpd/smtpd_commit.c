@@ -65,8 +65,7 @@ static void keep_message_id(struct smtpd_tx *tx, const struct mime_message *m)
 static void make_cache(struct smtpd_session *s, const struct part_body *body)
 {
     struct mime_message *m = parse(s, body);
-    const struct mime_field *priority = mime_part_field(m, mime_message_root(m), MIME_FIELD_PRIORITY, NULL);
-    s->tx->class_ = route_class_of(priority ? mime_field_value(priority) : slice_make(NULL, 0));
+    s->tx->class_ = route_class_of(m, conf_section(s->conf_ref, "queue"));
     keep_message_id(s->tx, m);
     str_reset(&s->worker->cache);
     enum ms_err err = mime_cache_emit(m, &s->worker->cache);

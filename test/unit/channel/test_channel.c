@@ -213,6 +213,66 @@ static void test_notices_of_local(void **state)
     conf_unref(&conf);
 }
 
+/* semantics 3.3: the examples of urgentblocklimit 100, normalblocklimit 1000, nonurgentblocklimit 10000. */
+static void test_ceilings(void **state)
+{
+    static const struct {
+        enum queue_class asked;
+        uint64_t bytes;
+        enum queue_class want;
+    } rows[] = {
+        {QUEUE_URGENT, 50 << 10, QUEUE_URGENT},
+        {QUEUE_URGENT, 100 << 10, QUEUE_URGENT},
+        {QUEUE_URGENT, (100 << 10) + 1, QUEUE_NORMAL},
+        {QUEUE_URGENT, 101 << 10, QUEUE_NORMAL},
+        {QUEUE_URGENT, 2000 << 10, QUEUE_NONURGENT},
+        {QUEUE_NORMAL, 500 << 10, QUEUE_NORMAL},
+        {QUEUE_NORMAL, 1001 << 10, QUEUE_NONURGENT},
+        {QUEUE_NONURGENT, 500 << 10, QUEUE_NONURGENT},
+        {QUEUE_URGENT, 20000 << 10, QUEUE_SECONDCLASS},
+        {QUEUE_NONURGENT, 20000 << 10, QUEUE_SECONDCLASS},
+        {QUEUE_THIRDCLASS, 20000 << 10, QUEUE_THIRDCLASS},
+        {QUEUE_THIRDCLASS, 1, QUEUE_THIRDCLASS},
+    };
+    struct conf *conf =
+        parse_channel("urgentblocklimit: 100, normalblocklimit: 1000, nonurgentblocklimit: 10000", "");
+    const struct channel_conf *channel = conf_map_find(conf, "channels.*", "store");
+    const struct channel_queue_conf *queue = conf_section(conf, "queue");
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++)
+        assert_int_equal(channel_class_of(channel, queue, rows[i].asked, rows[i].bytes), rows[i].want);
+    assert_int_equal(channel_class_of(NULL, queue, QUEUE_URGENT, UINT64_MAX / 2),
+                     QUEUE_URGENT); /* no limit by default */
+    struct channel_queue_conf general = {.urgent_bytes = 10 << 10};
+    assert_int_equal(channel_class_of(NULL, &general, QUEUE_URGENT, 11 << 10), QUEUE_NORMAL);
+    assert_int_equal(channel_class_of(channel, &general, QUEUE_URGENT, 11 << 10),
+                     QUEUE_URGENT); /* the channel's wins */
+    conf_unref(&conf);
+}
+
+static void test_after(void **state)
+{
+    /* semantics 5, rule 3: left to right, the last writer of a class wins. */
+    static const struct {
+        const char *options;
+        uint64_t urgent_s, normal_s;
+    } rows[] = {
+        {"urgentafter: +5, after: +60", 60, 60},
+        {"after: +60, urgentafter: +5", 5, 60},
+        {"urgentafter: +5", 5, 0},
+        {"after: +0", 0, 0},
+        {"after: 4000, urgentafter: +5", 5, 4000},
+    };
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
+        struct conf *conf = parse_channel(rows[i].options, "");
+        struct conf_after after[QUEUE_CLASS_COUNT];
+        channel_after_make(conf_map_find(conf, "channels.*", "store"), after);
+        assert_int_equal(after[QUEUE_URGENT].ms, rows[i].urgent_s * 1000);
+        assert_int_equal(after[QUEUE_NORMAL].ms, rows[i].normal_s * 1000);
+        assert_int_equal(after[QUEUE_NORMAL].absolute, rows[i].normal_s == 4000);
+        conf_unref(&conf);
+    }
+}
+
 static void test_registry(void **state)
 {
     static const struct channel_driver a = {.name = "store"}, b = {.name = "other"};
@@ -234,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conf_rows), cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_notices),   cmocka_unit_test(test_notices_of_local),
+        cmocka_unit_test(test_ceilings),  cmocka_unit_test(test_after),
         cmocka_unit_test(test_registry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

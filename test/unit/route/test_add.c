@@ -136,6 +136,56 @@ static void test_groups(void **state)
     part_snap_end(&snap);
 }
 
+/* effect: channels.*.single, channels.*.addrsperfile, channels.*.urgentblocklimit, channels.*.normalblocklimit,
+ * channels.*.nonurgentblocklimit, queue.urgent_block_limit, queue.normal_block_limit, queue.nonurgent_block_limit */
+static void test_channel_rules(void **state)
+{
+    const struct route_rcpt rcpts[] = {
+        rcpt("a", "one", "", ""), rcpt("b", "two", "", ""), rcpt("c", "one", "", ""),
+        rcpt("d", "two", "", ""), rcpt("e", "two", "", ""), rcpt("f", "store", "", ""),
+    };
+    static const struct {
+        const char *channel, *rcpts;
+        enum queue_class class_;
+    } want[] = {
+        {"one", "a", QUEUE_NORMAL},    {"two", "b d", QUEUE_NONURGENT},   {"one", "c", QUEUE_NORMAL},
+        {"two", "e", QUEUE_NONURGENT}, {"store", "f", QUEUE_SECONDCLASS},
+    };
+    char bytes[2049];
+    memset(bytes, 'x', sizeof bytes); /* 3 blocks */
+    teardown(NULL);
+    site_open(
+        &site,
+        "job_controller: {pools: {DEFAULT: {}}}\n"
+        "queue: {urgent_block_limit: 1, nonurgent_block_limit: 2}\n"
+        "channels: {store: {driver: store}, one: {driver: store, single: yes, nonurgentblocklimit: 3},\n"
+        "  two: {driver: store, addrsperfile: 2, urgentblocklimit: 100, normalblocklimit: 2, "
+        "nonurgentblocklimit: 1 MiB}}\n",
+        false, NULL, NULL);
+    struct part_body *body = body_make(slice_make(bytes, sizeof bytes));
+    const struct route_message mail = {.rcpts = rcpts,
+                                       .rcpt_count = MS_ARRAY_LEN(rcpts),
+                                       .body = body,
+                                       .class_ = QUEUE_URGENT,
+                                       .trace = SLICE_LIT("1f-2.3")};
+    struct queue_id id;
+    struct part_snap snap;
+    struct queue_entry entry;
+    submit(&mail, &id);
+    part_body_destroy(&body);
+    look(&snap, &id);
+    assert_int_equal(queue_find(&snap, &id, &entry), MS_OK);
+    for (size_t i = 0; i < MS_ARRAY_LEN(want); i++) {
+        entry_is(&snap, &entry, want[i].channel, "", "", want[i].rcpts);
+        assert_int_equal(entry.class_, want[i].class_);
+        id = entry.id;
+        assert_int_equal(queue_next(&snap, &id, &entry), i + 1 < MS_ARRAY_LEN(want) ? MS_OK : MS_ENOTFOUND);
+    }
+    part_snap_end(&snap);
+    teardown(NULL);
+    setup(NULL);
+}
+
 static void test_fields(void **state)
 {
     struct route_rcpt rcpts[2] = {rcpt("anna@e.org", "store", "", ""), rcpt("bert@e.org", "store", "", "")};
@@ -267,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_channel_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split, setup, teardown),
         cmocka_unit_test_setup_teardown(test_add_blob, setup, teardown),

@@ -1,5 +1,7 @@
 #include "route_fixture.h"
 
+#include "ms/mime.h"
+
 static const struct {
     const char *address;
     enum ms_err want;
@@ -58,25 +60,64 @@ static void test_recipients(void **state)
     arena_fini(&arena);
 }
 
+static enum queue_class class_of(const char *header, const struct channel_queue_conf *rules)
+{
+    struct mime_message m;
+    mime_message_init(&m);
+    struct mime_parser *parser = mime_parser_create(&m);
+    mime_parser_add(parser, slice_cstr(header));
+    mime_parser_add(parser, SLICE_LIT("\r\n\r\nbody\r\n"));
+    mime_parser_finish(parser);
+    enum queue_class class_ = route_class_of(&m, rules);
+    mime_parser_destroy(&parser);
+    mime_message_fini(&m);
+    return class_;
+}
+
+/* semantics 3.2. effect: queue.honor_x_priority, queue.honor_precedence */
 static void test_class(void **state)
 {
     static const struct {
-        const char *text;
-        enum queue_class want;
+        const char *header;
+        enum queue_class plain, x_priority, precedence;
     } classes[] = {
-        {"urgent", QUEUE_URGENT},
-        {" Urgent ", QUEUE_URGENT},
-        {"non-urgent", QUEUE_NONURGENT},
-        {"normal", QUEUE_NORMAL},
-        {"", QUEUE_NORMAL},
-        {"URGENT (very)", QUEUE_URGENT},
-        {"high", QUEUE_NORMAL},
-        {"urgently", QUEUE_NORMAL},
-        {"(urgent)", QUEUE_NORMAL},
-        {"non-urgent(x)", QUEUE_NONURGENT},
+        {"Priority: urgent", QUEUE_URGENT, QUEUE_URGENT, QUEUE_URGENT},
+        {"Priority:  Urgent ", QUEUE_URGENT, QUEUE_URGENT, QUEUE_URGENT},
+        {"Priority: non-urgent", QUEUE_NONURGENT, QUEUE_NONURGENT, QUEUE_NONURGENT},
+        {"Priority: normal", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Priority:", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Priority: URGENT (very)", QUEUE_URGENT, QUEUE_URGENT, QUEUE_URGENT},
+        {"Priority: high", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Priority: urgently", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Priority: (urgent)", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Priority: non-urgent(x)", QUEUE_NONURGENT, QUEUE_NONURGENT, QUEUE_NONURGENT},
+        {"Priority: non-urgent\r\nPriority: urgent", QUEUE_NONURGENT, QUEUE_NONURGENT, QUEUE_NONURGENT},
+        {"Subject: x", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Importance: high", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: 1 (Highest)", QUEUE_NORMAL, QUEUE_URGENT, QUEUE_NORMAL},
+        {"X-Priority: 2", QUEUE_NORMAL, QUEUE_URGENT, QUEUE_NORMAL},
+        {"X-Priority: 3", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: 4 low", QUEUE_NORMAL, QUEUE_NONURGENT, QUEUE_NORMAL},
+        {"X-Priority: 5", QUEUE_NORMAL, QUEUE_NONURGENT, QUEUE_NORMAL},
+        {"X-Priority: 11", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: 0", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: high", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: 1\r\nPriority: normal", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"X-Priority: 1\r\nPriority: no such", QUEUE_NORMAL, QUEUE_URGENT, QUEUE_NORMAL},
+        {"Precedence: bulk", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_SECONDCLASS},
+        {"Precedence: JUNK", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_THIRDCLASS},
+        {"Precedence: list", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Precedence: first-class", QUEUE_NORMAL, QUEUE_NORMAL, QUEUE_NORMAL},
+        {"Precedence: bulk\r\nPriority: urgent", QUEUE_URGENT, QUEUE_URGENT, QUEUE_SECONDCLASS},
     };
+    static const struct channel_queue_conf x_priority = {.honor_x_priority = true},
+                                           precedence = {.honor_precedence = true}, off;
     for (size_t i = 0; i < MS_ARRAY_LEN(classes); i++)
-        assert_int_equal(route_class_of(slice_cstr(classes[i].text)), classes[i].want);
+        if (class_of(classes[i].header, NULL) != classes[i].plain ||
+            class_of(classes[i].header, &off) != classes[i].plain ||
+            class_of(classes[i].header, &x_priority) != classes[i].x_priority ||
+            class_of(classes[i].header, &precedence) != classes[i].precedence)
+            fail_msg("%s", classes[i].header);
 }
 
 static void test_conf(void **state)
