@@ -176,6 +176,7 @@ int cmd_dispatcher_start(struct app_args *args);
 int cmd_dispatcher_restart(struct app_args *args);
 int cmd_old_start(struct app_args *args);
 int cmd_old_restart(struct app_args *args);
+int cmd_jobs_simulate(struct app_args *args);
 int cmd_jobs_status(struct app_args *args);
 int cmd_stats(struct app_args *args);
 int cmd_metrics_man(struct app_args *args);

@@ -132,6 +132,8 @@ const struct app_command app_commands[] = {
     {"session", "list", "session list [--service S] [--user U]", "who is connected", cmd_session_list},
     {"session", "kick", "session kick ID...|--user U [--service S] [--why TEXT]",
      "end sessions, in the words of their protocol", cmd_session_kick},
+    {"jobs", "simulate", "jobs simulate --load SPEC... [--for TIME] [--step TIME] [--svg FILE] [--seed N]",
+     "what the settings would do with such messages, in virtual time", cmd_jobs_simulate},
     {"jobs", "status", "jobs status", "pools, channels and jobs", cmd_jobs_status},
     {"sendmail", "", "sendmail [options] [RECIPIENT...] < message; see sendmail(1)",
      "submit a message as programs do (also by the names sendmail, newaliases)", cmd_sendmail,

@@ -43,17 +43,18 @@
      .help = "Entries after which a job takes no more work; another one is started when work remains."}, \
     {.key = "single", .type = CONF_BOOL, CONF_AT(struct channel_conf, single), .dflt = "no", .flags = CONF_RELOAD, \
      .help = "A queue entry for each recipient, instead of one for all of a message."}, \
-    {.key = "addrsperfile", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperfile), .dflt = "none", .min = "1", \
-     .max = "1000", .flags = CONF_RELOAD | CONF_CAN_BE_NONE, .help = "Most recipients of one queue entry; more make further ones."}, \
-    {.key = "urgentblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, urgent_bytes), .example = "100", .min = "1", \
-     .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, \
+    {.key = "addrsperfile", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperfile), .dflt = "none", \
+     .min = "1", .max = "1000", .flags = CONF_RELOAD | CONF_CAN_BE_NONE, \
+     .help = "Most recipients of one queue entry; more make further ones."}, \
+    {.key = "urgentblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, urgent_bytes), .example = "100", \
+     .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, \
      .help = "A larger message has normal priority at most. A bare number counts blocks of 1024 bytes. Without it: " \
              "queue.urgent_block_limit."}, \
-    {.key = "normalblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, normal_bytes), .example = "1000", .min = "1", \
-     .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, \
-     .help = "A larger message is non-urgent at most. Without it: queue.normal_block_limit."}, \
-    {.key = "nonurgentblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, nonurgent_bytes), .example = "10000", \
+    {.key = "normalblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, normal_bytes), .example = "1000", \
      .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, \
+     .help = "A larger message is non-urgent at most. Without it: queue.normal_block_limit."}, \
+    {.key = "nonurgentblocklimit", .type = CONF_SIZE, CONF_AT(struct channel_conf, nonurgent_bytes), \
+     .example = "10000", .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, \
      .help = "A larger message is one class below non-urgent at most. Without it: queue.nonurgent_block_limit."}, \
     {.key = "after", .type = CONF_AFTER, CONF_AT(struct channel_conf, after), .example = "+60", \
      .flags = CONF_RELOAD, \
@@ -107,18 +108,20 @@
 
 static const char *const unit_names[] = {"days", "hours", NULL};
 static const struct conf_opt queue_opts[] = {
-    {.key = "urgent_block_limit", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, urgent_bytes), .example = "1 MiB",
-     .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS,
-     .help = "A larger message has normal priority at most, in channels without a limit of their own. A bare number counts "
-             "blocks of 1024 bytes."},
-    {.key = "normal_block_limit", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, normal_bytes), .example = "10 MiB",
-     .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS, .help = "A larger message is non-urgent at most."},
+    {.key = "urgent_block_limit", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, urgent_bytes),
+     .example = "1 MiB", .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS,
+     .help = "A larger message has normal priority at most, in channels without a limit of their own. A bare number "
+             "counts blocks of 1024 bytes."},
+    {.key = "normal_block_limit", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, normal_bytes),
+     .example = "10 MiB", .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS,
+     .help = "A larger message is non-urgent at most."},
     {.key = "nonurgent_block_limit", .type = CONF_SIZE, CONF_AT(struct channel_queue_conf, nonurgent_bytes),
      .example = "50 MiB", .min = "1", .max = "1000000000", .flags = CONF_RELOAD | CONF_BLOCKS,
      .help = "A larger message is one class below non-urgent at most."},
     {.key = "honor_x_priority", .type = CONF_BOOL, CONF_AT(struct channel_queue_conf, honor_x_priority), .dflt = "no",
      .flags = CONF_RELOAD,
-     .help = "A message without a valid Priority field takes its class from X-Priority: 1 and 2 urgent, 4 and 5 non-urgent."},
+     .help = "A message without a valid Priority field takes its class from X-Priority: 1 and 2 urgent, 4 and 5 "
+             "non-urgent."},
     {.key = "honor_precedence", .type = CONF_BOOL, CONF_AT(struct channel_queue_conf, honor_precedence), .dflt = "no",
      .flags = CONF_RELOAD,
      .help = "A message whose Precedence is bulk is one class below non-urgent, junk two."},

@@ -3,8 +3,8 @@
  * record.
  *
  * Recipients of one channel, host and hold reason go together, in the order they were given; at most
- * QUEUE_RECIPIENTS_MAX in an entry, or what the channel's `single` and `addrsperfile` leave. Everything that could be refused was refused before: what is posted here is
- * accepted when it is durable.
+ * QUEUE_RECIPIENTS_MAX in an entry, or what the channel's `single` and `addrsperfile` leave. Everything that
+ * could be refused was refused before: what is posted here is accepted when it is durable.
  */
 #include "route_priv.h"
 
