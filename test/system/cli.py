@@ -23,7 +23,7 @@ COMMANDS = ("init", "serve", "stop", "config check", "config show", "config samp
             "dispatcher stop", "dispatcher start", "dispatcher restart", "start", "restart", "jobs status",
             "session list", "session kick", "metrics man", "log man",
             "dns lookup", "mapping test", "queue list", "queue show", "queue hold", "queue release", "queue run", "queue return",
-            "queue delete", "queue shape", "queue explain", "channel list", "channel stop", "channel start", "mailq")
+            "queue delete", "queue shape", "queue explain", "channel list", "channel stop", "channel start", "jobs simulate", "mailq")
 LOCKED = ("store verify", "store rebuild", "store dump", "store skip-op")
 
 
