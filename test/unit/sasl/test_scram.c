@@ -272,7 +272,8 @@ static void client_final_make(enum sasl_hash hash, const char *password, const c
     str_init(&salt, 0);
     str_init(&auth, 0);
     struct slice rest = server_first, nonce, salt_text;
-    assert_true(slice_cut(&rest, ',', &nonce) && slice_cut(&rest, ',', &salt_text));
+    assert_true(slice_cut(&rest, ',', &nonce));
+    assert_true(slice_cut(&rest, ',', &salt_text));
     assert_string_equal((const char *)rest.ptr, "i=10000");
     assert_int_equal(base64_parse(slice_sub(salt_text, 2, SIZE_MAX), &salt), MS_OK);
     crypt_pbkdf2(h, slice_cstr(password), str_slice(&salt), SASL_ITERATIONS, salted);
