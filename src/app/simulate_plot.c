@@ -1,6 +1,6 @@
 /*
- * simulate_plot.c - a run as a picture (SVG): a panel for each channel, in it the queue, what is in work and the jobs over time, each
- * to its own height.
+ * simulate_plot.c - a run as a picture (SVG): a panel for each channel, in it the queue, what is in work and
+ * the jobs over time, each to its own height.
  */
 #include "simulate.h"
 

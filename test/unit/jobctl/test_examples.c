@@ -55,7 +55,8 @@ static void load(struct jobctl_sched *s, uint32_t chan, const struct example *x)
     for (size_t i = 0; i < MS_ARRAY_LEN(x->load); i++)
         for (unsigned h = 0; h < x->load[i].hosts; h++)
             for (unsigned k = 0; k < x->load[i].each; k++) {
-                struct jobctl_entry e = {.id = id_of(++n), .arrival_us = n, .class_ = QUEUE_NORMAL};
+                n++;
+                struct jobctl_entry e = {.id = id_of(n), .arrival_us = n, .class_ = QUEUE_NORMAL};
                 e.recipients = (uint32_t)(left / (total - n + 1));
                 left -= e.recipients;
                 snprintf(host, sizeof host, "h%zu.%u", i, h);
