@@ -129,6 +129,8 @@ enum net_fill net__tls_end_of(struct net_stream *s, int rc);
 /* Reads and computes until the handshake is over, hungry (NET_FILL_DRY), at a work thread (the same), or failed. */
 enum net_fill net__tls_shake(struct net_stream *s, bool readable, size_t *budget);
 void net__tls_shake_begin(struct net_stream *s);
+/* Cipher bytes from the socket into the loop's buffer `cipher`, at most *budget; false: none now, or the end of it (c->end). */
+bool net__tls_read_cipher(struct net_stream *s, bool *readable, size_t *budget, size_t *n_out);
 bool net__tls_shake_has_input(const struct net_tls_conn *c);
 
 /* net_tls_doze.c */

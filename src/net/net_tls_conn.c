@@ -206,8 +206,7 @@ enum net_fill net__tls_end_of(struct net_stream *s, int rc)
     return NET_FILL_TLS;
 }
 
-/* More cipher bytes from the socket; false when there are none now. */
-static bool tls_read_raw(struct net_stream *s, bool *readable, size_t *budget)
+bool net__tls_read_cipher(struct net_stream *s, bool *readable, size_t *budget, size_t *n_out)
 {
     struct net_tls_conn *c = s->tls;
 
@@ -221,10 +220,20 @@ static bool tls_read_raw(struct net_stream *s, bool *readable, size_t *budget)
         return false;
     }
     c->raw_eof = n == 0;
-    c->in = s->nl->cipher;
-    c->in_len = (size_t)n;
+    *n_out = (size_t)n;
     *budget -= (size_t)n;
     *readable = n == NET_READ_BYTES; /* a short read emptied the socket */
+    return true;
+}
+
+/* More cipher bytes from the socket; false when there are none now. */
+static bool tls_read_raw(struct net_stream *s, bool *readable, size_t *budget)
+{
+    struct net_tls_conn *c = s->tls;
+
+    if (!net__tls_read_cipher(s, readable, budget, &c->in_len))
+        return false;
+    c->in = s->nl->cipher;
     return true;
 }
 

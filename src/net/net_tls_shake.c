@@ -99,21 +99,11 @@ bool net__tls_shake_has_input(const struct net_tls_conn *c)
 /* false: nothing now. */
 static bool shake_read(struct net_stream *s, bool *readable, size_t *budget)
 {
-    struct net_tls_conn *c = s->tls;
+    size_t n;
 
-    if ((!*readable && !s->mem) || *budget == 0)
+    if (!net__tls_read_cipher(s, readable, budget, &n))
         return false;
-    ssize_t n = net__raw_read(s, s->nl->cipher, MS_MIN((size_t)NET_READ_BYTES, *budget));
-    if (n == -EAGAIN)
-        return false;
-    if (n < 0) {
-        c->end = NET_FILL_RESET;
-        return false;
-    }
-    c->raw_eof = n == 0;
-    str_add(&c->shake_in, s->nl->cipher, (size_t)n);
-    *budget -= (size_t)n;
-    *readable = n == NET_READ_BYTES; /* a short read emptied the socket */
+    str_add(&s->tls->shake_in, s->nl->cipher, n);
     return true;
 }
 

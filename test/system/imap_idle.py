@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from imap_wire import Wire  # noqa: E402
-from msite import PASSWORD, message, running  # noqa: E402
+from msite import PASSWORD, message, running, settled  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 USERS = 100
@@ -192,23 +192,6 @@ class Many:
     def close(self):
         for sock in self.socks.values():
             sock.close()
-
-
-def anonymous(pid):
-    """Bytes of anonymous memory of a process."""
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss_Anon:\s+(\d+) kB", text, re.M)[1]) * 1024
-
-
-def settled(pid):
-    before = anonymous(pid)
-    for _ in range(50):
-        time.sleep(0.2)
-        now = anonymous(pid)
-        if now == before:
-            return now
-        before = now
-    return before
 
 
 def cost(binary, count, mailbox, tls):

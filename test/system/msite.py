@@ -3,6 +3,7 @@ import contextlib
 import imaplib
 import os
 import pathlib
+import re
 import signal
 import smtplib
 import socket
@@ -144,6 +145,24 @@ class Site:
 
     def tls_context(self):
         return ssl.create_default_context(cafile=str(self.folder / "tls/cert.pem"))
+
+
+def anonymous(pid):
+    """Bytes of anonymous memory of a process."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss_Anon:\s+(\d+) kB", text, re.M)[1]) * 1024
+
+
+def settled(pid):
+    """The same when nothing moves any more, or after ten seconds."""
+    before = anonymous(pid)
+    for _ in range(50):
+        time.sleep(0.2)
+        now = anonymous(pid)
+        if now == before:
+            break
+        before = now
+    return now
 
 
 def can_log_in(site, user, password):

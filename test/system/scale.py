@@ -6,7 +6,6 @@ usage: scale.py BINARY [--idle N] [--rate N] [--seconds S]
 import argparse
 import json
 import pathlib
-import re
 import resource
 import selectors
 import socket
@@ -14,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, running, wait_for  # noqa: E402
+from msite import PASSWORD, running, settled, wait_for  # noqa: E402
 from tap import Skip, Tap, need  # noqa: E402
 
 LOOPS = 4
@@ -29,23 +28,6 @@ def nofile(count):
     if hard != resource.RLIM_INFINITY and hard < count:
         raise Skip(f"only {hard} open files are allowed, {count} are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
-
-
-def anonymous(pid):
-    text = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^RssAnon:\s+(\d+) kB", text, re.M)[1]) * 1024
-
-
-def settled(pid):
-    """Memory when nothing moves any more, or after ten seconds."""
-    before = anonymous(pid)
-    for _ in range(50):
-        time.sleep(0.2)
-        now = anonymous(pid)
-        if now == before:
-            break
-        before = now
-    return before
 
 
 def client(site, number):
