@@ -126,6 +126,7 @@ void dispatch_session_closed(struct dispatch_worker *w, uint64_t session)
 {
     struct dispatch_lane *lane = w->lane;
     MS_ASSERT(loop_is_home(lane->loop));
+    atomic_fetch_add_explicit(&w->closed, 1, memory_order_relaxed);
     uint64_t before = atomic_fetch_sub_explicit(&w->active, 1, memory_order_relaxed);
     MS_ASSERT(before > 0);
     worker_close_if_empty(w); /* the slot may be another worker's from here on */

@@ -47,6 +47,7 @@ struct dispatch_worker {
     void *impl;
     bool draining;
     _Alignas(64) atomic_ullong active;
+    atomic_ullong closed; /* sessions that have ended: life - closed are there or on their way, each counted once */
     atomic_bool has_ended; /* set by the loop, last of all */
 };
 

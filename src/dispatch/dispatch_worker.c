@@ -32,6 +32,12 @@ static uint64_t worker_active(const struct dispatch_worker *w)
     return atomic_load_explicit(&w->active, memory_order_relaxed);
 }
 
+/* Those there and on their way, exactly: `active` and `pending` may both have one whose hand-off is being answered. */
+static uint64_t worker_live(const struct dispatch_worker *w)
+{
+    return w->life - atomic_load_explicit(&w->closed, memory_order_relaxed);
+}
+
 static uint64_t worker_idle_ms(struct dispatch_worker *w, uint64_t now_ms)
 {
     bool is_busy = worker_active(w) + w->pending > 0 || w->life != w->seen;
@@ -53,13 +59,14 @@ size_t dispatch__views(struct dispatch_service *s, struct dispatch_wview views[D
 
         if (!w->is_used)
             continue;
+        uint64_t live = worker_live(w), pending = w->lane->stalled ? 0 : MS_MIN(w->pending, live);
         by[n] = w;
         /* What is on its way to a loop that does not answer is as good as there: others are not kept
          * waiting for it. */
         views[n++] = (struct dispatch_wview){.id = w->id,
                                              .state = w->state,
-                                             .active = worker_active(w) + (w->lane->stalled ? w->pending : 0),
-                                             .pending = w->lane->stalled ? 0 : w->pending,
+                                             .active = live - pending,
+                                             .pending = pending,
                                              .life = w->life,
                                              .age_ms = now_ms - w->born_ms,
                                              .idle_ms = worker_idle_ms(w, now_ms)};
@@ -133,6 +140,7 @@ static struct dispatch_worker *service_spawn(struct dispatch_service *s)
     w->kill_at_ms = 0;
     w->born_ms = w->idle_at_ms = loop_now_ms(d->control);
     atomic_store_explicit(&w->has_ended, false, memory_order_relaxed);
+    atomic_store_explicit(&w->closed, 0, memory_order_relaxed);
     err = dispatch__call(w, &msg);
     MS_ASSERT(err == MS_OK); /* room was there */
     lane->workers++;
