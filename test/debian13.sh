@@ -5,14 +5,14 @@
 #
 # TREE (default build-debian13 beside the sources) is made by debootstrap when it is not there, and used again; nothing outside
 # it is written but RESULTS.xml. The suites run inside by chroot, on loopback. Needs root, debootstrap and a
-# mirror (DEBIAN_MIRROR, default http://deb.debian.org/debian); without them it says so and does nothing: exit status 77.
+# mirror (DEBIAN_MIRROR, default that of debootstrap); without them it says so and does nothing: exit status 77.
 set -eu
 cd "$(dirname "$0")/.."
 source_dir=$PWD
 tree=${1:-build-debian13}
 results=${2:-}
 suites=${SUITES:-quick system}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-}
 
 skip() {
     echo "Debian 13: skipped: $1"
@@ -24,7 +24,8 @@ command -v unshare >/dev/null || skip "no command unshare"
 if [ ! -f "$tree/etc/debian_version" ]; then
     command -v debootstrap >/dev/null || skip "no command debootstrap and no tree $tree"
     rm -rf "$tree.new"
-    debootstrap --variant=minbase trixie "$tree.new" "$mirror" >"$tree.log" 2>&1 || {
+    # shellcheck disable=SC2086 # no mirror, no word
+    debootstrap --variant=minbase trixie "$tree.new" $mirror >"$tree.log" 2>&1 || {
         tail -3 "$tree.log"
         rm -rf "$tree.new"
         skip "no tree could be made (see $tree.log)"
