@@ -65,8 +65,6 @@ const struct sasl_mech *sasl_mech_find(struct slice name);
  * sasl_mech_find: a session that knows its peer asks for it. */
 const struct sasl_mech *sasl_mech_external(void);
 const char *sasl_mech_name(const struct sasl_mech *mech);
-/* Blank-separated names of those that need nothing but the password check of the directory. */
-const char *sasl_mech_names(void);
 void sasl_init(struct sasl *s, const struct sasl_mech *mech);
 /* One client message (an initial response counts). PLAIN, RFC 4616 2: authzid NUL authcid NUL passwd. LOGIN: the name, then the
  * password. EXTERNAL: the authzid, may be empty. SCRAM: client-first, client-final, then an empty one. All errors -> SASL_FAILED:

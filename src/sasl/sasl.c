@@ -26,11 +26,6 @@ const char *sasl_mech_name(const struct sasl_mech *mech)
     return mech->name;
 }
 
-const char *sasl_mech_names(void)
-{
-    return "PLAIN LOGIN";
-}
-
 void sasl_init(struct sasl *s, const struct sasl_mech *mech)
 {
     s->mech = mech;

@@ -57,7 +57,7 @@ static void test_limits(void **state)
 static void test_not_offered(void **state)
 {
     assert_null(sasl_mech_find(SLICE_LIT("EXTERNAL")));
-    assert_true(slice_find(slice_cstr(sasl_mech_names()), SLICE_LIT("EXTERNAL")) < 0);
+    assert_null(sasl_mech_find(SLICE_LIT("external")));
     assert_string_equal(sasl_mech_name(sasl_mech_external()), "EXTERNAL");
 }
 
