@@ -168,6 +168,10 @@ struct conf__visitor {
     void (*section)(void *ctx, const struct conf__tab *tab, unsigned depth);
     void (*map)(void *ctx, const struct conf__tab *tab, unsigned depth);
 };
+/* Next part of a table's place below path; empty when it is not below. */
+struct slice conf__part_below(struct slice place, struct slice path);
+/* Is it a part below path of one of the first `end` tables? */
+bool conf__part_was_before(const struct conf *conf, size_t end, struct slice path, struct slice part);
 void conf__walk(const struct conf *conf, const struct conf__visitor *visitor, void *ctx);
 
 /* -- guess (conf_guess.c) */

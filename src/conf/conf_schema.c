@@ -152,26 +152,6 @@ static void emit_entry(struct str *out, const struct conf__tab *tab, unsigned de
     str_add_cstr(out, "}]}");
 }
 
-static struct slice part_below(struct slice place, struct slice path)
-{
-    size_t skip = path.len ? path.len + 1 : 0;
-    ssize_t dot;
-
-    if (place.len <= skip || !slice_has_prefix(place, path) || (path.len && place.ptr[path.len] != '.'))
-        return slice_make(NULL, 0);
-    place = slice_sub(place, skip, place.len);
-    dot = slice_find_byte(place, '.');
-    return dot >= 0 ? slice_sub(place, 0, (size_t)dot) : place;
-}
-
-static bool was_before(const struct conf *conf, size_t end, struct slice path, struct slice part)
-{
-    for (size_t i = 0; i < end; i++)
-        if (slice_eq(part_below(conf->tabs[i].place, path), part))
-            return true;
-    return false;
-}
-
 static void emit_level(const struct schema *s, struct slice path, unsigned depth)
 {
     const struct conf__tab *section = conf__tab_at(s->conf, path, false);
@@ -182,8 +162,8 @@ static void emit_level(const struct schema *s, struct slice path, unsigned depth
     if (section)
         emit_options(s->out, section->table, depth + 1, &between);
     for (size_t i = 0; i < s->conf->tab_count; i++) {
-        struct slice place = s->conf->tabs[i].place, part = part_below(place, path);
-        if (part.len == 0 || was_before(s->conf, i, path, part))
+        struct slice place = s->conf->tabs[i].place, part = conf__part_below(place, path);
+        if (part.len == 0 || conf__part_was_before(s->conf, i, path, part))
             continue;
         str_addf(s->out, "%s%*s", between, (int)depth * 2 + 2, "");
         emit_json(s->out, part);

@@ -13,8 +13,7 @@ struct walk {
     void *ctx;
 };
 
-/* Next part of a place below path; empty when it is not below. */
-static struct slice walk_part(struct slice place, struct slice path)
+struct slice conf__part_below(struct slice place, struct slice path)
 {
     size_t skip = path.len ? path.len + 1 : 0;
     ssize_t dot;
@@ -26,10 +25,10 @@ static struct slice walk_part(struct slice place, struct slice path)
     return dot >= 0 ? slice_sub(place, 0, (size_t)dot) : place;
 }
 
-static bool walk_was_before(const struct conf *conf, size_t end, struct slice path, struct slice part)
+bool conf__part_was_before(const struct conf *conf, size_t end, struct slice path, struct slice part)
 {
     for (size_t i = 0; i < end; i++) {
-        if (slice_eq(walk_part(conf->tabs[i].place, path), part))
+        if (slice_eq(conf__part_below(conf->tabs[i].place, path), part))
             return true;
     }
     return false;
@@ -43,9 +42,9 @@ static void walk_level(const struct walk *w, struct slice path, unsigned depth)
     if (section)
         w->visitor->section(w->ctx, section, depth);
     for (size_t i = 0; i < w->conf->tab_count; i++) {
-        struct slice place = w->conf->tabs[i].place, part = walk_part(place, path);
+        struct slice place = w->conf->tabs[i].place, part = conf__part_below(place, path);
 
-        if (part.len == 0 || walk_was_before(w->conf, i, path, part))
+        if (part.len == 0 || conf__part_was_before(w->conf, i, path, part))
             continue;
         w->visitor->open(w->ctx, part, depth);
         walk_level(w, slice_sub(place, 0, path.len + (path.len ? 1 : 0) + part.len), depth + 1);
