@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import message, running  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 PROBES = 8
 SERVED_SECONDS = 2.0  # the bound of a second, with slack for a busy machine; half of the probes must keep the second itself
@@ -28,11 +28,6 @@ FLOOD_SECONDS = 6
 MEMORY_PER_CLIENT = 16 << 10
 MEMORY_SLACK = 160 << 20  # messages on their way to the log have 64 MiB of it (PART_INFLIGHT_BYTES)
 DISK_SECONDS = 8.0        # who floods the disk makes every flush wait; nobody starves, that is all there is to promise
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def resident(site):

@@ -11,14 +11,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import running, wait_for  # noqa: E402
+from stopped import stopped  # noqa: E402
 from tap import Tap, expect, need  # noqa: E402
 
 LMTP = "dispatcher.services.lmtp."
-
-
-def need(condition, text):
-    if not condition:
-        raise RuntimeError(text)
 
 
 def must(what, seconds=10):
@@ -321,6 +317,25 @@ def check_churn(binary):
         need(max(workers(site)) > 100, f"few workers were replaced: {workers(site)}")
 
 
+def check_stall(binary):
+    """A loop that stands still gets no new connections; its workers are replaced; the operator is told, also when it is back."""
+    sets = sample(min_conns=1, max_procs=2) + ["server.loops=2"]
+    with running(binary, sets=sets) as site:
+        stay = [connect(site), connect(site)]
+        need({w["loop"] for w in workers(site).values()} == {"loop1", "loop2"}, "a worker on each loop")
+        with stopped(site.process.pid, "loop2"):
+            must(lambda: "event=dispatch.loop_stalled loop=loop2" in site.log.read_text(), 40)
+            for _ in range(6):
+                stay.append(connect(site))  # each is greeted: by the other loop
+            found = workers(site)
+            need(all(w["loop"] == "loop1" for w in found.values() if w["state"] == "running"), f"{found}")
+            need(sum(w["active"] for w in found.values() if w["loop"] == "loop1") == 7, f"{found}")
+        must(lambda: "event=dispatch.loop_back loop=loop2" in site.log.read_text(), 40)
+        quit_all(stay)
+        must(lambda: sum(w["active"] for w in workers(site).values()) == 0)
+        need(site.log.read_text().count("event=dispatch.loop_stalled") == 1, "told once")
+
+
 def main():
     tap = Tap()
     binary = sys.argv[1]
@@ -330,6 +345,7 @@ def main():
     tap.run("D8: idle workers end down to min_procs", check_idle, binary)
     tap.run("what has ended is forgotten in time", check_memory, binary)
     tap.run("D9: a worker ended by an operator", check_kill, binary)
+    tap.run("a loop that stands still", check_stall, binary)
     tap.run("services are stopped and started", check_services, binary)
     tap.run("restart under load", check_restart, binary)
     tap.run("names of old", check_old_names, binary)

@@ -3,7 +3,6 @@
 
 usage: process_notify.py BINARY
 """
-import ctypes
 import os
 import pathlib
 import socket
@@ -13,9 +12,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import running, wait_for  # noqa: E402
 from standin import Manager  # noqa: E402
-from tap import Skip, Tap  # noqa: E402
-
-PTRACE_ATTACH, PTRACE_DETACH, WALL = 16, 17, 0x40000000
+from stopped import stopped  # noqa: E402
+from tap import Tap  # noqa: E402
 
 
 def life(binary, abstract):
@@ -44,35 +42,20 @@ def life(binary, abstract):
         manager.close()
 
 
-def thread_of(pid, name):
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        if (task / "comm").read_text().strip() == name:
-            return int(task.name)
-    raise RuntimeError(f"no thread {name}")
-
-
 def watchdog(binary):
     """WATCHDOG=1 comes by itself, not while one loop does not turn, and again when it does."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     manager = Manager()
     try:
         with running(binary, start=False, sets=["server.loops=2"]) as site:
             site.start(manager.env(watchdog_usec=400_000))
             manager.wait("WATCHDOG", 4)
-            tid = thread_of(site.process.pid, "loop2")
-            if libc.ptrace(PTRACE_ATTACH, tid, None, None) != 0:
-                raise Skip(f"cannot stop a thread: {os.strerror(ctypes.get_errno())}")
-            os.waitpid(tid, WALL)
-            try:
+            with stopped(site.process.pid, "loop2"):
                 if not wait_for(lambda: "server.watchdog_withheld" in site.log.read_text(), 30):
                     raise RuntimeError("a loop that stands still was not noticed")
                 before = len(manager.all("WATCHDOG"))
                 time.sleep(2)  # five periods
                 if len(manager.all("WATCHDOG")) != before:
                     raise RuntimeError("a sign of life although a loop stands still")
-            finally:
-                libc.ptrace(PTRACE_DETACH, tid, None, None)
             manager.wait("WATCHDOG", before + 3)
             return f"{before} signs of life, none while a loop stood still, then again"
     finally:
