@@ -29,6 +29,7 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     uint64_t idle_ms;     /* a job without work lingers so long */
     uint64_t life_ms, life_entries; /* 0 = no limit */
     bool single;           /* an entry for each recipient */
+    bool single_sys;       /* an entry for each destination: the domains of local recipients count as such */
     uint64_t addrsperfile; /* recipients of one entry; 0 = as many as there may be */
     /* Ceilings of the class by size (semantics 3.3), octets; 0 = not given. */
     uint64_t urgent_bytes, normal_bytes, nonurgent_bytes;
@@ -56,6 +57,7 @@ struct channel_job {
 
 struct channel_driver {
     const char *name; /* "store" */
+    bool by_host;     /* it works for one destination at a time: each has a queue and threads of its own (semantics 4.3, S1-S5) */
     void *(*job_open)(void *env, struct channel_job *handle, struct loop *loop, const char *channel,
                       const struct channel_conf *conf);
     /* Work on one entry; ends with channel_entry_done(handle, ticket, ..), possibly within the call. */

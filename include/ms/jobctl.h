@@ -23,9 +23,11 @@
 #define JOBCTL_CHANNELS_MAX 256
 
 #define JOBCTL_MSG_OPEN   BUS_KIND(8, 1, 1) /* a[0] = job: open it */
-#define JOBCTL_MSG_ASSIGN BUS_KIND(8, 1, 2) /* a[0] = job, a[1], a[2] = entry id (big-endian halves); answered when it ended */
+#define JOBCTL_MSG_ASSIGN BUS_KIND(8, 1, 2) /* a[0] = job, a[1], a[2] = entry id (big-endian halves); answered when it was handed over */
 #define JOBCTL_MSG_CLOSE  BUS_KIND(8, 1, 3) /* a[0] = job */
-#define JOBCTL_MSG_REPLY  BUS_KIND(8, 1, 4) /* a[0] = job, a[1..2] = entry, a[3] = enum channel_outcome, a[4] = kind answered */
+#define JOBCTL_MSG_REPLY  BUS_KIND(8, 1, 4) /* a[0] = job, a[1..2] = entry, a[4] = kind answered */
+#define JOBCTL_MSG_DONE   BUS_KIND(8, 1, 5) /* loop -> control, a call of its own: a[0] = job, a[1..2] = entry, a[3] = enum channel_outcome. So a
+                                             * slow destination holds no slot of the ring that connections and other channels use */
 
 struct jobctl_conf { /* section "job_controller" */
     uint64_t max_messages; /* tracked at once; of a larger queue the best */

@@ -34,6 +34,7 @@ enum queue_op_kind {
     QUEUE_OP_FORGET = 66,
     QUEUE_OP_HOLD = 67,   /* hold or release, with a reason */
     QUEUE_OP_DELETE = 68,
+    QUEUE_OP_STOP = 69,   /* a channel is stopped, or started again */
 };
 
 /* epoch(8, be) loop(2, be) counter(6, be): unique for ever in a partition's timeline; text form: 32 hex digits, or the short
@@ -111,6 +112,9 @@ void queue_op_forget(struct part_rec *rec, const struct queue_id *id);
 void queue_op_hold(struct part_rec *rec, const struct queue_id *id, bool hold, struct slice reason);
 void queue_op_delete(struct part_rec *rec, const struct queue_id *id);
 
+/* The operator's stop of a channel: a row of its own, so that it outlives the process. */
+void queue_op_stop(struct part_rec *rec, struct slice channel, bool stop, uint64_t at_us);
+
 /* Every queue op appends one result to part_reply.result, in op order with those of the store: MS_OK, MS_ENOTFOUND (no such
  * entry), MS_EGONE (enqueue of an existing blob that is gone), MS_EBUSY (forget of an unfinished entry), MS_EEXIST, MS_EINVAL.
  * MS_EDAMAGED from the function: no result there. */
@@ -125,5 +129,11 @@ MS_MUST_USE enum ms_err queue_next(struct part_snap *snap, const struct queue_id
 /* Recipients in number order, behind `after` (UINT32_MAX: first). */
 MS_MUST_USE enum ms_err queue_recipient_next(struct part_snap *snap, const struct queue_id *id, uint32_t after,
                                              struct queue_recipient *out);
+struct queue_stop {
+    char channel[QUEUE_NAME_MAX + 1];
+    uint64_t since_us;
+};
+/* Stopped channels in the order of their names, behind `after` (empty: first). MS_ENOTFOUND: no more. */
+MS_MUST_USE enum ms_err queue_stop_next(struct part_snap *snap, struct slice after, struct queue_stop *out);
 
 #endif

@@ -109,6 +109,18 @@ struct app_command {
 extern const struct app_command app_commands[];
 extern const size_t app_command_count;
 
+int app_main(int argc, char **argv); /* the whole program */
+
+/* -- delivery drivers: the program's own are in app_drivers.c, a test's program has a table of its own */
+struct chan_env;
+struct channel_driver;
+struct app_driver {
+    const struct channel_driver *driver;
+    void *(*env)(struct chan_env *chan); /* what job_open is given, once a start; NULL: struct chan_env itself */
+};
+extern const struct app_driver app_drivers[];
+extern const size_t app_driver_count;
+
 int cmd_init(struct app_args *args);
 int cmd_serve(struct app_args *args);
 int cmd_stop(struct app_args *args);

@@ -88,7 +88,10 @@ void server_wire(struct server *s)
     fill_envs(s);
     server_publish_first(s);
     s->registry = channel_registry_create();
-    channel_register(s->registry, &chan_store_driver, &s->chan);
+    for (size_t i = 0; i < app_driver_count; i++) {
+        const struct app_driver *d = &app_drivers[i];
+        channel_register(s->registry, d->driver, d->env ? d->env(&s->chan) : &s->chan);
+    }
     s->dispatch = dispatch_create(s->control.loop, s->bus);
     dispatch_register(s->dispatch, &smtpd_smtp_proto, &s->smtpd);
     dispatch_register(s->dispatch, &smtpd_submission_proto, &s->smtpd);

@@ -118,6 +118,7 @@ enum jobctl_why { /* why an entry is not in work */
     JOBCTL_WHY_HOST_THREADS,  /* its host has the threads that threaddepth gives it */
     JOBCTL_WHY_OTHERS_FIRST,  /* every thread works; it has its turn */
     JOBCTL_WHY_NEXT,          /* the next decision takes it */
+    JOBCTL_WHY_COUNT
 };
 struct jobctl_reason {
     enum jobctl_why why;
@@ -134,6 +135,8 @@ struct jobctl_channel_view {
     uint64_t ready, waiting /* of ready: deferred */, delayed, assigned, hosts;
     uint32_t jobs, retiring;
     uint64_t next_us; /* next due time or end of a deferral; UINT64_MAX = none */
+    uint64_t oldest_us;                 /* arrival of the oldest entry, whatever its state; UINT64_MAX = none */
+    uint64_t by_why[JOBCTL_WHY_COUNT];  /* its entries by what keeps them from being in work; together all that are tracked */
 };
 bool jobctl_sched_channel_view(const struct jobctl_sched *s, uint32_t channel, struct jobctl_channel_view *out);
 struct jobctl_job_view {
