@@ -69,7 +69,13 @@ struct mapping_set;
 struct mapping_set *app_mapping_set_create(const struct conf *conf);
 
 /* Loads the configuration; on errors prints all of them and returns NULL (exit EX_CONFIG). */
+struct app_args;
 struct conf *app_conf_load(const char *file);
+/* For what only asks the running server: where its sockets are. A file with mistakes will do, since the server runs with what it read
+ * before them. NULL after a message: it cannot be read. */
+struct conf *app_conf_of_server(const struct app_args *args);
+/* The server could not be asked: says why, returns the exit status. */
+int app_no_server(const struct conf *conf, enum ms_err err);
 /* -- TLS: the snapshot of section tls. Reads files: not on a loop. errors gets a line for each file that is wrong, with the key
  * of the configuration; *out is NULL when no certificate is configured. inherit: NULL, or the snapshot before. */
 struct net_tls;

@@ -236,6 +236,17 @@ struct conf *app_conf_load(const char *file)
     return err ? NULL : conf;
 }
 
+struct conf *app_conf_of_server(const struct app_args *args)
+{
+    struct ms_errinfo why;
+    struct conf *conf;
+    bool whole;
+    if (conf_peek(app_tables, app_table_count, args->config, &whole, &conf, &why) == MS_OK)
+        return conf;
+    app_fail(EX_CONFIG, "%s", why.text);
+    return NULL;
+}
+
 const struct partition_conf *app_partition_conf(const struct conf *conf, struct partition_conf *out)
 {
     const char *name;

@@ -46,19 +46,17 @@ int app_ask_rows(const struct app_args *args, const char *const *words, size_t c
 {
     struct slice slices[CTL_WORDS_MAX];
     struct ctl_conn *conn = NULL;
-    struct conf *conf = app_conf_load(args->config);
+    struct conf *conf = app_conf_of_server(args);
     if (!conf)
         return EX_CONFIG;
     MS_ASSERT(count <= CTL_WORDS_MAX);
     for (size_t i = 0; i < count; i++)
         slices[i] = slice_cstr(words[i]);
     enum ms_err err = ctl_conn_open(conf, &conn);
-    conf_unref(&conf);
     if (!err)
         err = ctl_conn_send(conn, slices, count);
-    int rc = err == MS_ENOTFOUND ? app_fail(EX_UNAVAILABLE, "the server does not run")
-             : err               ? app_fail(EX_UNAVAILABLE, "the server did not answer: %s", ms_err_text(err))
-                                 : print_answer(args, conn);
+    int rc = err ? app_no_server(conf, err) : print_answer(args, conn);
     ctl_conn_close(&conn);
+    conf_unref(&conf);
     return rc;
 }

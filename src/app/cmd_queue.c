@@ -258,7 +258,7 @@ static int change_chosen(struct change *ch)
     struct chosen c = {0};
     enum ms_err err = ctl_conn_open(q->conf, &ch->conn);
     if (err == MS_ENOTFOUND && !q->dry_run)
-        return app_fail(EX_UNAVAILABLE, "the server does not run");
+        return app_no_server(q->conf, err);
     int rc = choose(q, &c);
     if (!rc && !q->dry_run && c.count)
         rc = confirm(q, ch->verb, &c);

@@ -213,7 +213,7 @@ int cmd_queue_open(struct cmd_queue *q, struct app_args *args, unsigned allowed)
         q->select.trace = q->traces[0]; /* the server looks for one of them itself */
         q->trace_count = 0;
     }
-    if (!rc && !(q->conf = app_conf_load(args->config)))
+    if (!rc && !(q->conf = app_conf_of_server(args)))
         rc = EX_CONFIG;
     if (rc)
         cmd_queue_close(q);

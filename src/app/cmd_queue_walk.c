@@ -147,7 +147,7 @@ int cmd_queue_walk(struct cmd_queue *q, cmd_queue_row_fn *fn, void *owner)
     if (err == MS_ENOTFOUND)
         return cmd_queue_walk_files(q, fn, owner);
     if (err)
-        return app_fail(EX_OSERR, "%s", ms_err_text(err));
+        return app_no_server(q->conf, err);
     arena_init(&w.arena, 0);
     n += app_queue_select_emit(&q->select, &q->arena, words + n);
     int rc = ctl_conn_send(w.conn, words, n) ? broken() : by_id ? walk_ids(&w) : walk_all(&w);
@@ -188,7 +188,7 @@ int cmd_queue_read(struct cmd_queue *q, const struct queue_id *id, enum cmd_queu
     if (err == MS_ENOTFOUND)
         return cmd_queue_read_files(q, id, part, row, bytes, owner);
     if (err)
-        return app_fail(EX_OSERR, "%s", ms_err_text(err));
+        return app_no_server(q->conf, err);
     arena_init(&w.arena, 0);
     enum walk_got got = ctl_conn_send(w.conn, words, MS_ARRAY_LEN(words)) ? WALK_BROKEN : next_row(&w, &end);
     int rc;

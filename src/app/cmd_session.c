@@ -66,8 +66,9 @@ static int ask(const struct app_args *args, const struct conf *conf, const struc
     const struct slice *row;
     size_t n;
     enum ctl_event ev = CTL_BROKEN;
-    if (ctl_conn_open(conf, &c) != MS_OK)
-        return app_fail(EX_UNAVAILABLE, "the server does not run");
+    enum ms_err err = ctl_conn_open(conf, &c);
+    if (err)
+        return app_no_server(conf, err);
     if (ctl_conn_send(c, words, count) == MS_OK)
         while ((ev = ctl_conn_next(c, &row, &n, &end)) == CTL_WORDS && n == SESSION_FIELDS) {
             print_row(args, row);
@@ -86,7 +87,7 @@ int cmd_session_list(struct app_args *args)
     int rc = parse(args, &o);
     if (rc || o.why || optind < args->argc)
         return app_usage(args, "session list takes --service and --user");
-    struct conf *conf = app_conf_load(args->config);
+    struct conf *conf = app_conf_of_server(args);
     if (!conf)
         return EX_CONFIG;
     const struct slice words[] = {SLICE_LIT("session-list"), slice_cstr(o.service), slice_cstr(o.user)};
@@ -126,7 +127,7 @@ int cmd_session_kick(struct app_args *args)
     for (int i = optind; i < args->argc; i++)
         if (!parse_id(args->argv[i], &id))
             return app_fail(EX_USAGE, "%s is no number of a session", args->argv[i]);
-    struct conf *conf = app_conf_load(args->config);
+    struct conf *conf = app_conf_of_server(args);
     if (!conf)
         return EX_CONFIG;
     if (o.user[0])

@@ -57,10 +57,8 @@ static int ask(const struct conf *conf, const char *word, FILE *lines)
 {
     struct ctl_answer answer;
     enum ms_err err = ctl_ask(conf, &word, 1, lines, &answer);
-    if (err == MS_ENOTFOUND)
-        return app_fail(EX_UNAVAILABLE, "the server does not run");
     if (err)
-        return app_fail(EX_UNAVAILABLE, "the server did not answer: %s", ms_err_text(err));
+        return app_no_server(conf, err);
     return answer.exit_code ? app_fail(answer.exit_code, "%s", answer.text) : EX_OK;
 }
 
@@ -241,7 +239,7 @@ int cmd_stats(struct app_args *args)
     int rc = parse(args, &o);
     if (rc)
         return rc;
-    struct conf *conf = app_conf_load(args->config);
+    struct conf *conf = app_conf_of_server(args);
     if (!conf)
         return EX_CONFIG;
     bool view = args->output == APP_HUMAN && (o.view || isatty(STDOUT_FILENO));

@@ -11,19 +11,38 @@
 
 #include "ms/base/arena.h"
 
-static int ctl_connect(const struct conf *conf)
+#define SOCKET_NAME "/admin.sock"
+
+/* MS_ENOTFOUND: nobody listens there. */
+static enum ms_err ctl_connect(const struct conf *conf, int *fd_out)
 {
     const struct server_conf *sc = conf_section(conf, "server");
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/admin.sock", sc->run_dir);
+    int n = snprintf(addr.sun_path, sizeof addr.sun_path, "%s" SOCKET_NAME, sc->run_dir);
     if (n < 0 || (size_t)n >= sizeof addr.sun_path)
-        return -1;
+        return MS_ENOTFOUND;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&addr, sizeof addr) != 0) {
-        close(fd);
-        return -1;
+    if (fd < 0)
+        return ms_err_from_errno(errno);
+    if (connect(fd, (const struct sockaddr *)&addr, sizeof addr) == 0) {
+        *fd_out = fd;
+        return MS_OK;
     }
-    return fd;
+    int err = errno;
+    close(fd);
+    return err == EACCES || err == EPERM ? MS_EDENIED : MS_ENOTFOUND;
+}
+
+int app_no_server(const struct conf *conf, enum ms_err err)
+{
+    const struct server_conf *sc = conf_section(conf, "server");
+    if (err == MS_ENOTFOUND)
+        return app_fail(EX_UNAVAILABLE, "the server does not run (nobody listens on %s" SOCKET_NAME ")",
+                        sc->run_dir);
+    if (err == MS_EDENIED)
+        return app_fail(EX_NOPERM, "%s" SOCKET_NAME ": only root and the server's own user may connect",
+                        sc->run_dir);
+    return app_fail(EX_UNAVAILABLE, "the server did not answer: %s", ms_err_text(err));
 }
 
 /* Answer: data lines begin with a blank, the last line is "EXIT TEXT". Longer lines come in pieces, which is
@@ -66,10 +85,9 @@ static enum ms_err send_all(int fd, struct slice bytes)
 enum ms_err ctl_ask(const struct conf *conf, const char *const *words, size_t count, FILE *lines,
                     struct ctl_answer *out)
 {
-    int fd = ctl_connect(conf);
+    int fd;
     struct str line;
-    if (fd < 0)
-        return MS_ENOTFOUND;
+    MS_TRY(ctl_connect(conf, &fd));
     str_init(&line, CTL_LINE_MAX);
     ctl_emit_words(&line, words, count);
     enum ms_err err = str_is_over(&line) ? MS_ELIMIT : MS_OK;
@@ -97,9 +115,8 @@ struct ctl_conn {
 
 enum ms_err ctl_conn_open(const struct conf *conf, struct ctl_conn **out)
 {
-    int fd = ctl_connect(conf);
-    if (fd < 0)
-        return MS_ENOTFOUND;
+    int fd;
+    MS_TRY(ctl_connect(conf, &fd));
     FILE *in = fdopen(fd, "r");
     if (!in) {
         close(fd);

@@ -364,7 +364,7 @@ int mbx_conn_open(const struct app_args *args, const char *user, struct mbx_conn
     *out = NULL;
     if (user[0] == '\0' || strlen(user) > ACCOUNT_LOGIN_MAX)
         return app_fail(EX_NOUSER, "%s: There is no such user", user);
-    struct conf *conf = app_conf_load(args->config);
+    struct conf *conf = app_conf_of_server(args);
     if (!conf)
         return EX_CONFIG;
     int rc = connect_to(conf, &fd);
