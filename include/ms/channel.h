@@ -75,6 +75,9 @@ enum queue_class channel_class_of(const struct channel_conf *channel, const stru
 /* Deferral of each class: the keywords in the order they were written, `after` being all of them (semantics 5, rule 3). */
 void channel_after_make(const struct channel_conf *channel, struct conf_after out[QUEUE_CLASS_COUNT]);
 
+/* Before a configuration is read: name of a driver that the program has. A program that declares none takes every name. */
+void channel_driver_declare(const char *name);
+
 struct channel_registry;
 struct channel_registry *channel_registry_create(void);
 void channel_registry_destroy(struct channel_registry **r);

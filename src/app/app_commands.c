@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "ms/channel.h"
+
 #define CHOICE                                                                                               \
     "[--sender PATTERN] [--rcpt PATTERN] [--rcpt-domain D] [--older AGE] [--younger AGE] [--channel C] "     \
     "[--held|--not-held] [--reason REGEX] [--trace T] [--limit N]"
@@ -270,6 +272,8 @@ static int run(const struct app_command *command, struct app_args *args)
 
 int app_main(int argc, char **argv)
 {
+    for (size_t i = 0; i < app_driver_count; i++)
+        channel_driver_declare(app_drivers[i].driver->name);
     const char *env = getenv("MAILSERVERD_CONFIG");
     bool has_env = env && env[0];
     struct app_args args = {.config = has_env ? env : APP_CONFIG_FILE,

@@ -36,6 +36,8 @@ static void copy_entry(struct chan_entry *e, const struct queue_entry *row)
     e->envid = arena_dup(&e->arena, row->envid);
     e->trace = arena_dup(&e->arena, row->trace);
     e->channel = arena_dup_cstr(&e->arena, row->channel);
+    e->host = arena_dup_cstr(&e->arena, row->host);
+    e->due_us = row->due_us;
     e->blob = row->blob;
     e->blob_bytes = row->blob_bytes;
     e->arrival_us = row->arrival_us;

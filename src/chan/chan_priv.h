@@ -4,6 +4,7 @@
  *   chan_entry    a queue entry and its pending recipients, copied out of one snapshot
  *   chan_age      retry, notices, expiry (pure)
  *   chan_judge    what the directory's answer means for a recipient (pure)
+ *   chan_attempt  what every driver's attempt begins and ends with
  *   chan_settle   the end of an attempt: outcomes, hold and the report to the sender in one record
  *   chan_report   the bytes of that report
  *   chan_claim    nobody else works on the entry meanwhile
@@ -34,9 +35,10 @@ struct chan_rcpt {
 struct chan_entry {
     struct arena arena; /* of everything below; reasons too */
     struct queue_id id;
-    const char *channel; /* its name */
+    const char *channel, *host; /* their names; host: "" = none */
     struct slice sender, envid, trace;
     uint64_t blob, blob_bytes, arrival_us;
+    uint64_t due_us;   /* of this attempt; 0 = at once */
     uint64_t begun_us; /* when it was read: work began */
     uint32_t attempts;
     uint8_t notices, ret, body_type;
@@ -111,6 +113,39 @@ struct chan_settle *chan__settle_create(const struct chan_env *env, struct loop 
 void chan__settle_start(struct chan_settle *s);
 void chan__settle_destroy(
     struct chan_settle **s); /* done does not run any more; what was posted still happens */
+
+/* -- chan_attempt.c */
+struct chan_times { /* when a job's channel tries again, tells and gives up; follows reloads */
+    char channel[CHANNEL_NAME_MAX + 1];
+    struct channel_times times; /* of version */
+    unsigned version;
+};
+void chan__times_make(struct chan_times *t, const struct chan_env_loop *here, const char *channel,
+                      const struct channel_conf *conf);
+void chan__times_refresh(struct chan_times *t, const struct chan_env_loop *here);
+
+/* The driver sets a verdict and its reason for each of entry.rcpts between begin and settle. Zeroed before begin, fini in any
+ * case. */
+typedef void chan_attempt_fn(void *owner, enum ms_err err); /* MS_OK: the verdicts are in the queue. Else try again */
+struct chan_attempt {
+    const struct chan_env *env;
+    struct loop *loop;
+    const struct chan_times *times; /* of the job */
+    struct chan_claim claim;
+    struct chan_entry entry;
+    bool is_noted; /* a record of the driver's own counted the attempt: verdicts with rcpts[].is_noted are in it */
+    struct chan_settle *settle;
+    chan_attempt_fn *done;
+    void *owner;
+};
+/* MS_ENOTFOUND: nothing to do for it; MS_EBUSY: somebody else is at it: try again. */
+MS_MUST_USE enum ms_err chan__attempt_begin(struct chan_attempt *a, const struct chan_env *env, struct loop *loop,
+                                            const struct chan_times *times, const struct queue_id *id);
+/* What has not been delivered in time fails; then chan_settle, when there is something to write. done may run within the call. */
+void chan__attempt_settle(struct chan_attempt *a, chan_attempt_fn *done, void *owner);
+/* The delivery's log lines, and how the entry ended. */
+enum channel_outcome chan__attempt_log(const struct chan_attempt *a, const char *relay);
+void chan__attempt_fini(struct chan_attempt *a); /* done does not run any more */
 
 /* -- chan_log.c */
 void chan__log_delivery(const struct chan_entry *e, const struct chan_rcpt *r, const char *relay);

@@ -51,16 +51,23 @@ static void end(struct chan_settle *s, enum ms_err err, bool reported)
 }
 
 /* -- POST */
+static enum queue_rcpt_state state_of(enum chan_verdict verdict)
+{
+    if (verdict == CHAN_SENT)
+        return QUEUE_RCPT_DONE;
+    return verdict == CHAN_FAILED ? QUEUE_RCPT_FAILED : QUEUE_RCPT_PENDING;
+}
+
 static size_t collect_outcomes(struct chan_settle *s, struct queue_outcome *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->entry->rcpt_count; i++) {
         const struct chan_rcpt *r = &s->entry->rcpts[i];
         if (!r->is_noted)
-            out[n++] = (struct queue_outcome){.number = r->number,
-                                              .state = r->verdict == CHAN_FAILED ? QUEUE_RCPT_FAILED
-                                                                                 : QUEUE_RCPT_PENDING,
-                                              .reason = r->reason};
+            out[n++] =
+                (struct queue_outcome){.number = r->number,
+                                       .state = state_of(r->verdict),
+                                       .reason = r->verdict == CHAN_SENT ? (struct slice){0} : r->reason};
     }
     return n;
 }

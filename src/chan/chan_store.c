@@ -30,9 +30,7 @@ struct store_job {
     struct loop *loop;
     const struct chan_env *env;
     const struct chan_env_loop *here;
-    char channel[CHANNEL_NAME_MAX + 1];
-    struct channel_times times; /* of version */
-    unsigned version;
+    struct chan_times times;
     char relay[RELAY_MAX];
     struct list works;
 };
@@ -51,16 +49,13 @@ struct work {
     struct store_job *job;
     uint64_t ticket;
     enum work_state state;
-    struct chan_claim claim;
-    struct chan_entry entry;
+    struct chan_attempt attempt;
     struct place *places;
     size_t at;
     uint64_t request;    /* of account or partition */
     struct part_rec rec; /* waiting for room */
     struct bus_waiter waiter;
     bool has_created; /* accounts were made once */
-    bool has_noted;   /* an attempt was recorded by DELIVER */
-    struct chan_settle *settle;
 };
 
 static void work_step(struct work *w);
@@ -68,10 +63,8 @@ static void work_step(struct work *w);
 static void work_free(struct work *w)
 {
     list_remove(&w->node);
-    chan__settle_destroy(&w->settle);
-    chan__claim_end(w->job->env->claims, &w->claim);
+    chan__attempt_fini(&w->attempt);
     part_rec_fini(&w->rec);
-    chan__entry_fini(&w->entry);
     ms_free(w);
 }
 
@@ -85,21 +78,22 @@ static void work_end(struct work *w, enum channel_outcome outcome)
 
 static void work_fail(struct work *w, enum ms_err err)
 {
-    OBS_EVENT(OBS_CHAN_STORE_FAILED, 0, OBS_S("trace", w->entry.trace), OBS_E("error", err));
+    OBS_EVENT(OBS_CHAN_STORE_FAILED, 0, OBS_S("trace", w->attempt.entry.trace), OBS_E("error", err));
     work_end(w, CHANNEL_RETRY);
 }
 
 /* -- ACCOUNTS */
 static void judge(struct work *w, size_t i, struct chan_judgement j)
 {
-    w->entry.rcpts[i].verdict = j.verdict;
-    w->entry.rcpts[i].reason = j.reason;
+    w->attempt.entry.rcpts[i].verdict = j.verdict;
+    w->attempt.entry.rcpts[i].reason = j.reason;
 }
 
 static void judge_account(struct work *w, enum ms_err err)
 {
     judge(w, w->at,
-          chan__judge_account(err, &w->places[w->at].account, w->entry.blob_bytes, w->job->env->partition));
+          chan__judge_account(err, &w->places[w->at].account, w->attempt.entry.blob_bytes,
+                              w->job->env->partition));
     w->at++;
 }
 
@@ -116,10 +110,10 @@ static void on_account(void *owner, uint64_t request, enum ms_err err, const str
 /* false: waiting for an answer. */
 static bool find_accounts(struct work *w)
 {
-    while (w->at < w->entry.rcpt_count) {
+    while (w->at < w->attempt.entry.rcpt_count) {
         struct place *place = &w->places[w->at];
-        enum ms_err err = account_find(w->job->here->accounts, w->entry.rcpts[w->at].address, &place->account,
-                                       &place->detail, on_account, w, &w->request);
+        enum ms_err err = account_find(w->job->here->accounts, w->attempt.entry.rcpts[w->at].address,
+                                       &place->account, &place->detail, on_account, w, &w->request);
         if (err == MS_EMORE)
             return false;
         judge_account(w, err);
@@ -137,7 +131,7 @@ static bool detail_name(struct work *w, struct slice detail, struct slice *out)
     str_init(&name, STORE_NAME_MAX + 1);
     is_name = detail.len && store_name_canonical(detail, &name) == MS_OK;
     if (is_name)
-        *out = arena_dup(&w->entry.arena, str_slice(&name));
+        *out = arena_dup(&w->attempt.entry.arena, str_slice(&name));
     str_fini(&name);
     return is_name;
 }
@@ -160,8 +154,8 @@ static enum ms_err find_mailboxes(struct work *w, size_t *missing_out)
     struct part_snap snap;
     *missing_out = 0;
     MS_TRY(part_snap_begin(part_client_partition(w->job->here->queue), &snap));
-    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
-        if (w->entry.rcpts[i].verdict != CHAN_SENT)
+    for (size_t i = 0; i < w->attempt.entry.rcpt_count; i++) {
+        if (w->attempt.entry.rcpts[i].verdict != CHAN_SENT)
             continue;
         enum ms_err err = find_mailbox(w, &snap, &w->places[i]);
         w->places[i].is_missing = err == MS_ENOTFOUND;
@@ -196,8 +190,8 @@ static void create_accounts(struct work *w)
 {
     w->state = WORK_CREATE;
     w->has_created = true;
-    for (size_t i = 0; i < w->entry.rcpt_count; i++)
-        if (w->entry.rcpts[i].verdict == CHAN_SENT && w->places[i].is_missing)
+    for (size_t i = 0; i < w->attempt.entry.rcpt_count; i++)
+        if (w->attempt.entry.rcpts[i].verdict == CHAN_SENT && w->places[i].is_missing)
             store_op_account_create(&w->rec, w->places[i].account.id, slice_cstr(w->places[i].account.login));
     post(w);
 }
@@ -205,13 +199,10 @@ static void create_accounts(struct work *w)
 /* -- SETTLE */
 static void finish(struct work *w)
 {
-    bool stays = chan__count(&w->entry, CHAN_DEFERRED) || chan__count(&w->entry, CHAN_HELD);
-    for (size_t i = 0; i < w->entry.rcpt_count; i++)
-        chan__log_delivery(&w->entry, &w->entry.rcpts[i], w->job->relay);
-    work_end(w, stays ? CHANNEL_RETRY : CHANNEL_DONE);
+    work_end(w, chan__attempt_log(&w->attempt, w->job->relay));
 }
 
-static void on_settled(void *owner, enum ms_err err, bool reported)
+static void on_settled(void *owner, enum ms_err err)
 {
     struct work *w = owner;
     if (err)
@@ -220,60 +211,17 @@ static void on_settled(void *owner, enum ms_err err, bool reported)
         finish(w);
 }
 
-/* RFC 3463 3.5: X.4.7, delivery time expired. */
-static void expire(struct work *w)
-{
-    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
-        struct chan_rcpt *r = &w->entry.rcpts[i];
-        if (r->verdict != CHAN_DEFERRED)
-            continue;
-        r->verdict = CHAN_FAILED;
-        r->is_noted = false;
-        r->reason = slice_cstr(
-            arena_printf(&w->entry.arena, "4.4.7 delivery time expired: " SLICE_FMT, SLICE_ARG(r->reason)));
-    }
-}
-
-/* The reason of the first one on hold, when nobody else stays. */
-static struct slice hold_reason(const struct work *w)
-{
-    if (chan__count(&w->entry, CHAN_DEFERRED))
-        return (struct slice){0};
-    for (size_t i = 0; i < w->entry.rcpt_count; i++)
-        if (w->entry.rcpts[i].verdict == CHAN_HELD)
-            return w->entry.rcpts[i].reason;
-    return (struct slice){0};
-}
-
 static void settle(struct work *w)
 {
-    uint64_t now_us = clock_wall_us();
-    if (chan__is_expired(&w->entry, &w->job->times, now_us))
-        expire(w);
-    uint8_t notices = chan__notices_reached(&w->entry, &w->job->times, now_us);
-    const struct chan_settlement how = {
-        .attempt = {.due_us = chan__due(&w->entry, &w->job->times, now_us, notices),
-                    .tried_us = w->entry.begun_us,
-                    .notices = notices,
-                    .count = !w->has_noted},
-        .hold = hold_reason(w),
-        .delayed = chan__is_notice_due(&w->entry, &w->job->times, now_us),
-        .until_us = w->entry.arrival_us + channel_return_us(&w->job->times, w->entry.class_)};
-    bool is_needed = !w->has_noted || chan__count(&w->entry, CHAN_FAILED) || how.hold.len || how.delayed;
-    if (!is_needed) {
-        finish(w);
-        return;
-    }
     w->state = WORK_SETTLE;
-    w->settle = chan__settle_create(w->job->env, w->job->loop, &w->entry, &how, on_settled, w);
-    chan__settle_start(w->settle);
+    chan__attempt_settle(&w->attempt, on_settled, w);
 }
 
 /* -- DELIVER */
 static struct slice prefix_of(struct work *w)
 {
-    return slice_cstr(
-        arena_printf(&w->entry.arena, "Return-Path: <" SLICE_FMT ">\r\n", SLICE_ARG(w->entry.sender)));
+    return slice_cstr(arena_printf(&w->attempt.entry.arena, "Return-Path: <" SLICE_FMT ">\r\n",
+                                   SLICE_ARG(w->attempt.entry.sender)));
 }
 
 /* Targets of those that are found, outcomes of them and of those that stay; number of targets. */
@@ -282,8 +230,8 @@ static size_t collect_targets(struct work *w, struct store_target *targets, stru
 {
     struct slice prefix = prefix_of(w);
     size_t n = 0, outcome_count = 0;
-    for (size_t i = 0; i < w->entry.rcpt_count; i++) {
-        struct chan_rcpt *r = &w->entry.rcpts[i];
+    for (size_t i = 0; i < w->attempt.entry.rcpt_count; i++) {
+        struct chan_rcpt *r = &w->attempt.entry.rcpts[i];
         const struct place *place = &w->places[i];
         if (r->verdict == CHAN_FAILED)
             continue; /* left as it is until the settlement */
@@ -311,29 +259,34 @@ _Static_assert(QUEUE_RECIPIENTS_MAX <= STORE_TARGETS_MAX, "an entry is delivered
 /* When a settlement is going to follow anyway, a crash before it must not cost a wait. */
 static bool settlement_follows(const struct work *w, uint64_t now_us)
 {
-    return chan__count(&w->entry, CHAN_FAILED) || chan__is_notice_due(&w->entry, &w->job->times, now_us) ||
-           (chan__count(&w->entry, CHAN_DEFERRED) && chan__is_expired(&w->entry, &w->job->times, now_us));
+    return chan__count(&w->attempt.entry, CHAN_FAILED) ||
+           chan__is_notice_due(&w->attempt.entry, &w->job->times.times, now_us) ||
+           (chan__count(&w->attempt.entry, CHAN_DEFERRED) &&
+            chan__is_expired(&w->attempt.entry, &w->job->times.times, now_us));
 }
 
 static void deliver(struct work *w)
 {
-    struct arena *arena = &w->entry.arena;
-    struct store_target *targets = arena_new_array(arena, struct store_target, w->entry.rcpt_count);
-    struct queue_outcome *outcomes = arena_new_array(arena, struct queue_outcome, w->entry.rcpt_count);
-    const struct store_delivery delivery = {.internaldate_us = w->entry.arrival_us};
+    struct arena *arena = &w->attempt.entry.arena;
+    struct store_target *targets = arena_new_array(arena, struct store_target, w->attempt.entry.rcpt_count);
+    struct queue_outcome *outcomes =
+        arena_new_array(arena, struct queue_outcome, w->attempt.entry.rcpt_count);
+    const struct store_delivery delivery = {.internaldate_us = w->attempt.entry.arrival_us};
     size_t outcome_count, n = collect_targets(w, targets, outcomes, &outcome_count);
     uint64_t now_us = clock_wall_us();
     bool at_once = settlement_follows(w, now_us);
     const struct queue_attempt attempt = {
-        .due_us = at_once ? now_us : chan__due(&w->entry, &w->job->times, now_us, w->entry.notices),
-        .tried_us = w->entry.begun_us,
-        .notices = w->entry.notices,
+        .due_us = at_once
+                      ? now_us
+                      : chan__due(&w->attempt.entry, &w->job->times.times, now_us, w->attempt.entry.notices),
+        .tried_us = w->attempt.entry.begun_us,
+        .notices = w->attempt.entry.notices,
         .count = true};
     w->state = WORK_DELIVER;
-    w->has_noted = true;
-    enum ms_err err = store_op_deliver(&w->rec, NULL, w->entry.blob, &delivery, targets, n);
+    w->attempt.is_noted = true;
+    enum ms_err err = store_op_deliver(&w->rec, NULL, w->attempt.entry.blob, &delivery, targets, n);
     MS_ASSERT(err == MS_OK); /* n <= STORE_TARGETS_MAX */
-    queue_op_result(&w->rec, &w->entry.id, &attempt, outcomes, outcome_count);
+    queue_op_result(&w->rec, &w->attempt.entry.id, &attempt, outcomes, outcome_count);
     post(w);
 }
 
@@ -341,8 +294,8 @@ static void on_delivered(struct work *w, const struct part_reply *reply)
 {
     struct rd rd = rd_make(reply->result);
     struct store_result result;
-    for (size_t i = 0; i < w->entry.rcpt_count; i++)
-        if (w->entry.rcpts[i].verdict == CHAN_SENT) /* one result per target, in order */
+    for (size_t i = 0; i < w->attempt.entry.rcpt_count; i++)
+        if (w->attempt.entry.rcpts[i].verdict == CHAN_SENT) /* one result per target, in order */
             judge(w, i, chan__judge_store(store_result_next(&rd, &result) ? MS_EDAMAGED : result.err));
     settle(w);
 }
@@ -369,35 +322,18 @@ static void work_step(struct work *w)
             return;
         w->state = WORK_MAILBOXES;
     }
-    enum ms_err err = chan__count(&w->entry, CHAN_SENT) ? find_mailboxes(w, &missing) : MS_OK;
+    enum ms_err err = chan__count(&w->attempt.entry, CHAN_SENT) ? find_mailboxes(w, &missing) : MS_OK;
     if (err)
         work_fail(w, err);
     else if (missing && !w->has_created)
         create_accounts(w);
-    else if (chan__count(&w->entry, CHAN_SENT))
+    else if (chan__count(&w->attempt.entry, CHAN_SENT))
         deliver(w);
     else
         settle(w);
 }
 
 /* -- the job */
-static void make_times(struct store_job *job, const struct channel_conf *conf)
-{
-    const struct conf *all = job->here->conf;
-    const struct route_conf *route = conf_section(all, "route");
-    channel_times_make(conf, conf_map_find(all, "channels.*", route->local_channel),
-                       conf_section(all, "queue"), &job->times);
-    job->version = job->here->version;
-}
-
-/* A job goes on for as long as there is work, over reloads too. One whose channel is gone keeps the times it has. */
-static void refresh_times(struct store_job *job)
-{
-    const struct channel_conf *conf = conf_map_find(job->here->conf, "channels.*", job->channel);
-    if (job->version != job->here->version && conf)
-        make_times(job, conf);
-}
-
 static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *loop, const char *channel,
                       const struct channel_conf *conf)
 {
@@ -407,8 +343,7 @@ static void *job_open(void *env_ptr, struct channel_job *handle, struct loop *lo
     job->loop = loop;
     job->env = env;
     job->here = &env->loops[loop_index(loop)];
-    snprintf(job->channel, sizeof job->channel, "%s", channel);
-    make_times(job, conf);
+    chan__times_make(&job->times, job->here, channel, conf);
     snprintf(job->relay, sizeof job->relay, "store[%s]", env->partition);
     list_init(&job->works);
     return job;
@@ -418,22 +353,18 @@ static void job_entry(void *job_ptr, const struct queue_id *id, uint64_t ticket)
 {
     struct store_job *job = job_ptr;
     struct work *w = ms_new(struct work);
-    refresh_times(job);
+    chan__times_refresh(&job->times, job->here);
     w->job = job;
     w->ticket = ticket;
     part_rec_init(&w->rec);
     list_init(&w->waiter.node);
     list_push_back(&job->works, &w->node);
-    if (!chan__claim(job->env->claims, &w->claim, id)) {
-        work_end(w, CHANNEL_RETRY); /* an operator's return is at it: what it leaves is looked at again */
-        return;
-    }
-    enum ms_err err = chan__entry_read(&w->entry, job->here->queue, id, false);
+    enum ms_err err = chan__attempt_begin(&w->attempt, job->env, job->loop, &job->times, id);
     if (err) {
         work_end(w, err == MS_ENOTFOUND ? CHANNEL_DONE : CHANNEL_RETRY);
         return;
     }
-    w->places = arena_new_array(&w->entry.arena, struct place, w->entry.rcpt_count);
+    w->places = arena_new_array(&w->attempt.entry.arena, struct place, w->attempt.entry.rcpt_count);
     work_step(w);
 }
 

@@ -1,9 +1,27 @@
 /*
- * channel.c - the registry of drivers.
+ * channel.c - the registry of drivers, and the names that a configuration may use.
  */
-#include "ms/channel.h"
+#include "channel_priv.h"
 
 #define CHANNEL_DRIVERS_MAX 32
+
+/* Of the program, not of a server in it: a configuration is checked by commands that have no registry. */
+static const char *declared[CHANNEL_DRIVERS_MAX];
+static unsigned declared_count;
+
+void channel_driver_declare(const char *name)
+{
+    MS_ASSERT(declared_count < CHANNEL_DRIVERS_MAX);
+    declared[declared_count++] = name;
+}
+
+bool channel__driver_is_known(const char *name)
+{
+    for (unsigned i = 0; i < declared_count; i++)
+        if (strcmp(declared[i], name) == 0)
+            return true;
+    return declared_count == 0;
+}
 
 struct channel_registry {
     struct {

@@ -208,7 +208,7 @@ static enum ms_err channel_check(const void *entry, const char *name, struct con
     const struct channel_conf *conf = entry;
     if (strlen(name) > CHANNEL_NAME_MAX)
         conf_check_error(check, "driver", NULL, "channel name longer than %d octets", CHANNEL_NAME_MAX);
-    if (conf->driver && strcmp(conf->driver, "store") != 0)
+    if (conf->driver && !channel__driver_is_known(conf->driver))
         conf_check_error(check, "driver", "store", "no driver of this name is built");
     if (conf->pool && !conf_map_find(conf_check_conf(check), "job_controller.pools.*", conf->pool))
         conf_check_error(check, "pool", "job_controller.pools", "there is no pool \"%s\"", conf->pool);

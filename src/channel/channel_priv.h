@@ -13,4 +13,6 @@
 MS_MUST_USE enum ms_err channel__notices_parse(const struct conf_strlist *list, enum channel_units units,
                                                struct channel_list *out);
 
+bool channel__driver_is_known(const char *name);
+
 #endif

@@ -291,6 +291,7 @@ static void test_registry(void **state)
 
 int main(void)
 {
+    channel_driver_declare("store");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conf_rows), cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_notices),   cmocka_unit_test(test_notices_of_local),
