@@ -41,7 +41,7 @@ void jobctl_limits_make(const struct channel_conf *channel, struct jobctl_limits
 struct jobctl;
 struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct partition *queue_partition,
                              struct channel_registry *registry);
-void jobctl_add_loop(struct jobctl *j, struct loop *loop); /* wiring time; the link control -> loop is app's */
+void jobctl_add_loop(struct jobctl *j, struct loop *loop); /* wiring time, behind the links control -> loop and back */
 MS_MUST_USE enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out); /* reads the queue */
 /* Another snapshot: pools, channels and limits as if the job controller had been started with it; what is in work goes on. In two steps: the plan says whether it can
  * be (errors: a line for each mistake, added; then MS_EINVAL), and changes nothing. A pool that is gone keeps its place until a restart, a channel too: its entries wait. */

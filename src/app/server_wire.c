@@ -3,7 +3,8 @@
  */
 #include "server_priv.h"
 
-#define APP_LOOP_CALLS 4096 /* control -> loop: connections handed over and entries in work */
+#define APP_LOOP_CALLS    4096 /* control -> loop: connections and entries on their way */
+#define APP_CONTROL_CALLS 4096 /* loop -> control: entries whose work ended */
 
 static void add_endpoint(struct server *s, struct loop *loop)
 {
@@ -25,7 +26,9 @@ void server_make_loops(struct server *s)
         snprintf(name, sizeof name, "loop%u", i + 1);
         s->loops[i].loop = loop_create(i + 1, name);
         add_endpoint(s, s->loops[i].loop);
-        bus_link(s->bus, s->control_ep, bus_ep_of_loop(s->bus, s->loops[i].loop), APP_LOOP_CALLS);
+        struct bus_ep *ep = bus_ep_of_loop(s->bus, s->loops[i].loop);
+        bus_link(s->bus, s->control_ep, ep, APP_LOOP_CALLS);
+        bus_link(s->bus, ep, s->control_ep, APP_CONTROL_CALLS);
     }
     server_make_signals(s);
     server_make_publish(s);

@@ -120,20 +120,34 @@ static void look_for_missed(struct jobctl *j)
         j->scan_again = true;
 }
 
+/* -- lanes */
+static bool is_slow(const struct jobctl_lane *lane, uint64_t now_ms)
+{
+    return lane->unanswered > 0 && now_ms - lane->heard_ms > JOBCTL_SLOW_MS;
+}
+
+/* The least loaded loop: entries in work, then jobs. One that stands still is the last choice. */
 static struct jobctl_lane *choose_lane(struct jobctl *j)
 {
-    struct jobctl_lane *best = &j->lanes[0];
-    for (unsigned i = 1; i < j->lane_count; i++)
-        if (j->lanes[i].in_work < best->in_work ||
-            (j->lanes[i].in_work == best->in_work && j->lanes[i].jobs < best->jobs))
-            best = &j->lanes[i];
+    uint64_t now_ms = loop_now_ms(j->control);
+    struct jobctl_lane *best = NULL;
+    for (unsigned i = 0; i < j->lane_count; i++) {
+        struct jobctl_lane *lane = &j->lanes[i];
+        bool is_better = !best || lane->in_work < best->in_work ||
+                         (lane->in_work == best->in_work && lane->jobs < best->jobs);
+        if (best && is_slow(lane, now_ms) != is_slow(best, now_ms))
+            is_better = is_slow(best, now_ms);
+        if (is_better)
+            best = lane;
+    }
     return best;
 }
 
 static void call(struct jobctl *j, struct jobctl_lane *lane, struct bus_msg *msg)
 {
-    enum ms_err err = bus_call(j->ep, lane->ep, msg);
-    MS_ASSERT(err == MS_OK); /* step() looked for room */
+    if (lane->unanswered++ == 0)
+        lane->heard_ms = loop_now_ms(j->control);
+    jobctl__send(&lane->out, msg);
 }
 
 static void do_open(struct jobctl *j, const struct jobctl_decision *d)
@@ -168,14 +182,6 @@ static void do_close(struct jobctl *j, const struct jobctl_decision *d)
     call(j, j->jobs[d->job].lane, &msg);
 }
 
-static bool lanes_have_room(const struct jobctl *j)
-{
-    for (unsigned i = 0; i < j->lane_count; i++)
-        if (bus_call_room(j->ep, j->lanes[i].ep) == 0)
-            return false;
-    return true;
-}
-
 static void wait_until(struct jobctl *j, uint64_t wake_us, uint64_t now_us)
 {
     if (wake_us == UINT64_MAX)
@@ -183,6 +189,21 @@ static void wait_until(struct jobctl *j, uint64_t wake_us, uint64_t now_us)
     else /* at most an hour, so that a changed wall clock is noticed */
         loop_timer_start(j->control, &j->timer,
                          MS_MIN((wake_us - MS_MIN(wake_us, now_us)) / 1000 + 1, 3600000), on_timer);
+}
+
+/* As many as there are threads free: what a loop has no room for waits on the way to it, so that none waits for another. */
+static void carry_out(struct jobctl *j, uint64_t now_us)
+{
+    struct jobctl_decision d;
+    while ((d = jobctl_sched_next(j->sched, now_us)).act != JOBCTL_ACT_WAIT) {
+        if (d.act == JOBCTL_ACT_OPEN_JOB)
+            do_open(j, &d);
+        else if (d.act == JOBCTL_ACT_ASSIGN)
+            do_assign(j, &d);
+        else if (d.act == JOBCTL_ACT_CLOSE_JOB)
+            do_close(j, &d);
+    }
+    wait_until(j, d.wake_us, now_us);
 }
 
 static void report_idle(struct jobctl *j)
@@ -208,19 +229,7 @@ static void step(struct jobctl *j)
     }
     if (j->scanning)
         scan_slice(j);
-    while (lanes_have_room(j)) { /* else: a reply brings the next step */
-        struct jobctl_decision d = jobctl_sched_next(j->sched, now_us);
-        if (d.act == JOBCTL_ACT_OPEN_JOB) {
-            do_open(j, &d);
-        } else if (d.act == JOBCTL_ACT_ASSIGN) {
-            do_assign(j, &d);
-        } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
-            do_close(j, &d);
-        } else {
-            wait_until(j, d.wake_us, now_us);
-            break;
-        }
-    }
+    carry_out(j, now_us);
     if (j->scanning || j->scan_again)
         loop_timer_start(j->control, &j->timer, 1, on_timer);
 }
@@ -245,18 +254,29 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
     jobctl_sched_done(j->sched, job, id, retry, due_us, clock_wall_us());
 }
 
+static void on_done(void *owner, const struct bus_msg *msg)
+{
+    struct jobctl *j = owner;
+    struct queue_id id = jobctl__id_unpack(msg->a + 1);
+    struct bus_msg reply = {.kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], 0, 0, 0, msg->kind}};
+    entry_ended(j, (uint32_t)msg->a[0], &id, msg->a[3] == CHANNEL_RETRY);
+    bus_reply(j->ep, j->ep, msg->from, &reply);
+    jobctl__step_soon(j);
+}
+
+/* A job's slot is free with the answer to CLOSE, its last call. */
 static void on_reply(void *owner, const struct bus_msg *msg)
 {
     struct jobctl *j = owner;
     uint32_t job = (uint32_t)msg->a[0];
+    struct jobctl_lane *lane = j->jobs[job].lane;
+    lane->unanswered--;
+    lane->heard_ms = loop_now_ms(j->control);
     if (msg->a[4] == JOBCTL_MSG_OPEN) {
         conf_unref(&j->jobs[job].conf_ref);
         jobctl_sched_job_opened(j->sched, job, clock_wall_us());
     } else if (msg->a[4] == JOBCTL_MSG_CLOSE) {
         jobctl_sched_job_closed(j->sched, job);
-    } else {
-        struct queue_id id = jobctl__id_unpack(msg->a + 1);
-        entry_ended(j, job, &id, msg->a[3] == CHANNEL_RETRY);
     }
     jobctl__step_soon(j);
 }
@@ -334,6 +354,7 @@ struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct parti
     j->registry = registry;
     j->sched = jobctl_sched_create(JOBCTL_ENTRIES_DEFAULT);
     bus_on(j->ep, JOBCTL_MSG_REPLY, on_reply, j);
+    bus_on(j->ep, JOBCTL_MSG_DONE, on_done, j);
     bus_on(j->ep, QUEUE_NOTE_READY, on_ready, j);
     bus_on(j->ep, QUEUE_NOTE_GONE, on_gone, j);
     partition_set_port(queue_partition, QUEUE_PORT, j->ep, on_lost_notes, j);
@@ -347,6 +368,7 @@ void jobctl_add_loop(struct jobctl *j, struct loop *loop)
     lane->jobctl = j;
     lane->loop = loop;
     lane->ep = bus_ep_of_loop(j->bus, loop);
+    jobctl__outbox_init(&lane->out, j->ep, lane->ep);
     jobctl__lane_init(lane);
 }
 
@@ -372,12 +394,8 @@ void jobctl_destroy(struct jobctl **jp)
             j->jobs[i].driver->job_close(j->jobs[i].impl);
     }
     for (unsigned i = 0; i < j->lane_count; i++) {
-        uint32_t cursor = 0;
-        uint64_t id;
-        void *ticket;
-        while (idtab_next(&j->lanes[i].tickets, &cursor, &id, &ticket))
-            ms_free(ticket);
-        idtab_fini(&j->lanes[i].tickets);
+        jobctl__outbox_fini(&j->lanes[i].out);
+        jobctl__lane_fini(&j->lanes[i]);
     }
     jobctl_sched_destroy(&j->sched);
     conf_unref(&j->conf);

@@ -5,8 +5,6 @@
 #include "jobctl_priv.h"
 
 struct jobctl_ticket {
-    uint64_t request;
-    uint16_t from;
     uint32_t job;
     uint64_t entry[2];
 };
@@ -31,12 +29,22 @@ static void on_entry_done(struct channel_job *handle, uint64_t ticket_id, enum c
     struct jobctl_lane *lane = job->lane;
     struct jobctl_ticket *ticket = idtab_remove(&lane->tickets, ticket_id);
     MS_ASSERT(ticket); /* exactly once per entry */
-    struct bus_msg reply = {
-        .kind = JOBCTL_MSG_REPLY,
-        .id = ticket->request,
-        .a = {ticket->job, ticket->entry[0], ticket->entry[1], outcome, JOBCTL_MSG_ASSIGN}};
-    bus_reply(lane->ep, lane->ep, ticket->from, &reply);
+    struct bus_msg msg = {.kind = JOBCTL_MSG_DONE,
+                          .a = {ticket->job, ticket->entry[0], ticket->entry[1], outcome}};
     ms_free(ticket);
+    jobctl__send(&lane->back, &msg);
+}
+
+/* The control thread has heard of an end; what matters is the slot that came back with it. */
+static void on_heard(void *owner, const struct bus_msg *msg)
+{
+}
+
+static void answer(struct jobctl_lane *lane, const struct bus_msg *msg)
+{
+    struct bus_msg reply = {
+        .kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], msg->a[1], msg->a[2], 0, msg->kind}};
+    bus_reply(lane->ep, lane->ep, msg->from, &reply);
 }
 
 static void on_open(void *owner, const struct bus_msg *msg)
@@ -45,9 +53,7 @@ static void on_open(void *owner, const struct bus_msg *msg)
     struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
     job->handle.entry_done = on_entry_done;
     job->impl = job->driver->job_open(job->env, &job->handle, lane->loop, job->channel, job->conf);
-    struct bus_msg reply = {
-        .kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], 0, 0, 0, JOBCTL_MSG_OPEN}};
-    bus_reply(lane->ep, lane->ep, msg->from, &reply);
+    answer(lane, msg);
 }
 
 static void on_assign(void *owner, const struct bus_msg *msg)
@@ -55,11 +61,11 @@ static void on_assign(void *owner, const struct bus_msg *msg)
     struct jobctl_lane *lane = owner;
     struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
     struct jobctl_ticket *ticket = ms_new(struct jobctl_ticket);
-    *ticket = (struct jobctl_ticket){
-        .request = msg->id, .from = msg->from, .job = (uint32_t)msg->a[0], .entry = {msg->a[1], msg->a[2]}};
+    *ticket = (struct jobctl_ticket){.job = (uint32_t)msg->a[0], .entry = {msg->a[1], msg->a[2]}};
     struct queue_id id = jobctl__id_unpack(ticket->entry);
     uint64_t ticket_id = idtab_add(&lane->tickets, ticket);
-    MS_ASSERT(ticket_id); /* bounded by the ring's credits */
+    MS_ASSERT(ticket_id); /* as many as the jobs have threads */
+    answer(lane, msg);
     job->driver->job_entry(job->impl, &id, ticket_id);
 }
 
@@ -69,15 +75,26 @@ static void on_close(void *owner, const struct bus_msg *msg)
     struct jobctl_job *job = &lane->jobctl->jobs[msg->a[0]];
     job->driver->job_close(job->impl);
     job->impl = NULL;
-    struct bus_msg reply = {
-        .kind = JOBCTL_MSG_REPLY, .id = msg->id, .a = {msg->a[0], 0, 0, 0, JOBCTL_MSG_CLOSE}};
-    bus_reply(lane->ep, lane->ep, msg->from, &reply);
+    answer(lane, msg);
 }
 
 void jobctl__lane_init(struct jobctl_lane *lane)
 {
-    idtab_init(&lane->tickets, 0); /* the ring's credits bound it */
+    idtab_init(&lane->tickets, 0); /* the threads of its jobs bound it */
+    jobctl__outbox_init(&lane->back, lane->ep, lane->jobctl->ep);
     bus_on(lane->ep, JOBCTL_MSG_OPEN, on_open, lane);
     bus_on(lane->ep, JOBCTL_MSG_ASSIGN, on_assign, lane);
     bus_on(lane->ep, JOBCTL_MSG_CLOSE, on_close, lane);
+    bus_on(lane->ep, JOBCTL_MSG_REPLY, on_heard, lane);
+}
+
+void jobctl__lane_fini(struct jobctl_lane *lane)
+{
+    uint32_t cursor = 0;
+    uint64_t id;
+    void *ticket;
+    while (idtab_next(&lane->tickets, &cursor, &id, &ticket))
+        ms_free(ticket);
+    idtab_fini(&lane->tickets);
+    jobctl__outbox_fini(&lane->back);
 }

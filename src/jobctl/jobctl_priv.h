@@ -8,15 +8,29 @@
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
-#define JOBCTL_SCAN_ROWS 256 /* queue rows read per turn */
+#define JOBCTL_SCAN_ROWS 256  /* queue rows read per turn */
+#define JOBCTL_SLOW_MS   1000 /* a loop that answers nothing for so long gets no new jobs while another does */
+
+/* Calls to one endpoint, in order; those the link has no room for wait here. */
+struct jobctl_outbox {
+    struct bus_ep *from, *to;
+    struct list waiting;
+    struct bus_waiter waiter;
+};
 
 struct jobctl_lane { /* the way to one loop */
     struct jobctl *jobctl;
     struct loop *loop;
     struct bus_ep *ep;
+    /* control */
+    struct jobctl_outbox out;
     unsigned jobs;
     uint64_t in_work;
-    struct idtab tickets; /* loop: struct jobctl_ticket, entries in work */
+    uint64_t unanswered; /* calls that the loop did not answer yet, sent or waiting */
+    uint64_t heard_ms;   /* when it last answered, or was called first since */
+    /* loop */
+    struct jobctl_outbox back;
+    struct idtab tickets; /* struct jobctl_ticket, entries in work */
 };
 
 /* A job's slot: filled by the control thread before its number is sent; impl belongs to the loop. */
@@ -68,7 +82,13 @@ struct jobctl {
 
 void jobctl__step_soon(struct jobctl *j);
 void jobctl__lane_init(struct jobctl_lane *lane);
+void jobctl__lane_fini(struct jobctl_lane *lane); /* its loop is stopped */
 void jobctl__id_pack(const struct queue_id *id, uint64_t a[2]);
 struct queue_id jobctl__id_unpack(const uint64_t a[2]);
+
+/* jobctl_outbox.c */
+void jobctl__outbox_init(struct jobctl_outbox *o, struct bus_ep *from, struct bus_ep *to);
+void jobctl__send(struct jobctl_outbox *o, struct bus_msg *msg);
+void jobctl__outbox_fini(struct jobctl_outbox *o);
 
 #endif
