@@ -34,8 +34,8 @@ struct jobctl_conf { /* section "job_controller" */
 };
 struct jobctl_pool_conf { uint64_t job_limit; };
 extern const struct conf_table jobctl_table, jobctl_pools_table; /* "job_controller", "job_controller.pools.*" */
-/* What the scheduler is told of a channel. */
-void jobctl_limits_make(const struct channel_conf *channel, struct jobctl_limits *out);
+/* What the scheduler is told of a channel. by_host: its driver works for one destination at a time. */
+void jobctl_limits_make(const struct channel_conf *channel, bool by_host, struct jobctl_limits *out);
 
 /* -- the running part */
 struct jobctl;

@@ -60,8 +60,7 @@ static enum ms_err channel_add(struct sim *s, const struct conf *conf, size_t lo
         }
     if (!channel)
         return ms_fail(why_out, MS_ENOTFOUND, "there is no channel \"%s\"", name);
-    jobctl_limits_make(channel, &limits);
-    limits.by_host = has_hosts(s, name);
+    jobctl_limits_make(channel, has_hosts(s, name), &limits);
     c->name = name;
     channel_times_make(channel, NULL, conf_section(conf, "queue"), &c->times);
     MS_TRY(jobctl_sched_set_channel(s->sched, name, channel->pool, &limits, s->base_us, &c->index));

@@ -36,8 +36,8 @@ static const struct jobctl_chan *chan_find(const struct jobctl *j, struct slice 
     return NULL;
 }
 
-/* MS_ENOTFOUND: nothing to do for it. */
-static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry)
+/* earliest_us: not before, whatever the queue says. MS_ENOTFOUND: nothing to do for it. */
+static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us)
 {
     const struct jobctl_chan *chan = chan_find(j, entry->channel);
     if (!chan) { /* a channel that was taken out of the configuration: its entries wait for its return */
@@ -48,11 +48,11 @@ static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry)
         return MS_ENOTFOUND;
     struct jobctl_entry e = {.id = entry->id,
                              .arrival_us = entry->arrival_us,
-                             .due_us = entry->due_us,
+                             .due_us = MS_MAX(entry->due_us, earliest_us),
                              .class_ = entry->class_,
                              .recipients = entry->pending,
                              .held = entry->held,
-                             .is_retry = entry->attempts > 0,
+                             .is_retry = entry->attempts > 0 || earliest_us > 0,
                              .host = entry->host};
     return jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us());
 }
@@ -69,7 +69,7 @@ static void on_ready(void *owner, const struct bus_msg *msg)
     }
     enum ms_err err = queue_find(&snap, &id, &entry);
     if (err == MS_OK)
-        (void)put_entry(j, &entry); /* no room for it: the scheduler remembers that there was none */
+        (void)put_entry(j, &entry, 0); /* no room for it: the scheduler remembers that there was none */
     else if (err == MS_ENOTFOUND)
         jobctl_sched_gone(j->sched, &id);
     part_snap_end(&snap);
@@ -108,7 +108,7 @@ static void scan_slice(struct jobctl *j)
         }
         j->scan_begun = true;
         j->scan_after = entry.id;
-        (void)put_entry(j, &entry);
+        (void)put_entry(j, &entry, 0);
     }
     part_snap_end(&snap);
 }
@@ -234,24 +234,26 @@ static void step(struct jobctl *j)
         loop_timer_start(j->control, &j->timer, 1, on_timer);
 }
 
-/* A job ended its work on an entry. For a retry the queue says when it is due; if it is not there any more,
- * it is gone. */
+/* A job ended its work on an entry. A retry is what the queue says of it now: when it is due, and what was said
+ * while it was in work (another class, a hold, another grouping by hosts). */
 static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *id, bool retry)
 {
     struct part_snap snap;
     struct queue_entry entry;
+    uint64_t now_us = clock_wall_us();
     /* A driver that could not even note its failure leaves the old time: not at once again. */
-    uint64_t earliest_us = clock_wall_us() + JOBCTL_RETRY_MS * 1000ull, due_us = earliest_us;
+    uint64_t earliest_us = now_us + JOBCTL_RETRY_MS * 1000ull;
     j->in_work--;
     j->jobs[job].lane->in_work--;
-    if (retry && part_snap_begin(j->partition, &snap) == MS_OK) {
-        enum ms_err err = queue_find(&snap, id, &entry);
-        if (err == MS_OK)
-            due_us = MS_MAX(entry.due_us, earliest_us);
-        retry = err != MS_ENOTFOUND;
-        part_snap_end(&snap);
+    if (!retry || part_snap_begin(j->partition, &snap) != MS_OK) {
+        jobctl_sched_done(j->sched, job, id, retry, earliest_us, now_us);
+        return;
     }
-    jobctl_sched_done(j->sched, job, id, retry, due_us, clock_wall_us());
+    enum ms_err err = queue_find(&snap, id, &entry);
+    jobctl_sched_done(j->sched, job, id, err != MS_ENOTFOUND, earliest_us, now_us);
+    if (!err)
+        (void)put_entry(j, &entry, earliest_us);
+    part_snap_end(&snap);
 }
 
 static void on_done(void *owner, const struct bus_msg *msg)
@@ -300,7 +302,7 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     MS_TRY(part_snap_begin(j->partition, &snap));
     enum ms_err err = queue_find(&snap, id, &entry);
     if (!err)
-        err = entry.held ? MS_ENOTFOUND : put_entry(j, &entry);
+        err = entry.held ? MS_ENOTFOUND : put_entry(j, &entry, 0);
     part_snap_end(&snap);
     if (!err)
         err = jobctl_sched_run(j->sched, id, clock_wall_us());

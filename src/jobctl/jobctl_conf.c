@@ -24,7 +24,8 @@ static const struct conf_opt pool_opts[] = {
      .dflt = "10",
      .min = "1",
      .max = "1000",
-     .flags = CONF_RELOAD, .help = "Most jobs that run at a time in this pool, over all its channels."},
+     .flags = CONF_RELOAD,
+     .help = "Most jobs that run at a time in this pool, over all its channels."},
 };
 
 const struct conf_table jobctl_pools_table = {.path = "job_controller.pools.*",
@@ -42,7 +43,7 @@ static struct jobctl_after after_of(const struct conf_after *after)
     return (struct jobctl_after){.absolute = after->absolute, .us = after->ms * 1000};
 }
 
-void jobctl_limits_make(const struct channel_conf *channel, struct jobctl_limits *out)
+void jobctl_limits_make(const struct channel_conf *channel, bool by_host, struct jobctl_limits *out)
 {
     struct conf_after after[QUEUE_CLASS_COUNT];
     channel_after_make(channel, after);
@@ -51,6 +52,8 @@ void jobctl_limits_make(const struct channel_conf *channel, struct jobctl_limits
                                   .addrsperjob = channel->addrsperjob,
                                   .threaddepth = channel->threaddepth,
                                   .max_client_threads = channel->max_client_threads,
+                                  /* semantics 4.5: one thread a job takes no notice of hosts */
+                                  .by_host = by_host && channel->max_client_threads > 1,
                                   .minjobs = channel->minjobs,
                                   .idle_us = channel->idle_ms * 1000,
                                   .life_us = channel->life_ms * 1000,

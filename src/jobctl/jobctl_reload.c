@@ -81,7 +81,7 @@ static void take_channel(struct jobctl *j, const char *name, const struct channe
     }
     chan->conf = conf;
     chan->driver = channel_driver_find(j->registry, conf->driver, &chan->env);
-    jobctl_limits_make(conf, &limits);
+    jobctl_limits_make(conf, chan->driver->by_host, &limits);
     warn_of_past(name, &limits);
     enum ms_err err =
         jobctl_sched_set_channel(j->sched, name, conf->pool, &limits, clock_wall_us(), &chan->index);
@@ -120,7 +120,8 @@ void jobctl_reload(struct jobctl *j, const struct conf *conf)
         take_channel(j, name, chan);
     }
     conf_unref(&old);
-    j->scan_again = true; /* entries of a channel that was not there before */
+    j->scan_again =
+        true; /* entries of a channel that was not there before; hosts, when grouping by them has changed */
     jobctl__step_soon(j);
 }
 

@@ -49,11 +49,74 @@ static void slow_entries_hold_no_slot(void **state)
     site_destroy(s);
 }
 
+/* -- destinations */
+#define HOSTS_CONF(threads)                                                                                  \
+    "job_controller: {pools: {DEFAULT: {}}}\n"                                                               \
+    "channels: {slow: {driver: store, maxjobs: 1, max_client_threads: " threads ", threaddepth: 100}}\n"
+
+static struct site *hosts_site(const char *conf)
+{
+    struct site *s = site_create();
+    s->is_by_host = true;
+    s->script.is_holding = true;
+    s->script.retry_us = 3600000000;
+    site_open(s);
+    enqueue(s, (struct kind){.channel = "slow", .host = "a.example"}, 10);
+    enqueue(s, (struct kind){.channel = "slow", .host = "b.example"}, 10);
+    site_start(s, conf);
+    return s;
+}
+
+static enum jobctl_why why(const struct site *s, uint64_t n)
+{
+    struct jobctl_reason reason;
+    struct queue_id id = script_id(n);
+    jobctl_explain(s->jobctl, &id, &reason);
+    return reason.why;
+}
+
+/* semantics 4.3: each destination has as many threads as its own backlog asks for. */
+static void hosts_have_threads_of_their_own(void **state)
+{
+    struct site *s = hosts_site(HOSTS_CONF("8"));
+    WAIT_FOR(s, jobctl_sched_count(jobctl_scheduler(s->jobctl)) == 20);
+    WAIT_FOR(s, s->script.given == 2);
+    assert_int_equal(view(s, 0).hosts, 2);
+    assert_int_equal(view(s, 0).assigned, 2);
+    assert_int_equal(why(s, 1), JOBCTL_WHY_IN_WORK);
+    assert_int_equal(why(s, 11), JOBCTL_WHY_IN_WORK); /* the first to b.example passed nine older ones */
+    assert_int_equal(why(s, 2), JOBCTL_WHY_HOST_THREADS);
+    s->script.is_holding = false;
+    WAIT_FOR(s, delivered(s, 1, 20) == 20);
+    site_stop(s);
+    site_destroy(s);
+}
+
+/* semantics 4.5: with one thread a job, hosts do not matter; a reload that changes it groups all entries anew, those in
+ * work when they come back. */
+static void one_thread_ignores_hosts(void **state)
+{
+    struct site *s = hosts_site(HOSTS_CONF("1"));
+    WAIT_FOR(s, s->script.given == 1 && jobctl_sched_count(jobctl_scheduler(s->jobctl)) == 20);
+    assert_int_equal(view(s, 0).hosts, 1);
+    for (uint64_t n = 1; n <= 20; n++)
+        s->script.entries[n].failures = 1;
+    reload(s, HOSTS_CONF("8"));
+    WAIT_FOR(s, view(s, 0).hosts == 3); /* one without a name: of the entry in work */
+    s->script.is_holding = false;
+    WAIT_FOR(s, view(s, 0).delayed == 20);
+    assert_int_equal(view(s, 0).hosts, 2);
+    site_stop(s);
+    site_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_delivered_once),
         cmocka_unit_test(slow_entries_hold_no_slot),
+        cmocka_unit_test(hosts_have_threads_of_their_own),
+        cmocka_unit_test(one_thread_ignores_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
