@@ -191,7 +191,8 @@ static void wait_until(struct jobctl *j, uint64_t wake_us, uint64_t now_us)
                          MS_MIN((wake_us - MS_MIN(wake_us, now_us)) / 1000 + 1, 3600000), on_timer);
 }
 
-/* As many as there are threads free: what a loop has no room for waits on the way to it, so that none waits for another. */
+/* As many as there are threads free: what a loop has no room for waits on the way to it, so that none waits for
+ * another. */
 static void carry_out(struct jobctl *j, uint64_t now_us)
 {
     struct jobctl_decision d;

@@ -1,8 +1,8 @@
 /*
  * jobctl_outbox.c - calls to one endpoint, in order: those the link has no room for wait here.
  *
- * The slots of a link are shared with others (the dispatcher), and they are few. What waits is bounded by its sender: an
- * entry given to a job, the end of one, a job opened or closed.
+ * The slots of a link are shared with others (the dispatcher), and they are few. What waits is bounded by its
+ * sender: an entry given to a job, the end of one, a job opened or closed.
  */
 #include "jobctl_priv.h"
 
