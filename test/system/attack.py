@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import message, running  # noqa: E402
+from msite import CLIENT_NAME, message, running  # noqa: E402
 from tap import Tap, need  # noqa: E402
 
 PROBES = 8
@@ -118,7 +118,7 @@ def probe(site, serial, bound, seconds=FLOOD_SECONDS):
     begun = time.monotonic()
     while len(taken) < PROBES or time.monotonic() - begun < seconds:
         start = time.monotonic()
-        with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=30) as client:
             client.sendmail("a@example.net", ["anna@example.org"], message(f"probe-{serial}-{len(taken)}"))
         taken.append(time.monotonic() - start)
         time.sleep(0.2)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, PASSWORD, message, running, wait_for  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 PULLED = 200
@@ -106,11 +106,11 @@ def python(site):
     """smtplib and imaplib over TLS with the certificate verified."""
     context = site.tls_context()
     sent = message("by-python", "anna@example.org")
-    with smtplib.SMTP("localhost", site.base + 587, timeout=30) as client:
+    with smtplib.SMTP("localhost", site.base + 587, CLIENT_NAME, timeout=30) as client:
         client.starttls(context=context)
         client.login("anna@example.org", PASSWORD)
         client.sendmail("anna@example.org", ["bert@example.org"], sent)
-    with smtplib.SMTP_SSL("localhost", site.base + 465, timeout=30, context=context) as client:
+    with smtplib.SMTP_SSL("localhost", site.base + 465, CLIENT_NAME, timeout=30, context=context) as client:
         client.login("anna", PASSWORD)
         client.sendmail("anna@example.org", ["bert@example.org"], message("by-python-2", "anna@example.org"))
     arrived(site, "by-python", sent)

@@ -12,7 +12,7 @@ import smtplib
 import subprocess
 import time
 
-from msite import PASSWORD, free_port_base, wait_for
+from msite import CLIENT_NAME, PASSWORD, free_port_base, wait_for
 
 UNPACK = pathlib.Path(__file__).resolve().parent.parent / "dovecot.sh"
 
@@ -186,4 +186,4 @@ class Dovecot:
         return client
 
     def lmtp(self, timeout=30):
-        return smtplib.LMTP("127.0.0.1", self.base + 24, timeout=timeout)
+        return smtplib.LMTP("127.0.0.1", self.base + 24, CLIENT_NAME, timeout=timeout)

@@ -12,7 +12,7 @@ import time
 import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import list_mailbox, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, list_mailbox, message, running, wait_for  # noqa: E402
 from tap import Tap, expect, need, same  # noqa: E402
 
 EX_OK, EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE = 0, 64, 66, 69
@@ -30,7 +30,7 @@ def one(site, kind, *words):
 
 
 def send(site, count, prefix, extra=""):
-    with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=60) as client:
+    with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=60) as client:
         for i in range(count):
             client.sendmail("a@example.net", ["anna@example.org", "bert@example.org"], message(f"{prefix}{i}", extra=extra))
 

@@ -14,19 +14,40 @@ import time
 
 READY_SECONDS = 30
 PASSWORD = "secret"
+CLIENT_NAME = "client.example.net"  # smtplib asks the DNS for a name where it is given none: seconds, on some machines
+
+
+PORTS = (24, 25, 26, 143, 465, 470, 587, 993)  # what `init` and the tests add to a base
+# Bases are multiples of a number that divides no difference of two ports: two of them never mean the same port.
+STEP = next(step for step in range(2, 1000) if all((a - b) % step for a in PORTS for b in PORTS if a > b))
+claims = []
+
+
+def claim(base):
+    """Nobody else has this base: a name that ends with this process, for all tests that run at the same time."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0mailserverd-test-ports-{base}")
+    except OSError:
+        mark.close()
+        return False
+    claims.append(mark)
+    return True
 
 
 def free_port_base():
-    """A base for which the ports that `init` uses are free now."""
+    """A base for which the ports that `init` uses are free now, and are nobody else's while this process runs."""
     for _ in range(200):
-        base = 10000 + int.from_bytes(os.urandom(2), "big") % 21000  # below the ports that clients are given
+        base = 10000 + int.from_bytes(os.urandom(2), "big") % (21000 // STEP) * STEP  # below the ports that clients are given
+        if not claim(base):
+            continue
         try:
-            for port in (24, 25, 143, 465, 470, 587, 993):
+            for port in PORTS:
                 with socket.socket() as s:
                     s.bind(("127.0.0.1", base + port))
             return base
         except OSError:
-            continue
+            claims.pop().close()
     raise RuntimeError("no free ports")
 
 
@@ -129,10 +150,10 @@ class Site:
 
     # -- clients
     def lmtp(self, timeout=30):
-        return smtplib.LMTP("127.0.0.1", self.base + 24, timeout=timeout)
+        return smtplib.LMTP("127.0.0.1", self.base + 24, CLIENT_NAME, timeout=timeout)
 
     def submission(self, user, timeout=30):
-        client = smtplib.SMTP("127.0.0.1", self.base + 587, timeout=timeout)
+        client = smtplib.SMTP("127.0.0.1", self.base + 587, CLIENT_NAME, timeout=timeout)
         client.ehlo()
         client.login(f"{user}@example.org", PASSWORD)
         return client

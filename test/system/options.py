@@ -16,7 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, message, running, wait_for  # noqa: E402
 from tap import Tap, need  # noqa: E402
 
 
@@ -133,7 +133,7 @@ def check_tls(binary):
             with socket.create_connection(("127.0.0.1", site.base + 465), timeout=20) as raw:
                 with context.wrap_socket(raw, server_hostname="mail.other.example") as s:
                     need(s.version() in ("TLSv1.2", "TLSv1.3"), s.version())
-            client = smtplib.SMTP("127.0.0.1", site.base + 587, timeout=20)
+            client = smtplib.SMTP("127.0.0.1", site.base + 587, CLIENT_NAME, timeout=20)
             client._host = "mail.other.example"
             client.starttls(context=context)
             client.login("anna@example.org", "secret")
@@ -159,7 +159,7 @@ def check_allow_plaintext(binary):
         client.starttls(ssl_context=ssl._create_unverified_context())
         need("LOGINDISABLED" not in client.capability()[1][0].decode(), "LOGINDISABLED under TLS")
         client.login("anna", "secret")
-        client = smtplib.SMTP("127.0.0.1", site.base + 587, timeout=20)
+        client = smtplib.SMTP("127.0.0.1", site.base + 587, CLIENT_NAME, timeout=20)
         need(b"AUTH" not in client.ehlo()[1], "AUTH is offered without TLS")
         need(client.docmd(plain)[0] == 538, "AUTH without TLS")
         client.starttls()
@@ -167,7 +167,7 @@ def check_allow_plaintext(binary):
     with running(binary) as site:
         client = imaplib.IMAP4("127.0.0.1", site.base + 143, timeout=20)
         need("LOGINDISABLED" not in client.capabilities, client.capabilities)
-        client = smtplib.SMTP("127.0.0.1", site.base + 587, timeout=20)
+        client = smtplib.SMTP("127.0.0.1", site.base + 587, CLIENT_NAME, timeout=20)
         client.ehlo()
         need(client.docmd(plain)[0] == 235, "AUTH")
 

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from faultload import transact  # noqa: E402
 import powerlog  # noqa: E402
-from msite import message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, message, running, wait_for  # noqa: E402
 from shmem import Shm  # noqa: E402
 from tap import Tap, need  # noqa: E402
 
@@ -144,7 +144,7 @@ def check_min_free(binary):
         # effect: store.partitions.*.min_free
         code, reply = deliver(site, "too-much")
         need(code == 452, f"new mail on a full disk: {code} {reply}")
-        client = smtplib.SMTP("127.0.0.1", site.base + 587, timeout=20)
+        client = smtplib.SMTP("127.0.0.1", site.base + 587, CLIENT_NAME, timeout=20)
         client.login("anna@example.org", "secret")
         code, reply = transact(client, "anna@example.org", "bert@example.org", message("too-much-2"))
         need(400 <= code < 500, f"submission on a full disk: {code} {reply}")

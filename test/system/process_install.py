@@ -17,7 +17,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import free_port_base, message, wait_for  # noqa: E402
+from msite import CLIENT_NAME, free_port_base, message, wait_for  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 UID, OTHER = 65534, 64997
@@ -197,7 +197,7 @@ def unprivileged(build, root, work):
     try:
         tree.run("domain", "add", "example.org")
         tree.run("user", "add", "anna", "--password-file", "-", stdin="secret")
-        with smtplib.SMTP("127.0.0.1", tree.base + 587, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", tree.base + 587, CLIENT_NAME, timeout=30) as client:
             client.starttls(context=tree.context())
             client.login("anna@example.org", "secret")
             client.sendmail("anna@example.org", ["anna@example.org"], message("submitted", sender="anna@example.org"))

@@ -18,7 +18,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import list_mailbox, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, list_mailbox, message, running, wait_for  # noqa: E402
 from tap import Tap, same  # noqa: E402
 
 BERT = "bert@example.org"
@@ -46,7 +46,7 @@ def submit(site, test_id, to=BERT, sender=ANNA, options=(), rcpt_options=()):
 
 
 def receive(site, test_id, sender, to=BERT):
-    with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=30) as client:
         client.ehlo("client.example.net")
         client.sendmail(sender, [to], message(test_id, sender or "nobody@example.net"))
 

@@ -16,7 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, free_port_base, list_mailbox, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, PASSWORD, free_port_base, list_mailbox, message, running, wait_for  # noqa: E402
 from tap import Tap  # noqa: E402
 
 
@@ -46,7 +46,7 @@ class Config:
 
 
 def size_limit(site):
-    with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=20) as client:
         client.ehlo()
         return int(client.esmtp_features["size"])
 
@@ -83,7 +83,7 @@ def new_and_old(binary):
     """smtp, imap and the name: old sessions keep what they began with."""
     with running(binary) as site:
         config = Config(site)
-        old_smtp = smtplib.SMTP("127.0.0.1", site.base + 25, timeout=20)
+        old_smtp = smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=20)
         old_smtp.ehlo()
         old_imap = site.imap("anna")
         config.write(("hostname: mail.example.org", "hostname: mx9.example.org"),
@@ -95,7 +95,7 @@ def new_and_old(binary):
         text = config.reload()
         want("of them need a restart" in text and "search_threads: 2 -> 3 (restart)" in text, text)
         want(size_limit(site) == 2 << 20, "new sessions have the old limit")
-        with smtplib.SMTP(timeout=20) as client:
+        with smtplib.SMTP(local_hostname=CLIENT_NAME, timeout=20) as client:
             want(b"mx9.example.org" in client.connect("127.0.0.1", site.base + 25)[1], "the old name greets")
         new_imap = site.imap("anna")
         want("APPENDLIMIT=2097152" in new_imap.capabilities or "APPENDLIMIT=2097152" in str(new_imap.capability()), "imap: old limit")
@@ -163,7 +163,7 @@ def channel_limits(binary):
         for part in ("STORE.job_limit: 2 -> 5", "maxjobs: 100 -> 3", "backoff"):
             want(part in text, f"{part!r} is not in {text}")
         want("(restart)" not in text, text)
-        with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=20) as client:
             client.sendmail("a@example.net", ["anna@example.org"], message("after"))
         inbox = site.imap("anna")
         want(wait_for(lambda: int(inbox.select("INBOX")[1][0]) == 1, 20), "nothing is delivered after a change of limits")
@@ -199,7 +199,7 @@ class Load:
         self.mail(self.site.lmtp, "l")
 
     def smtp(self, number):
-        self.mail(lambda: smtplib.SMTP("127.0.0.1", self.site.base + 25, timeout=60), "s")
+        self.mail(lambda: smtplib.SMTP("127.0.0.1", self.site.base + 25, CLIENT_NAME, timeout=60), "s")
 
     def imap(self, number):
         while not self.stop.is_set():

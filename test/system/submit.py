@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, PASSWORD, message, running, wait_for  # noqa: E402
 from tap import Skip, Tap, need  # noqa: E402
 
 BIG = 5_000_000
@@ -129,7 +129,7 @@ def python(site):
     for i, (size, mech, chunk) in enumerate([(0, "PLAIN", 0), (BIG, "LOGIN", 0), (0, "PLAIN", 10), (BIG, "LOGIN", 65_537)]):
         serial = f"python-{i}"
         sent = make(serial, size)
-        with smtplib.SMTP("localhost", site.base + 587, timeout=LIMIT) as client:
+        with smtplib.SMTP("localhost", site.base + 587, CLIENT_NAME, timeout=LIMIT) as client:
             client.starttls(context=context)
             client.ehlo()
             login(client, mech)
@@ -156,7 +156,7 @@ def python(site):
 def international(site):
     """SMTPUTF8: an address and header fields beyond ASCII, sent by smtplib's own method."""
     user = f"{FOREIGN}@example.org"
-    with smtplib.SMTP("localhost", site.base + 587, timeout=LIMIT) as client:
+    with smtplib.SMTP("localhost", site.base + 587, CLIENT_NAME, timeout=LIMIT) as client:
         client.starttls(context=site.tls_context())
         client.ehlo()
         need(client.has_extn("smtputf8"), "SMTPUTF8 is offered")
@@ -217,7 +217,7 @@ def nodemailer(site):
 
 def refusals(site):
     """No way around TLS, AUTH, or one's own name; and no relay."""
-    with smtplib.SMTP("localhost", site.base + 587, timeout=30) as client:
+    with smtplib.SMTP("localhost", site.base + 587, CLIENT_NAME, timeout=30) as client:
         client.ehlo()
         need("auth" not in client.esmtp_features, "AUTH offered in clear")
         need(client.docmd("AUTH PLAIN", "AGFubmEAc2VjcmV0")[0] == 538, "AUTH in clear")
@@ -229,7 +229,7 @@ def refusals(site):
         need(client.mail("bert@example.org")[0] == 553, "somebody else's address")
         need(client.mail("anna+lists@example.org")[0] == 250, "an own sub-address")
         need(client.rcpt("x@example.net")[0] == 550, "a recipient outside")
-    with smtplib.SMTP("localhost", site.base + 25, timeout=30) as client:
+    with smtplib.SMTP("localhost", site.base + 25, CLIENT_NAME, timeout=30) as client:
         client.ehlo()
         client.mail("anna@example.org")
         for who in ("x@example.net", "x%example.net@example.org", "@example.org:x@example.net", "x!y@example.net", "\"x@example.net\"",

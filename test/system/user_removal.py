@@ -14,7 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "oracle")]
 import reader  # noqa: E402
 from faultload import transact  # noqa: E402
 from formats import read_index  # noqa: E402
-from msite import list_mailbox, message, running, wait_for  # noqa: E402
+from msite import CLIENT_NAME, list_mailbox, message, running, wait_for  # noqa: E402
 from replay import read_log  # noqa: E402
 from tap import Tap, need  # noqa: E402
 
@@ -85,7 +85,7 @@ def is_shut_out(site):
         return False
     except imaplib.IMAP4.error:
         pass
-    with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", site.base + 25, CLIENT_NAME, timeout=30) as client:
         client.ehlo()
         client.mail("a@example.net")
         code, text = client.rcpt(ANNA)
