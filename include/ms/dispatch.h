@@ -25,6 +25,7 @@
 
 #include <stdatomic.h>
 
+#include "ms/base/list.h"
 #include "ms/bus.h"
 #include "ms/conf.h"
 #include "ms/net.h"
@@ -104,6 +105,25 @@ struct service_proto {
      * is closing. May be called from fn of session_each (cheap there): a session stays in its list until the end of the turn. why: for the log. */
     bool (*session_kick)(void *worker, uint64_t session, const char *why);
 };
+
+/* The sessions of one worker in the order of their numbers: what session_each and session_kick need in every protocol. A session
+ * has a member in it and counts there; list_remove(&m->node) takes it out. Loop of the worker. */
+struct dispatch_member {
+    struct list node;
+    uint64_t id, begun_ms, heard_ms, bytes_in, bytes_out;
+};
+struct dispatch_members {
+    struct list list;
+    struct dispatch_member *shown; /* during dispatch_members_each */
+};
+void dispatch_members_init(struct dispatch_members *set);
+void dispatch_members_add(struct dispatch_members *set, struct dispatch_member *m, uint64_t id, uint64_t now_ms);
+/* NULL: not here. Quick for the one that is being shown. */
+struct dispatch_member *dispatch_members_find(const struct dispatch_members *set, uint64_t id);
+/* session_each: describe adds what the protocol knows (peer, user, state, tls) to each view. */
+typedef void dispatch_describe_fn(const struct dispatch_member *m, struct dispatch_session_view *view);
+void dispatch_members_each(struct dispatch_members *set, uint64_t after, uint64_t now_ms, dispatch_describe_fn *describe,
+                           bool (*fn)(void *owner, const struct dispatch_session_view *view), void *owner);
 
 struct dispatch;
 struct dispatch_loop; /* the part on a worker loop */

@@ -72,7 +72,7 @@ static void id_log(struct imapd_session *s)
         str_add_byte(&text, '=');
         str_add_slice(&text, slice_sub(p->value, 0, ID_VALUE_MAX));
     }
-    OBS_EVENT(OBS_IMAPD_CLIENT_ID, s->id, OBS_C("user", s->user ? s->user->login : ""),
+    OBS_EVENT(OBS_IMAPD_CLIENT_ID, s->member.id, OBS_C("user", s->user ? s->user->login : ""),
               OBS_S("client", slice_sub(str_slice(&text), 0, ID_LOG_MAX)));
     str_fini(&text);
 }

@@ -154,8 +154,8 @@ static void open_range(struct imapd_session *s, struct fetch *f, const struct im
 
 void imapd__fetch_damaged(struct imapd_session *s, struct fetch *f)
 {
-    OBS_EVENT(OBS_IMAPD_MESSAGE_DAMAGED, s->id, OBS_C("user", s->user->login), OBS_U("mailbox", s->box->id),
-              OBS_U("uid", f->msg.row.uid));
+    OBS_EVENT(OBS_IMAPD_MESSAGE_DAMAGED, s->member.id, OBS_C("user", s->user->login),
+              OBS_U("mailbox", s->box->id), OBS_U("uid", f->msg.row.uid));
     f->some_damaged = true;
     if (f->section.has_head) {
         s->is_broken = true;
@@ -183,7 +183,7 @@ static void send_piece(struct imapd_session *s, struct fetch *f, struct mbuf *bu
     }
     imapd__flush(s); /* what was written before stands before it */
     s->w->step_bytes += buf->len;
-    s->bytes_out += buf->len;
+    s->member.bytes_out += buf->len;
     net_write_mbuf(s->stream, buf, buf->off, buf->len);
 }
 

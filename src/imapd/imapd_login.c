@@ -22,7 +22,7 @@ struct auth_peer imapd__login_peer(const struct imapd_session *s)
                               .certificate = net_tls_peer_name(s->stream),
                               .is_local = s->is_local,
                               .uid = s->peer_uid,
-                              .session = s->id};
+                              .session = s->member.id};
 }
 
 struct imapd_login *imapd__login_begin(struct imapd_session *s)

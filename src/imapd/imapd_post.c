@@ -17,7 +17,7 @@ static void on_part(void *owner, uint64_t request, const struct part_reply *repl
 
     s->post.request = 0;
     if (reply->err == MS_EUNKNOWN) { /* storage rule 1.6: neither OK nor NO would be true */
-        OBS_EVENT(OBS_IMAPD_OUTCOME_UNKNOWN, s->id, OBS_C("user", s->user->login),
+        OBS_EVENT(OBS_IMAPD_OUTCOME_UNKNOWN, s->member.id, OBS_C("user", s->user->login),
                   OBS_S("command", s->cmd.cmd.name));
         imapd__session_abort(s, NET_CLOSED_BY_US);
         return;

@@ -173,8 +173,7 @@ struct imapd_worker {
     bool is_local;     /* imapd_local_proto */
     uint32_t peer_uid; /* of the connection that becomes a session just now */
     bool draining;
-    struct list sessions;        /* in the order of their numbers */
-    struct imapd_session *shown; /* during session_each */
+    struct dispatch_members sessions;
     struct str out;    /* what the running step has produced; empty between steps */
     struct str text;   /* scratch of one item */
     size_t step_bytes; /* written by the running step */
@@ -201,10 +200,9 @@ struct imapd_session {
     struct net_stream *stream;
     struct imapd_worker *w;
     struct imapd_rules *rules; /* it keeps those it began with */
-    uint64_t id;
+    struct dispatch_member member;
     enum imapd_state state;
     enum imapd_phase phase;
-    struct list node;      /* worker's sessions */
     struct list idle_node; /* those of the loop that idle in the same mailbox */
     struct loop_timer timer;
     struct loop_hook hook;
@@ -227,7 +225,6 @@ struct imapd_session {
     bool tls_starting; /* nothing is read until the handshake is over */
     bool noted;        /* IDLE: the feed told of a change */
     bool is_kicked;    /* an operator ends it, between two commands */
-    uint64_t begun_ms, heard_ms, bytes_in, bytes_out;
 };
 
 struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id);

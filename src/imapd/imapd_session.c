@@ -214,9 +214,9 @@ static size_t on_data(void *owner, struct slice in)
             left -= turn_share(s);
     }
     s->in_data = false;
-    s->bytes_in += used;
+    s->member.bytes_in += used;
     if (used > 0)
-        s->heard_ms = loop_now_ms(s->w->loop);
+        s->member.heard_ms = loop_now_ms(s->w->loop);
     imapd__flush(s);
     if (s->phase == IMAPD_PH_CLOSE)
         return used;
@@ -311,7 +311,7 @@ void imapd__flush(struct imapd_session *s)
     if (out->len == 0)
         return;
     s->w->step_bytes += out->len;
-    s->bytes_out += out->len;
+    s->member.bytes_out += out->len;
     net_write(s->stream, str_slice(out));
     if (out->cap > 16 * IMAPD_FLUSH_BYTES) {
         str_fini(out);
@@ -380,7 +380,7 @@ void imapd__session_drain(struct imapd_session *s)
 void imapd__session_discard(struct imapd_session *s)
 {
     count_state(s->state, -1);
-    list_remove(&s->node);
+    list_remove(&s->member.node);
     imapd__saved_clear(s);
     imapd__box_destroy(&s->box);
     ms_free(s->user);
@@ -400,9 +400,9 @@ static void on_closed(void *owner, enum net_close_why why)
         session_let_go(s);
         imapd__enter_phase(s, IMAPD_PH_CLOSE);
     }
-    OBS_EVENT(OBS_IMAPD_CLOSED, s->id, OBS_C("user", s->user ? s->user->login : ""),
+    OBS_EVENT(OBS_IMAPD_CLOSED, s->member.id, OBS_C("user", s->user ? s->user->login : ""),
               OBS_C("why", net_close_why_name(why)));
-    uint64_t id = s->id;
+    uint64_t id = s->member.id;
     imapd__session_discard(s);
     if (handle)
         dispatch_session_closed(handle, id); /* may end the worker */
@@ -417,7 +417,6 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     struct imapd_session *s = ms_new(struct imapd_session);
 
     s->w = w;
-    s->id = id;
     s->state = IMAPD_ST_NOAUTH;
     count_state(s->state, 1);
     s->phase = IMAPD_PH_READ;
@@ -427,11 +426,7 @@ struct imapd_session *imapd__session_create(struct imapd_worker *w, uint64_t id)
     part_rec_init(&s->post.rec);
     s->rules = imapd__rules_take(w->mine);
     imap_feed_init(&s->feed, &s->rules->limits_login);
-    s->begun_ms = s->heard_ms = loop_now_ms(w->loop);
-    struct list *at = w->sessions.prev; /* in the order of their numbers, in which they nearly always come */
-    while (at != &w->sessions && LIST_ENTRY(at, struct imapd_session, node)->id > id)
-        at = at->prev;
-    list_insert_after(at, &s->node);
+    dispatch_members_add(&w->sessions, &s->member, id, loop_now_ms(w->loop));
     list_init(&s->idle_node);
     return s;
 }

@@ -358,7 +358,7 @@ enum imapd_step imapd__sync(struct imapd_session *s, bool with_expunge)
         imapd__view_close(&v);
     }
     if (err) { /* the command itself is done; the news come next time */
-        OBS_EVENT(OBS_IMAPD_SYNC_FAILED, s->id, OBS_C("user", s->user->login), OBS_E("error", err));
+        OBS_EVENT(OBS_IMAPD_SYNC_FAILED, s->member.id, OBS_C("user", s->user->login), OBS_E("error", err));
         s->box->is_behind = true;
         step = IMAPD_DONE;
     }

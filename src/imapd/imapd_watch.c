@@ -18,57 +18,30 @@ static const char *state_word(const struct imapd_session *s)
     return "closing";
 }
 
-static struct dispatch_session_view view_of(const struct imapd_session *s)
+static void describe(const struct dispatch_member *m, struct dispatch_session_view *view)
 {
-    uint64_t now_ms = loop_now_ms(s->w->loop);
-    return (struct dispatch_session_view){.session = s->id,
-                                          .peer = net_peer(s->stream)->text,
-                                          .user = s->user ? s->user->login : "",
-                                          .state = state_word(s),
-                                          .tls = net_tls_version(s->stream),
-                                          .age_ms = now_ms - s->begun_ms,
-                                          .idle_ms = now_ms - s->heard_ms,
-                                          .bytes_in = s->bytes_in,
-                                          .bytes_out = s->bytes_out};
+    const struct imapd_session *s = LIST_ENTRY(m, struct imapd_session, member);
+    view->peer = net_peer(s->stream)->text;
+    view->user = s->user ? s->user->login : "";
+    view->state = state_word(s);
+    view->tls = net_tls_version(s->stream);
 }
 
 void imapd__session_each(void *worker, uint64_t after,
                          bool (*fn)(void *owner, const struct dispatch_session_view *view), void *owner)
 {
     struct imapd_worker *w = worker;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
-        if (s->id <= after)
-            continue;
-        w->shown = s;
-        struct dispatch_session_view view = view_of(s);
-        if (!fn(owner, &view))
-            break;
-    }
-    w->shown = NULL;
-}
-
-static struct imapd_session *find(const struct imapd_worker *w, uint64_t session)
-{
-    if (w->shown && w->shown->id == session)
-        return w->shown;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct imapd_session *s = LIST_ENTRY(it, struct imapd_session, node);
-        if (s->id == session)
-            return s;
-    }
-    return NULL;
+    dispatch_members_each(&w->sessions, after, loop_now_ms(w->loop), describe, fn, owner);
 }
 
 bool imapd__session_kick(void *worker, uint64_t session, const char *why)
 {
     struct imapd_worker *w = worker;
-    struct imapd_session *s = find(w, session);
+    struct dispatch_member *m = dispatch_members_find(&w->sessions, session);
+    struct imapd_session *s = m ? LIST_ENTRY(m, struct imapd_session, member) : NULL;
     if (!s || s->phase == IMAPD_PH_CLOSE)
         return false;
-    OBS_EVENT(OBS_IMAPD_KICKED, s->id, OBS_S("peer", slice_cstr(net_peer(s->stream)->host)),
+    OBS_EVENT(OBS_IMAPD_KICKED, s->member.id, OBS_S("peer", slice_cstr(net_peer(s->stream)->host)),
               OBS_C("user", s->user ? s->user->login : ""), OBS_C("why", why));
     s->is_kicked = true; /* RFC 9051 7.1.5: BYE, unless a command is in the middle of something */
     if (s->phase == IMAPD_PH_READ || s->phase == IMAPD_PH_LINE)

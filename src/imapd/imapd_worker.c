@@ -41,7 +41,7 @@ static void *worker_open(void *env_arg, struct dispatch_worker *handle, struct l
     w->mine = le;
     w->implicit_tls = conf && conf->tls == DISPATCH_TLS_IMPLICIT;
     w->starttls = conf && conf->tls == DISPATCH_TLS_STARTTLS;
-    list_init(&w->sessions);
+    dispatch_members_init(&w->sessions);
     str_init(&w->out, 0);
     str_init(&w->text, 0);
     return w;
@@ -137,15 +137,15 @@ static void worker_drain(void *worker)
     struct imapd_worker *w = worker;
 
     w->draining = true;
-    LIST_FOREACH_SAFE(&w->sessions, node)
-    imapd__session_drain(LIST_ENTRY(node, struct imapd_session, node));
+    LIST_FOREACH_SAFE(&w->sessions.list, node)
+    imapd__session_drain(LIST_ENTRY(node, struct imapd_session, member.node));
 }
 
 static void worker_close(void *worker)
 {
     struct imapd_worker *w = worker;
 
-    MS_ASSERT(list_is_empty(&w->sessions));
+    MS_ASSERT(list_is_empty(&w->sessions.list));
     str_fini(&w->out);
     str_fini(&w->text);
     ms_free(w);

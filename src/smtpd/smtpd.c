@@ -16,7 +16,7 @@ static void *worker_open(void *env_ptr, struct dispatch_worker *handle, struct l
     w->kind = kind;
     w->service = service;
     w->tls_mode = tls_mode;
-    list_init(&w->sessions);
+    dispatch_members_init(&w->sessions);
     if (kind == SMTPD_LMTP)
         w->inboxes = ms_alloc_array(SMTPD_INBOXES, sizeof *w->inboxes);
     str_init(&w->out, 0);
@@ -30,7 +30,7 @@ static void *worker_open(void *env_ptr, struct dispatch_worker *handle, struct l
 static void worker_close(void *worker)
 {
     struct smtpd_worker *w = worker;
-    MS_ASSERT(list_is_empty(&w->sessions));
+    MS_ASSERT(list_is_empty(&w->sessions.list));
     part_rec_fini(&w->rec);
     mime_message_fini(&w->message);
     arena_fini(&w->cmd_arena);
@@ -44,8 +44,8 @@ static void worker_drain(void *worker)
 {
     struct smtpd_worker *w = worker;
     w->draining = true;
-    LIST_FOREACH_SAFE(&w->sessions, node)
-    smtpd__settle(LIST_ENTRY(node, struct smtpd_session, node));
+    LIST_FOREACH_SAFE(&w->sessions.list, node)
+    smtpd__settle(LIST_ENTRY(node, struct smtpd_session, member.node));
 }
 
 static void session_open(void *worker, int fd, const struct net_addr *peer, uint64_t session)

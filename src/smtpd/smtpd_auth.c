@@ -24,7 +24,7 @@ static struct auth_peer peer_of(const struct smtpd_session *s)
                               .lip = "",
                               .tls = net_tls_version(s->stream),
                               .certificate = net_tls_peer_name(s->stream),
-                              .session = s->id};
+                              .session = s->member.id};
 }
 
 void smtpd__auth_offered(const struct smtpd_session *s, struct str *out)

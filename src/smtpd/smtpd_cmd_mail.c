@@ -18,9 +18,10 @@ static void sender_refused(struct smtpd_session *s, enum ms_err err)
 {
     struct smtp_reply reply = err == MS_EDENIED ? SMTPD_REPLY(553, "5.7.1", "Not your address")
                                                 : smtp_reply_for_err(err, SMTP_AT_MAIL);
-    OBS_EVENT(OBS_SMTPD_SENDER_REFUSED, s->id, OBS_C("trace", s->tx->id), OBS_C("svc", s->worker->service),
-              OBS_S("peer", smtpd__rip(s)), OBS_C("user", s->account->login), OBS_S("from", s->tx->sender),
-              OBS_C("dsn", reply.enhanced), OBS_C("reason", reply.text));
+    OBS_EVENT(OBS_SMTPD_SENDER_REFUSED, s->member.id, OBS_C("trace", s->tx->id),
+              OBS_C("svc", s->worker->service), OBS_S("peer", smtpd__rip(s)),
+              OBS_C("user", s->account->login), OBS_S("from", s->tx->sender), OBS_C("dsn", reply.enhanced),
+              OBS_C("reason", reply.text));
     smtpd__metric_refused("mail", reply);
     smtpd__tx_end(s);
     smtpd_enter(s, SMTPD_ST_READY);

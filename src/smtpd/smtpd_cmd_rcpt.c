@@ -19,10 +19,10 @@ void smtpd__rcpt_log_refused(const struct smtpd_session *s, struct slice address
 {
     obs_count(MET_SMTPD_RCPT_REFUSED, 1);
     smtpd__metric_refused("rcpt", reply);
-    OBS_EVENT(OBS_SMTPD_RCPT_REFUSED, s->id, OBS_C("trace", s->tx->id), OBS_C("svc", s->worker->service),
-              OBS_S("peer", smtpd__rip(s)), OBS_C("user", s->account ? s->account->login : ""),
-              OBS_S("from", s->tx->sender), OBS_S("to", address), OBS_C("dsn", reply.enhanced),
-              OBS_C("reason", reply.text));
+    OBS_EVENT(OBS_SMTPD_RCPT_REFUSED, s->member.id, OBS_C("trace", s->tx->id),
+              OBS_C("svc", s->worker->service), OBS_S("peer", smtpd__rip(s)),
+              OBS_C("user", s->account ? s->account->login : ""), OBS_S("from", s->tx->sender),
+              OBS_S("to", address), OBS_C("dsn", reply.enhanced), OBS_C("reason", reply.text));
 }
 
 void smtpd__rcpt_done(struct smtpd_session *s, struct smtp_reply reply)

@@ -129,7 +129,7 @@ static void log_end(struct smtpd_session *s)
         if (tx->queued_count > 0)
             queue_id_emit(&tx->queue_id, qid);
     }
-    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->id, OBS_C("trace", tx->id), OBS_C("qid", qid),
+    OBS_EVENT(OBS_SMTPD_TX_FINISHED, s->member.id, OBS_C("trace", tx->id), OBS_C("qid", qid),
               OBS_C("svc", s->worker->service), OBS_S("peer", smtpd__rip(s)),
               OBS_C("user", s->account ? s->account->login : ""), OBS_S("from", tx->sender),
               OBS_S("to", tx->rcpts[0].way.original), OBS_U("size", tx->data.bytes),

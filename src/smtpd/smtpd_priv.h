@@ -81,8 +81,7 @@ struct smtpd_worker {
     const char *service; /* its name */
     int tls_mode;        /* enum dispatch_tls */
     bool draining;
-    struct list sessions;        /* in the order of their numbers */
-    struct smtpd_session *shown; /* during session_each */
+    struct dispatch_members sessions;
     struct smtpd_inbox *inboxes; /* LMTP only */
     unsigned closed_series[NET_CLOSED_TIMEOUT + 1], received_series; /* smtpd_metrics.c; 0: not yet */
     /* Scratch, each used within one callback. */
@@ -169,10 +168,9 @@ struct smtpd_tx {
 };
 
 struct smtpd_session {
-    struct list node;
+    struct dispatch_member member;
     struct smtpd_worker *worker;
     struct net_stream *stream;
-    uint64_t id;
     const struct smtpd_conf *conf;
     struct conf *conf_ref; /* the snapshot it began with: an atomic count, twice in a session's life */
     const char *hostname;  /* in it */
@@ -195,7 +193,6 @@ struct smtpd_session {
     uint32_t tx_number;
     uint8_t asked;  /* a command waits for its first reply: its verb + 1 */
     bool is_kicked; /* an operator ends it, between two commands */
-    uint64_t begun_ms, heard_ms, bytes_in, bytes_out;
     struct account_entry *account; /* authenticated */
     struct smtpd_auth *auth;       /* in AUTH, VERIFY */
     enum smtpd_wait wait;

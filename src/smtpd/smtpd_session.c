@@ -25,7 +25,6 @@ struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
 {
     struct smtpd_session *s = ms_new(struct smtpd_session);
     s->worker = w;
-    s->id = id;
     s->conf_ref = conf_ref((struct conf *)(uintptr_t)w->mine->conf);
     s->conf = conf_of(s->conf_ref, w);
     s->hostname = w->mine->hostname;
@@ -34,11 +33,7 @@ struct smtpd_session *smtpd__session_create(struct smtpd_worker *w, uint64_t id)
     smtp_line_init(&s->line, SMTP_LINE_EXT_MAX);
     list_init(&s->waiter.node);
     str_init(&s->kept, 0);
-    s->begun_ms = s->heard_ms = loop_now_ms(w->loop);
-    struct list *at = w->sessions.prev; /* in the order of their numbers, in which they nearly always come */
-    while (at != &w->sessions && LIST_ENTRY(at, struct smtpd_session, node)->id > id)
-        at = at->prev;
-    list_insert_after(at, &s->node);
+    dispatch_members_add(&w->sessions, &s->member, id, loop_now_ms(w->loop));
     obs_count(MET_SMTPD_SESSIONS, 1);
     return s;
 }
@@ -53,7 +48,7 @@ void smtpd__session_begin(struct smtpd_session *s, struct net_stream *stream)
 {
     struct smtpd_worker *w = s->worker;
     s->stream = stream;
-    OBS_EVENT(OBS_SMTPD_CONNECTED, s->id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)));
+    OBS_EVENT(OBS_SMTPD_CONNECTED, s->member.id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)));
     if (w->tls_mode != DISPATCH_TLS_IMPLICIT) {
         greet(s);
     } else {
@@ -95,7 +90,7 @@ void smtpd__session_free(struct smtpd_session *s)
     loop_timer_stop(s->worker->loop, &s->timer);
     loop_timer_stop(s->worker->loop, &s->pause);
     str_fini(&s->kept);
-    list_remove(&s->node);
+    list_remove(&s->member.node);
     conf_unref(&s->conf_ref);
     ms_free(s->account);
     ms_free(s->helo);
@@ -106,11 +101,11 @@ static void on_closed(void *owner, enum net_close_why why)
 {
     struct smtpd_session *s = owner;
     struct dispatch_worker *handle = s->worker->handle;
-    OBS_EVENT(OBS_SMTPD_CLOSED, s->id, OBS_C("svc", s->worker->service),
+    OBS_EVENT(OBS_SMTPD_CLOSED, s->member.id, OBS_C("svc", s->worker->service),
               OBS_C("why", net_close_why_name(why)), OBS_U("transactions", s->tx_number),
               OBS_U("errors", s->errors));
     smtpd__metric_closed(s, why);
-    uint64_t id = s->id;
+    uint64_t id = s->member.id;
     smtpd__session_free(s);
     if (handle)
         dispatch_session_closed(handle, id); /* may close the worker */
@@ -155,7 +150,7 @@ static void on_pause(struct loop_timer *timer)
 /* RFC 5321 7.8 leaves it to us: who makes too many errors is answered slowly. */
 void smtpd__send(struct smtpd_session *s, struct slice bytes)
 {
-    s->bytes_out += bytes.len;
+    s->member.bytes_out += bytes.len;
     if (s->errors < (uint64_t)s->conf->errors_soft || s->conf->error_delay_ms == 0) {
         net_write(s->stream, bytes);
         return;
@@ -201,7 +196,8 @@ void smtpd__settle(struct smtpd_session *s)
         return;
     if (smtpd__state_is_between(s->state) && !loop_timer_is_running(&s->pause)) {
         if (s->errors > (uint64_t)s->conf->errors_max) {
-            OBS_EVENT(OBS_SMTPD_ERROR_LIMIT, s->id, OBS_S("rip", smtpd__rip(s)), OBS_U("errors", s->errors));
+            OBS_EVENT(OBS_SMTPD_ERROR_LIMIT, s->member.id, OBS_S("rip", smtpd__rip(s)),
+                      OBS_U("errors", s->errors));
             smtpd__goodbye(s, SMTPD_REPLY(421, "4.7.0", "Too many errors, closing connection"),
                            NET_CLOSED_BY_US);
             return;
@@ -266,9 +262,9 @@ static size_t on_data(void *owner, struct slice in)
         used += n;
         smtpd__settle(s);
     }
-    s->bytes_in += used;
+    s->member.bytes_in += used;
     if (used > 0)
-        s->heard_ms = loop_now_ms(s->worker->loop);
+        s->member.heard_ms = loop_now_ms(s->worker->loop);
     if (used > 0 && s->state != SMTPD_ST_CLOSED)
         smtpd__timer_arm(s);
     return used;

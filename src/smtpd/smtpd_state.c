@@ -169,7 +169,8 @@ void smtpd_enter(struct smtpd_session *s, enum smtpd_state next)
     MS_ASSERT(loop_is_home(s->worker->loop) && smtpd__edge_is_allowed(s->state, next));
     MS_ASSERT(rows[next].any_tx || rows[next].has_tx == (s->tx != NULL));
     MS_ASSERT(!rows[next].has_rcpt || s->tx->rcpt_count > 0);
-    OBS_EVENT(OBS_SMTPD_STATE, s->id, OBS_C("from", rows[s->state].name), OBS_C("to", rows[next].name));
+    OBS_EVENT(OBS_SMTPD_STATE, s->member.id, OBS_C("from", rows[s->state].name),
+              OBS_C("to", rows[next].name));
     s->state = next;
     s->line.bytes_max = line_max(s);
     smtpd__timer_arm(s);

@@ -10,7 +10,7 @@ static void make_id(struct smtpd_session *s)
 {
     uint64_t epoch = partition_epoch(part_client_partition(s->worker->mine->queue_client));
     snprintf(s->tx->id, sizeof s->tx->id, "%llx-%llx.%u", (unsigned long long)epoch,
-             (unsigned long long)s->id, ++s->tx_number);
+             (unsigned long long)s->member.id, ++s->tx_number);
 }
 
 struct smtpd_tx *smtpd__tx_create(struct smtpd_session *s, struct slice sender)
@@ -33,7 +33,7 @@ void smtpd__tx_end(struct smtpd_session *s)
         return;
     s->tx = NULL;
     if (tx->is_posted) /* whether it was taken the log of the partition knows, the client does not */
-        OBS_EVENT(OBS_SMTPD_UNKNOWN, s->id, OBS_C("trace", tx->id), OBS_S("rip", smtpd__rip(s)));
+        OBS_EVENT(OBS_SMTPD_UNKNOWN, s->member.id, OBS_C("trace", tx->id), OBS_S("rip", smtpd__rip(s)));
     for (unsigned i = 0; i < tx->sink_count; i++)
         smtpd__sink_fini(&tx->sinks[i]);
     if (tx->parser) {

@@ -36,57 +36,30 @@ static const char *state_word(enum smtpd_state state)
     return "closing";
 }
 
-static struct dispatch_session_view view_of(const struct smtpd_session *s)
+static void describe(const struct dispatch_member *m, struct dispatch_session_view *view)
 {
-    uint64_t now_ms = loop_now_ms(s->worker->loop);
-    return (struct dispatch_session_view){.session = s->id,
-                                          .peer = net_peer(s->stream)->text,
-                                          .user = s->account ? s->account->login : "",
-                                          .state = state_word(s->state),
-                                          .tls = net_tls_version(s->stream),
-                                          .age_ms = now_ms - s->begun_ms,
-                                          .idle_ms = now_ms - s->heard_ms,
-                                          .bytes_in = s->bytes_in,
-                                          .bytes_out = s->bytes_out};
+    const struct smtpd_session *s = LIST_ENTRY(m, struct smtpd_session, member);
+    view->peer = net_peer(s->stream)->text;
+    view->user = s->account ? s->account->login : "";
+    view->state = state_word(s->state);
+    view->tls = net_tls_version(s->stream);
 }
 
 void smtpd__session_each(void *worker, uint64_t after,
                          bool (*fn)(void *owner, const struct dispatch_session_view *view), void *owner)
 {
     struct smtpd_worker *w = worker;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
-        if (s->id <= after)
-            continue;
-        w->shown = s;
-        struct dispatch_session_view view = view_of(s);
-        if (!fn(owner, &view))
-            break;
-    }
-    w->shown = NULL;
-}
-
-static struct smtpd_session *find(const struct smtpd_worker *w, uint64_t session)
-{
-    if (w->shown && w->shown->id == session)
-        return w->shown;
-    LIST_FOREACH(&w->sessions, it)
-    {
-        struct smtpd_session *s = LIST_ENTRY(it, struct smtpd_session, node);
-        if (s->id == session)
-            return s;
-    }
-    return NULL;
+    dispatch_members_each(&w->sessions, after, loop_now_ms(w->loop), describe, fn, owner);
 }
 
 bool smtpd__session_kick(void *worker, uint64_t session, const char *why)
 {
     struct smtpd_worker *w = worker;
-    struct smtpd_session *s = find(w, session);
+    struct dispatch_member *m = dispatch_members_find(&w->sessions, session);
+    struct smtpd_session *s = m ? LIST_ENTRY(m, struct smtpd_session, member) : NULL;
     if (!s || s->state == SMTPD_ST_CLOSED)
         return false;
-    OBS_EVENT(OBS_SMTPD_KICKED, s->id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)),
+    OBS_EVENT(OBS_SMTPD_KICKED, s->member.id, OBS_C("svc", w->service), OBS_S("peer", smtpd__rip(s)),
               OBS_C("user", s->account ? s->account->login : ""), OBS_C("why", why));
     s->is_kicked = true;
     smtpd__settle(s); /* RFC 5321 3.8: 421, unless it is in the middle of something */
