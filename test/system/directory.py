@@ -18,7 +18,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import PASSWORD, can_log_in, list_mailbox, message, running, wait_for  # noqa: E402
-from tap import Tap, same  # noqa: E402
+from tap import Tap, need, same  # noqa: E402
 
 OK, USAGE, DATA, NOINPUT, NOUSER, NOHOST, UNAVAILABLE, CANTCREAT, TEMPFAIL = 0, 64, 65, 66, 67, 68, 69, 73, 75
 # SHA-512 crypt, from its public specification
