@@ -224,6 +224,34 @@ struct app_field {
     size_t count;
 };
 void app_emit_fields(const struct app_args *args, const struct app_field *fields, size_t n, bool upright);
+/* What strangers wrote: what a terminal must not see is "?"; valid UTF-8 stays. */
+void app_print_text(FILE *to, struct slice text);
+/* With its quotes; always valid UTF-8. */
+void app_print_json(struct slice text);
+/* "90s", "45m", "12h", "3d": the largest unit of which there are two. */
+#define APP_SPAN_MAX 24
+const char *app_span(uint64_t us, char out[APP_SPAN_MAX]);
+
+/* RFC 3339 in whole seconds, UTC. */
+#define APP_TIME_MAX 40
+const char *app_time(uint64_t us, char out[APP_TIME_MAX]);
+
+/* -- a table for people: columns as wide as what is in them, numbers to the right */
+struct app_column {
+    const char *title;
+    bool is_number;
+};
+struct app_table {
+    const struct app_column *columns;
+    size_t column_count;
+    char **cells;
+    size_t count, room; /* of cells */
+};
+void app_table_init(struct app_table *t, const struct app_column *columns, size_t column_count);
+void app_table_add(struct app_table *t, struct slice cell); /* from left to right, row by row */
+void app_table_addf(struct app_table *t, const char *fmt, ...) MS_PRINTF(2, 3);
+void app_table_print(const struct app_table *t); /* nothing when there is no row */
+void app_table_fini(struct app_table *t);
 
 /* -- the partition without a server: open, then recover. Both say what went wrong and return the exit code. */
 struct app_opened {
@@ -245,6 +273,15 @@ MS_MUST_USE enum ms_err ctl_ask(const struct conf *conf, const char *const *word
 
 /* A request whose answer is rows (a line each: name, value, name, value ...): prints them as the output form asks. Exit code. */
 int app_ask_rows(const struct app_args *args, const char *const *words, size_t count);
+/* The same with each row given to fn, texts good until it returns. fn: exit code; anything but EX_OK ends it. */
+struct app_row {
+    const struct slice *words;
+    size_t count;
+};
+typedef int app_row_fn(void *owner, const struct app_row *row);
+int app_ask_each(const struct app_args *args, const char *const *words, size_t count, app_row_fn *fn, void *owner);
+struct slice app_row_value(const struct app_row *row, const char *name); /* empty: it has none of that name */
+int app_print_row(const struct app_args *args, const struct app_row *row);
 
 /* The same for requests of several lines and answers that are read as they come. */
 struct ctl_conn;
@@ -262,7 +299,7 @@ enum ctl_event ctl_conn_next(struct ctl_conn *c, const struct slice **words_out,
 void ctl_emit_words(struct str *out, const char *const *words, size_t count);
 void ctl_emit_slices(struct str *out, const struct slice *words, size_t count);
 /* Splits and unescapes in place of arena memory; MS_ESYNTAX, MS_ELIMIT. */
-#define CTL_WORDS_MAX 32
+#define CTL_WORDS_MAX 64
 #define CTL_LINE_MAX  8192              /* of a request */
 #define CTL_DATA_MAX  ((size_t)1 << 20) /* line or bytes of an answer */
 struct arena;

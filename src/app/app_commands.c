@@ -11,7 +11,7 @@
 
 #define CHOICE                                                                                               \
     "[--sender PATTERN] [--rcpt PATTERN] [--rcpt-domain D] [--older AGE] [--younger AGE] [--channel C] "     \
-    "[--held|--not-held] [--reason REGEX] [--trace T] [--limit N]"
+    "[--held|--not-held] [--deferred] [--reason REGEX] [--trace T] [--limit N]"
 #define CHANGE "ID...|--all|" CHOICE " [--dry-run] [--yes] [--fail-if-empty]"
 
 const struct app_command app_commands[] = {
@@ -112,9 +112,12 @@ const struct app_command app_commands[] = {
     {"mapping", "test", "mapping test TABLE PROBE [--flags A,T]",
      "what a mapping table makes of one probe, entry by entry",
      cmd_mapping_test},
-    {"queue", "shape", "queue shape " CHOICE, "how old what waits is, by destination", cmd_queue_shape},
-    {"queue", "explain", "queue explain ID...", "why entries wait, and when they are next tried", cmd_queue_explain},
-    {"channel", "list", "channel list", "the channels, their work and their jobs", cmd_channel_list},
+    {"queue", "shape",
+     "queue shape " CHOICE " [-s|--by-sender] [-b|--buckets N] [-t|--minutes M] [-l|--linear] [--rows N]",
+     "how old what waits is, by destination or sender", cmd_queue_shape},
+    {"queue", "explain", "queue explain [ID...] " CHOICE,
+     "why entries wait, when they are next tried, and when they are given up", cmd_queue_explain},
+    {"channel", "list", "channel list [CHANNEL]", "the channels, their work and their jobs", cmd_channel_list},
     {"channel", "stop", "channel stop CHANNEL", "start no more deliveries of a channel; mail for it waits",
      cmd_channel_stop},
     {"channel", "start", "channel start CHANNEL", "undo channel stop", cmd_channel_start},
@@ -136,7 +139,8 @@ const struct app_command app_commands[] = {
      "end sessions, in the words of their protocol", cmd_session_kick},
     {"jobs", "simulate", "jobs simulate --load SPEC... [--for TIME] [--step TIME] [--svg FILE] [--seed N]",
      "what the settings would do with such messages, in virtual time", cmd_jobs_simulate},
-    {"jobs", "status", "jobs status", "pools, channels and jobs", cmd_jobs_status},
+    {"jobs", "status", "jobs status [pools|channels|jobs] [--channel CHANNEL]", "pools, channels and jobs",
+     cmd_jobs_status},
     {"sendmail", "", "sendmail [options] [RECIPIENT...] < message; see sendmail(1)",
      "submit a message as programs do (also by the names sendmail, newaliases)", cmd_sendmail,
      .own_options = true},

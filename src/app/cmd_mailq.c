@@ -24,7 +24,7 @@ static void print_reason(struct slice reason)
     if (reason.len == 0)
         return;
     fputs("         (", stdout);
-    cmd_queue_print_text(stdout, reason);
+    app_print_text(stdout, reason);
     puts(")");
 }
 
@@ -42,7 +42,7 @@ static bool print_entry(void *owner, const struct app_queue_row *row)
     m->bytes += e->blob_bytes;
     printf("%-12s%8llu", qid, (unsigned long long)e->blob_bytes);
     print_time(e->arrival_us);
-    cmd_queue_print_text(stdout, e->sender.len ? e->sender : SLICE_LIT("MAILER-DAEMON"));
+    app_print_text(stdout, e->sender.len ? e->sender : SLICE_LIT("MAILER-DAEMON"));
     putchar('\n');
     if (e->held)
         print_reason(e->hold_reason);
@@ -54,7 +54,7 @@ static bool print_entry(void *owner, const struct app_queue_row *row)
             print_reason(r->reason);
         last = r->reason;
         printf("%41s", "");
-        cmd_queue_print_text(stdout, r->address);
+        app_print_text(stdout, r->address);
         putchar('\n');
     }
     putchar('\n');

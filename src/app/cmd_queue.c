@@ -98,7 +98,7 @@ static void print_header(struct slice header)
     putchar('\n');
     while (slice_cut(&header, '\n', &line)) {
         size_t len = line.len && line.ptr[line.len - 1] == '\r' ? line.len - 1 : line.len;
-        cmd_queue_print_text(stdout, slice_sub(line, 0, len));
+        app_print_text(stdout, slice_sub(line, 0, len));
         putchar('\n');
     }
 }

@@ -12,6 +12,9 @@
 #define CMD_QUEUE_REASON_PATTERN_MAX 256
 #define CMD_QUEUE_MANY               100 /* changing more than these wants --yes, or an answer on the terminal */
 
+#define CMD_QUEUE_BUCKETS_MAX        40      /* columns of the shape */
+#define CMD_QUEUE_MINUTES_MAX        1000000 /* of its first: 40 doublings fit */
+
 struct cmd_queue {
     struct app_args *args;
     struct conf *conf;
@@ -28,6 +31,10 @@ struct cmd_queue {
     bool all, dry_run, yes, fail_if_empty, body;
     uint64_t limit; /* UINT64_MAX: none */
     struct slice why;
+    bool deferred; /* those alone that were tried and wait for another attempt */
+    /* of the shape */
+    bool by_sender, linear;
+    uint64_t buckets, minutes /* of the first */, rows;
     size_t missing; /* of ids: not in the queue, or not chosen */
 };
 
@@ -35,6 +42,7 @@ struct cmd_queue {
 #define CMD_QUEUE_CHANGES 1 /* --dry-run --yes --all */
 #define CMD_QUEUE_WHY     2
 #define CMD_QUEUE_BODY    4
+#define CMD_QUEUE_SHAPE   8 /* --by-sender --buckets --minutes --linear --rows */
 /* Fills q and loads the configuration; an exit code, and it has said why. */
 int cmd_queue_open(struct cmd_queue *q, struct app_args *args, unsigned options);
 void cmd_queue_close(struct cmd_queue *q);
@@ -61,8 +69,6 @@ void cmd_queue_print_head(const struct app_args *args);
 void cmd_queue_print_row(const struct app_args *args, const struct app_queue_row *row);
 /* All of one entry: lines for people, else as a row. header: of the message, in JSON only. */
 void cmd_queue_print_whole(const struct app_args *args, const struct app_queue_row *row, struct slice header);
-/* What a terminal must not see is "?"; valid UTF-8 stays. */
-void cmd_queue_print_text(FILE *to, struct slice text);
 /* The reason that matters now: why it is held, or what the first pending recipient met. */
 struct slice cmd_queue_reason(const struct app_queue_row *row);
 

@@ -17,6 +17,7 @@ enum {
     OPT_CHANNEL,
     OPT_HELD,
     OPT_NOT_HELD,
+    OPT_DEFERRED,
     OPT_REASON,
     OPT_TRACE,
     OPT_LIMIT,
@@ -25,7 +26,12 @@ enum {
     OPT_DRY_RUN,
     OPT_YES,
     OPT_WHY,
-    OPT_BODY
+    OPT_BODY,
+    OPT_ROWS,
+    OPT_BY_SENDER = 's', /* the letters that people know from the table's model */
+    OPT_BUCKETS = 'b',
+    OPT_MINUTES = 't',
+    OPT_LINEAR = 'l'
 };
 
 /* clang-format off */
@@ -39,7 +45,10 @@ static const struct option options[] = {
     {"fail-if-empty", no_argument, NULL, OPT_FAIL_IF_EMPTY},
     {"all", no_argument, NULL, OPT_ALL},                 {"dry-run", no_argument, NULL, OPT_DRY_RUN},
     {"yes", no_argument, NULL, OPT_YES},                 {"why", required_argument, NULL, OPT_WHY},
-    {"body", no_argument, NULL, OPT_BODY},               {0}};
+    {"body", no_argument, NULL, OPT_BODY},               {"deferred", no_argument, NULL, OPT_DEFERRED},
+    {"by-sender", no_argument, NULL, OPT_BY_SENDER},     {"buckets", required_argument, NULL, OPT_BUCKETS},
+    {"minutes", required_argument, NULL, OPT_MINUTES},   {"linear", no_argument, NULL, OPT_LINEAR},
+    {"rows", required_argument, NULL, OPT_ROWS},         {0}};
 /* clang-format on */
 
 static bool is_hex(struct slice s)
@@ -135,16 +144,48 @@ static int set_choice(struct cmd_queue *q, int c)
         return set_held(q, APP_QUEUE_HELD_YES);
     case OPT_NOT_HELD:
         return set_held(q, APP_QUEUE_HELD_NO);
+    case OPT_DEFERRED:
+        q->deferred = true;
+        return EX_OK;
     default:
         return set_reason(q);
+    }
+}
+
+static int set_number(const char *name, uint64_t max, uint64_t *out)
+{
+    if (slice_to_u64(slice_cstr(optarg), max, out) || *out == 0)
+        return app_fail(EX_USAGE, "--%s takes a number from 1 to %llu", name, (unsigned long long)max);
+    return EX_OK;
+}
+
+/* Options of the shape. */
+static int set_shape(struct cmd_queue *q, int c)
+{
+    switch (c) {
+    case OPT_BY_SENDER:
+        q->by_sender = true;
+        return EX_OK;
+    case OPT_LINEAR:
+        q->linear = true;
+        return EX_OK;
+    case OPT_BUCKETS:
+        return set_number("buckets", CMD_QUEUE_BUCKETS_MAX, &q->buckets);
+    case OPT_MINUTES:
+        return set_number("minutes", CMD_QUEUE_MINUTES_MAX, &q->minutes);
+    default:
+        return set_number("rows", UINT32_MAX, &q->rows);
     }
 }
 
 static int set_option(struct cmd_queue *q, int c, unsigned allowed)
 {
     bool changes = allowed & CMD_QUEUE_CHANGES;
+    bool is_shape = c == OPT_ROWS || (c < OPT_SENDER && c != '?');
     if (c >= OPT_SENDER && c <= OPT_TRACE)
         return set_choice(q, c);
+    if (is_shape && (allowed & CMD_QUEUE_SHAPE))
+        return set_shape(q, c);
     if (c == OPT_FAIL_IF_EMPTY)
         q->fail_if_empty = true;
     else if (c == OPT_ALL && changes)
@@ -203,9 +244,11 @@ static int take_ids(struct cmd_queue *q, char **argv, size_t count)
 int cmd_queue_open(struct cmd_queue *q, struct app_args *args, unsigned allowed)
 {
     int c, rc = EX_OK;
-    *q = (struct cmd_queue){.args = args, .limit = UINT64_MAX};
+    const char *letters = allowed & CMD_QUEUE_SHAPE ? "sb:t:l" : "";
+    *q = (struct cmd_queue){
+        .args = args, .limit = UINT64_MAX, .buckets = 10, .minutes = 5, .rows = UINT64_MAX};
     arena_init(&q->arena, 0);
-    while (!rc && (c = getopt_long(args->argc, args->argv, "", options, NULL)) != -1)
+    while (!rc && (c = getopt_long(args->argc, args->argv, letters, options, NULL)) != -1)
         rc = set_option(q, c, allowed);
     if (!rc)
         rc = take_ids(q, args->argv + optind, (size_t)(args->argc - optind));

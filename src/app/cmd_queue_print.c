@@ -7,7 +7,6 @@
 #include "cmd_queue.h"
 
 #include "ms/base/clock.h"
-#include "ms/base/codec.h"
 
 static const char *const classes[] = {"urgent", "normal", "nonurgent", "secondclass", "thirdclass"};
 static const char *const states[] = {"pending", "done", "failed"};
@@ -19,64 +18,10 @@ struct slice cmd_queue_reason(const struct app_queue_row *row)
     return row->e.held ? row->e.hold_reason : r ? r->reason : (struct slice){0};
 }
 
-/* -- texts */
-/* The next character, "?" for what is no UTF-8; its octets are cut off. */
-static uint32_t next_char(struct slice *rest)
-{
-    uint32_t c;
-    size_t n = utf8_parse(*rest, &c);
-    *rest = slice_sub(*rest, MS_MAX(n, (size_t)1), rest->len);
-    return n ? c : 0xfffd;
-}
-
-static bool is_control(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029;
-}
-
-static void put_char(FILE *to, uint32_t c)
-{
-    struct str s;
-    str_init(&s, 0);
-    utf8_add(&s, c);
-    fputs(str_cstr(&s), to);
-    str_fini(&s);
-}
-
-void cmd_queue_print_text(FILE *to, struct slice text)
-{
-    while (text.len) {
-        uint32_t c = next_char(&text);
-        if (c < 0x80)
-            fputc(is_control(c) ? '?' : (int)c, to);
-        else if (is_control(c))
-            fputc('?', to);
-        else
-            put_char(to, c);
-    }
-}
-
-static void json_text(struct slice text)
-{
-    putchar('"');
-    while (text.len) {
-        uint32_t c = next_char(&text);
-        if (c == '"' || c == '\\')
-            printf("\\%c", (int)c);
-        else if (is_control(c))
-            printf("\\u%04x", c);
-        else if (c < 0x80)
-            putchar((int)c);
-        else
-            put_char(stdout, c);
-    }
-    putchar('"');
-}
-
 static void json_member(const char *name, struct slice text)
 {
     printf(",\"%s\":", name);
-    json_text(text);
+    app_print_json(text);
 }
 
 /* Seconds are enough for people; JSON has all that is known. null: never. */
@@ -99,7 +44,7 @@ static void json_recipients(const struct app_queue_row *row)
     for (uint32_t i = 0; i < row->rcpt_count; i++) {
         const struct queue_recipient *r = &row->rcpts[i];
         fputs(i ? ",{\"address\":" : "{\"address\":", stdout);
-        json_text(r->address);
+        app_print_json(r->address);
         json_member("orig", r->original);
         printf(",\"state\":\"%s\"", states[r->state]);
         json_member("reason", r->reason);
@@ -144,7 +89,7 @@ static void tsv_time(uint64_t us)
 static void tsv_text(struct slice text)
 {
     putchar('\t');
-    cmd_queue_print_text(stdout, text);
+    app_print_text(stdout, text);
 }
 
 static void tsv_row(const struct app_queue_row *row)
@@ -168,7 +113,7 @@ static void tsv_row(const struct app_queue_row *row)
         if (row->rcpts[i].state != QUEUE_RCPT_PENDING)
             continue;
         fputs(separator, stdout);
-        cmd_queue_print_text(stdout, row->rcpts[i].address);
+        app_print_text(stdout, row->rcpts[i].address);
         separator = ",";
     }
     if (separator[0] == '\t')
@@ -178,20 +123,6 @@ static void tsv_row(const struct app_queue_row *row)
 }
 
 /* -- people */
-static const char *short_span(uint64_t us, char out[16])
-{
-    uint64_t s = us / 1000000;
-    if (s < 120)
-        snprintf(out, 16, "%us", (unsigned)s);
-    else if (s < 7200)
-        snprintf(out, 16, "%um", (unsigned)(s / 60));
-    else if (s < 2 * 86400)
-        snprintf(out, 16, "%uh", (unsigned)(s / 3600));
-    else
-        snprintf(out, 16, "%ud", (unsigned)MS_MIN(s / 86400, (uint64_t)99999));
-    return out;
-}
-
 static const char *short_size(uint64_t bytes, char out[16])
 {
     if (bytes < 10000)
@@ -205,14 +136,14 @@ static const char *short_size(uint64_t bytes, char out[16])
 
 static const char *state_of(const struct app_queue_row *row, uint64_t now_us, char out[32])
 {
-    char span[16];
+    char span[APP_SPAN_MAX];
     if (row->active)
         return "active";
     if (row->e.held)
         return "held";
     if (row->e.due_us <= now_us)
         return "due";
-    snprintf(out, 32, "wait %s", short_span(row->e.due_us - now_us, span));
+    snprintf(out, 32, "wait %s", app_span(row->e.due_us - now_us, span));
     return out;
 }
 
@@ -227,20 +158,20 @@ static void human_row(const struct app_queue_row *row)
 {
     const struct queue_recipient *r = app_queue_row_rcpt(row);
     uint64_t now_us = clock_wall_us();
-    char qid[QUEUE_ID_TEXT_MAX], age[16], size[16], state[32];
+    char qid[QUEUE_ID_TEXT_MAX], age[APP_SPAN_MAX], size[16], state[32];
     struct slice reason = cmd_queue_reason(row);
     queue_id_emit(&row->e.id, qid);
-    printf("%-16s %6s %6s %5u  %-10s <", qid, short_span(now_us - MS_MIN(now_us, row->e.arrival_us), age),
+    printf("%-16s %6s %6s %5u  %-10s <", qid, app_span(now_us - MS_MIN(now_us, row->e.arrival_us), age),
            short_size(row->e.blob_bytes, size), row->e.attempts, state_of(row, now_us, state));
-    cmd_queue_print_text(stdout, row->e.sender);
+    app_print_text(stdout, row->e.sender);
     fputs("> -> ", stdout);
-    cmd_queue_print_text(stdout, r ? r->address : (struct slice){0});
+    app_print_text(stdout, r ? r->address : (struct slice){0});
     if (row->e.pending > 1)
         printf(" (+%u)", row->e.pending - 1);
     putchar('\n');
     if (reason.len) {
         printf("%17s", "");
-        cmd_queue_print_text(stdout, reason);
+        app_print_text(stdout, reason);
         putchar('\n');
     }
 }
@@ -258,7 +189,7 @@ void cmd_queue_print_row(const struct app_args *args, const struct app_queue_row
 static void line_text(const char *name, struct slice text)
 {
     printf("%s: ", name);
-    cmd_queue_print_text(stdout, text);
+    app_print_text(stdout, text);
     putchar('\n');
 }
 
@@ -284,7 +215,7 @@ static void human_whole(const struct app_queue_row *row)
     if (e->host.len)
         line_text("host", e->host);
     fputs("sender: <", stdout);
-    cmd_queue_print_text(stdout, e->sender);
+    app_print_text(stdout, e->sender);
     puts(">");
     line_time("arrival", e->arrival_us);
     line_time("due", e->due_us);
@@ -294,11 +225,11 @@ static void human_whole(const struct app_queue_row *row)
     for (uint32_t i = 0; i < row->rcpt_count; i++) {
         const struct queue_recipient *r = &row->rcpts[i];
         printf("recipient: %s <", states[r->state]);
-        cmd_queue_print_text(stdout, r->address);
+        app_print_text(stdout, r->address);
         fputs("> orig=<", stdout);
-        cmd_queue_print_text(stdout, r->original);
+        app_print_text(stdout, r->original);
         fputs("> ", stdout);
-        cmd_queue_print_text(stdout, r->reason);
+        app_print_text(stdout, r->reason);
         putchar('\n');
     }
 }

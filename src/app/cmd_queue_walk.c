@@ -31,7 +31,7 @@ static bool reason_matches(const struct cmd_queue *q, struct slice reason)
 
 bool cmd_queue_wants(const struct cmd_queue *q, const struct app_queue_row *row)
 {
-    if (!is_named(q, &row->e))
+    if (!is_named(q, &row->e) || (q->deferred && (row->e.attempts == 0 || row->e.held)))
         return false;
     bool found = !q->has_reason || reason_matches(q, row->e.hold_reason);
     for (uint32_t i = 0; i < row->rcpt_count && !found; i++)

@@ -61,6 +61,20 @@ bool ctl_is_full(const struct ctl_session *s);
 void ctl_task_begin(struct ctl_session *s, struct ctl_task *task, const struct ctl_task_type *type);
 void ctl_task_ready(struct ctl_session *s);
 
+/* A row while it is made: a data line of name, value, name, value ...; the first pair is "row" and its kind. */
+struct ctl_row {
+    struct ctl_session *session;
+    struct arena arena;
+    struct slice words[CTL_WORDS_MAX];
+    size_t count;
+};
+void ctl_row_begin(struct ctl_row *r, struct ctl_session *s, const char *kind);
+void ctl_row_text(struct ctl_row *r, const char *name, struct slice value);
+void ctl_row_add(struct ctl_row *r, const char *name, const char *fmt, ...) MS_PRINTF(3, 4);
+void ctl_row_number(struct ctl_row *r, const char *name, uint64_t value);
+void ctl_row_time(struct ctl_row *r, const char *name, uint64_t us); /* "-": 0 and UINT64_MAX */
+void ctl_row_end(struct ctl_row *r);
+
 ctl_request_fn ctl_resolve;
 ctl_request_fn ctl_dispatcher_status, ctl_dispatcher_kill, ctl_dispatcher_service;
 ctl_request_fn ctl_session_list, ctl_session_kick;
