@@ -104,7 +104,7 @@ static bool chosen_row(void *owner, const struct app_queue_row *row)
 static int choose(struct explain *x)
 {
     struct ctl_conn *conn;
-    if (!x->q->filtered && x->q->trace_count == 0 && !x->q->select.trace.ptr) {
+    if (x->q->id_count && !x->q->filtered && x->q->trace_count == 0) {
         for (size_t i = 0; i < x->q->id_count; i++)
             add_id(x, &x->q->ids[i]);
         return EX_OK;

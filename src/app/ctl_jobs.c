@@ -18,9 +18,10 @@ struct wanted {
     const char *pool;
 };
 
+/* 0 for what there is not. */
 static uint64_t age_s(uint64_t since_us, uint64_t now_us)
 {
-    return (now_us - MS_MIN(since_us, now_us)) / 1000000;
+    return since_us == 0 || since_us == UINT64_MAX ? 0 : (now_us - MS_MIN(since_us, now_us)) / 1000000;
 }
 
 static void emit_pools(const struct wanted *w)
@@ -63,7 +64,7 @@ static void emit_channel(const struct wanted *w, const struct jobctl_channel_vie
     ctl_row_number(&r, "hosts", v->hosts);
     ctl_row_add(&r, "complete", "%s", v->overflow ? "no" : "yes");
     ctl_row_time(&r, "oldest", v->oldest_us);
-    ctl_row_number(&r, "oldest_s", v->oldest_us == UINT64_MAX ? 0 : age_s(v->oldest_us, clock_wall_us()));
+    ctl_row_number(&r, "oldest_s", age_s(v->oldest_us, clock_wall_us()));
     ctl_row_time(&r, "next", v->next_us);
     ctl_row_end(&r);
 }
@@ -92,7 +93,7 @@ static void emit_job(const struct wanted *w, uint32_t job, const struct jobctl_j
     ctl_row_number(&r, "max_client_threads", channel.limits.max_client_threads);
     ctl_row_number(&r, "entries", v->entries);
     ctl_row_number(&r, "age_s", age_s(v->born_us, now_us));
-    ctl_row_number(&r, "idle_s", v->idle_since_us ? age_s(v->idle_since_us, now_us) : 0);
+    ctl_row_number(&r, "idle_s", age_s(v->idle_since_us, now_us));
     ctl_row_end(&r);
 }
 

@@ -182,7 +182,7 @@ def check_help(binary):
 def check_asks(site):
     """Commands that need the server say so when it is down."""
     expect(site.command("dispatcher", "status"), EX_OK, r"row=worker +service=lmtp +worker=\d+ +state=running")
-    expect(site.command("jobs", "status"), EX_OK, r"channel=store ")
+    expect(site.command("jobs", "status"), EX_OK, r"(?m)^store +STORE +started ")
     whole = site.config.read_text()
     site.config.write_text(whole + "\nnonsense: {a: b}\n")  # half edited: what asks the server works all the same
     for command in ("dispatcher status", "jobs status", "session list", "queue list", "stats", "mailbox list anna"):

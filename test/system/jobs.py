@@ -135,7 +135,7 @@ def check_errors(site):
     expect(site.command("channel", "stop"), EX_USAGE)
     expect(site.command("channel", "start", "--all"), EX_USAGE)
     expect(site.command("queue", "explain"), EX_USAGE)
-    expect(site.command("queue", "explain", "x y"), EX_USAGE, "not an id")
+    expect(site.command("queue", "explain", "x y"), EX_USAGE, "neither the id")
     expect(site.command("queue", "explain", "1-1-99999"), EX_NOINPUT)
 
 
