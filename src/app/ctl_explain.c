@@ -1,10 +1,10 @@
 /*
  * ctl_explain.c - why entries wait, over the admin socket.
  *
- *   queue-explain ID...   for each a row: why it waits and when it is next tried; "missing", "id" when it is not there
+ *   queue-explain ID...   for each a row: why it waits and when it is next tried; "missing", ID when it is not there
  *
- * The reason is the scheduler's. What it does not track has its reason in the entry or in the configuration: it is held,
- * its channel is gone, or there are more entries than job_controller.max_messages.
+ * The reason is the scheduler's. What it does not track has its reason in the entry or in the configuration: it is
+ * held, its channel is gone, or there are more entries than job_controller.max_messages.
  */
 #include "app_why.h"
 #include "ctl.h"
