@@ -47,6 +47,7 @@ static void channel_fini(struct sched_channel *c)
         ms_free(h);
     }
     map_fini(&c->hosts);
+    jobctl__age_fini(c);
     heap_fini(&c->open);
     heap_fini(&c->full);
     heap_fini(&c->delayed);
@@ -103,6 +104,8 @@ static struct sched_channel *channel_add(struct jobctl_sched *s, const char *nam
     name_copy(c->name, name);
     c->index = s->channel_count++;
     map_init(&c->hosts);
+    map_init(&c->ages);
+    heap_init(&c->by_age);
     heap_init(&c->open);
     heap_init(&c->full);
     heap_init(&c->delayed);
@@ -122,6 +125,13 @@ static void channel_move(struct sched_channel *c, struct sched_pool *pool)
     c->pool = pool;
 }
 
+static void jobs_again(struct jobctl_sched *s, const struct sched_channel *c)
+{
+    for (uint32_t i = 0; i < s->jobs_used; i++)
+        if (s->jobs[i].channel == c->index && s->jobs[i].state != JOB_FREE)
+            jobctl__job_settle(s, i);
+}
+
 /* Threads of hosts and jobs by the new limits. */
 static void channel_again(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us)
 {
@@ -131,9 +141,7 @@ static void channel_again(struct jobctl_sched *s, struct sched_channel *c, uint6
     while (map_next(&c->hosts, &cursor, &key, &value))
         jobctl__host_settle(value);
     jobctl__deferred_again(s, c, now_us);
-    for (uint32_t i = 0; i < s->jobs_used; i++)
-        if (s->jobs[i].channel == c->index && s->jobs[i].state != JOB_FREE)
-            jobctl__job_settle(s, i);
+    jobs_again(s, c);
     jobctl__channel_time(s, c);
 }
 
@@ -153,6 +161,7 @@ enum ms_err jobctl_sched_set_channel(struct jobctl_sched *s, const char *name, c
     if (!c)
         c = channel_add(s, name);
     channel_move(c, pool);
+    s->is_regrouped |= c->hosts.count && jobctl__has_hosts(&c->limits) != jobctl__has_hosts(limits);
     c->limits = *limits;
     channel_again(s, c, now_us);
     s->look_for_open = true;
@@ -164,6 +173,7 @@ void jobctl_sched_stop_channel(struct jobctl_sched *s, uint32_t channel, bool st
 {
     struct sched_channel *c = &s->channels[channel];
     c->is_stopped = stop;
+    jobs_again(s, c); /* those of the least number: they go, or stay */
     if (!stop && !list_is_linked(&c->busy))
         list_push_back(&s->busy, &c->busy);
     s->look_for_open = true;

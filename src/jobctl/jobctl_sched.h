@@ -49,13 +49,20 @@ struct sched_host {
     struct sched_channel *channel;
     struct heap_node node; /* in channel->open or ->full, or in none */
     bool is_open;          /* which of them */
+    uint64_t full_ready, full_waiting; /* what it adds to its channel's */
     struct list ready[SCHED_RANKS];
     struct heap late;
     uint64_t ready_count, assigned;
     uint64_t waiting;       /* of ready_count: deferred, no job has been asked for them */
     uint64_t entries;       /* in any state */
     uint64_t threads_asked; /* what this host adds to its channel's */
+    size_t name_len;
     char name[];
+};
+
+struct sched_age { /* entries that arrived in one minute */
+    struct heap_node node; /* key: the minute */
+    uint64_t count, least_us;
 };
 
 enum job_state { JOB_FREE, JOB_OPENING, JOB_OPEN, JOB_CLOSING };
@@ -86,7 +93,11 @@ struct sched_channel {
     struct heap open, full;
     struct heap delayed, deferred;
     struct heap jobs_free;
-    uint64_t ready, waiting, assigned;
+    struct map ages;        /* minute of arrival -> struct sched_age */
+    struct heap by_age;     /* the same */
+    struct sched_age *age;  /* the one last asked for */
+    uint64_t ready, waiting, assigned, taken;
+    uint64_t full_ready, full_waiting; /* of ready and waiting: entries of hosts in full */
     uint64_t recipients;    /* of entries ready and asked for, or assigned */
     uint64_t threads_asked; /* of all hosts, waiting entries left out */
     uint32_t jobs;          /* opening and open ones that take work */
@@ -110,6 +121,7 @@ struct jobctl_sched {
     struct list rank[QUEUE_CLASS_COUNT]; /* entries no job has */
     uint64_t max_entries;
     bool has_overflowed;
+    bool is_regrouped; /* a channel's entries are in other hosts' queues than its limits say */
     struct sched_entry *spare; /* chain of unused ones */
     void **chunks;
     size_t chunk_count;
@@ -135,7 +147,18 @@ void jobctl__channel_time(struct jobctl_sched *s, struct sched_channel *c);
 /* The deferrals of waiting entries anew, after a change of limits. */
 void jobctl__deferred_again(struct jobctl_sched *s, struct sched_channel *c, uint64_t now_us);
 
+uint64_t jobctl__entry_due(const struct sched_entry *e); /* since when it may ask for a job */
+
+/* jobctl_sched_age.c: arrivals of a channel's entries, by the minute */
+void jobctl__age_add(struct sched_channel *c, uint64_t arrival_us);
+void jobctl__age_remove(struct sched_channel *c, uint64_t arrival_us);
+uint64_t jobctl__age_oldest(const struct sched_channel *c); /* UINT64_MAX: no entries */
+uint64_t jobctl__age_bytes(const struct sched_channel *c);
+void jobctl__age_fini(struct sched_channel *c);
+
 /* jobctl_sched_host.c */
+/* semantics 4.5: a job with one thread works through one backlog, whatever its entries are for. */
+bool jobctl__has_hosts(const struct jobctl_limits *limits);
 struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name); /* counts an entry */
 void jobctl__host_put(struct sched_host *h);                                     /* one entry fewer; goes with the last */
 void jobctl__host_add(struct sched_host *h, struct sched_entry *e);              /* a ready entry */
@@ -157,7 +180,9 @@ uint32_t jobctl__job_to_close(struct jobctl_sched *s, uint64_t now_us);
 void jobctl__job_closing(struct jobctl_sched *s, uint32_t job);
 
 /* jobctl_sched_want.c */
-uint64_t jobctl__jobs_wanted(const struct sched_channel *c); /* the formula of semantics 4.5, uncapped; 0 without work */
+/* The formula of semantics 4.5, uncapped; 0 without work. The second: what it asks for whatever the threads. */
+uint64_t jobctl__jobs_wanted(const struct sched_channel *c);
+uint64_t jobctl__jobs_wanted_static(const struct sched_channel *c);
 bool jobctl__may_open(const struct sched_channel *c);        /* maxjobs and job_limit */
 bool jobctl__wants_job(const struct sched_channel *c);       /* wants one and may have it */
 struct sched_channel *jobctl__next_to_open(struct jobctl_sched *s);

@@ -19,7 +19,16 @@ static uint64_t deferred_until(const struct sched_entry *e)
     const struct jobctl_after *after = &e->host->channel->limits.after[e->class_];
     if (e->is_retry || e->is_first || after->us == 0) /* rule 8 */
         return 0;
-    return after->absolute ? MS_MAX(e->arrival_us, after->us) : e->arrival_us + after->us;
+    if (after->absolute)
+        return MS_MAX(e->arrival_us, after->us);
+    return after->us < UINT64_MAX - e->arrival_us ? e->arrival_us + after->us : UINT64_MAX;
+}
+
+uint64_t jobctl__entry_due(const struct sched_entry *e)
+{
+    if (e->is_first)
+        return e->arrival_us;
+    return MS_MAX(MS_MAX(e->arrival_us, e->due_us), deferred_until(e));
 }
 
 static void wait_begin(struct sched_entry *e, uint64_t now_us)
@@ -147,19 +156,24 @@ void jobctl__entry_unplace(struct jobctl_sched *s, struct sched_entry *e)
     jobctl__channel_time(s, c);
 }
 
-void jobctl__entry_assign(struct jobctl_sched *s, struct sched_entry *e, uint32_t job)
+static void assigned_count(struct sched_entry *e)
 {
     struct sched_channel *c = e->host->channel;
+    c->assigned++;
+    c->recipients += e->recipients;
+    e->host->assigned++;
+    jobctl__host_settle(e->host);
+}
+
+void jobctl__entry_assign(struct jobctl_sched *s, struct sched_entry *e, uint32_t job)
+{
     list_remove(&e->rank);
     unplace_ready(e);
     e->state = ENTRY_ASSIGNED;
     e->is_first = false;
     e->job = job;
-    c->assigned++;
-    c->recipients += e->recipients;
-    e->host->assigned++;
-    jobctl__host_settle(e->host);
-    jobctl__channel_time(s, c);
+    assigned_count(e);
+    jobctl__channel_time(s, e->host->channel);
 }
 
 void jobctl__entry_unassign(struct jobctl_sched *s, struct sched_entry *e)
@@ -174,8 +188,10 @@ void jobctl__entry_unassign(struct jobctl_sched *s, struct sched_entry *e)
 
 void jobctl__entry_free(struct jobctl_sched *s, struct sched_entry *e)
 {
-    if (e->host)
+    if (e->host) {
+        jobctl__age_remove(e->host->channel, e->arrival_us);
         jobctl__host_put(e->host);
+    }
     jobctl__entry_delete(s, e);
 }
 
@@ -234,6 +250,8 @@ static bool make_room(struct jobctl_sched *s, const struct jobctl_entry *new)
 static void entry_fill(struct sched_entry *e, struct sched_channel *c, const struct jobctl_entry *from)
 {
     struct sched_host *old = e->host;
+    if (old)
+        jobctl__age_remove(old->channel, e->arrival_us);
     e->arrival_us = from->arrival_us;
     e->due_us = from->due_us;
     e->class_ = (uint8_t)from->class_;
@@ -241,8 +259,30 @@ static void entry_fill(struct sched_entry *e, struct sched_channel *c, const str
     e->is_retry = from->is_retry;
     e->is_dropped = false;
     e->host = jobctl__host_get(c, from->host);
+    jobctl__age_add(c, e->arrival_us);
     if (old)
         jobctl__host_put(old);
+}
+
+/* Out of the numbers, to be filled anew; in again, in the state that it has. */
+static void entry_leave(struct jobctl_sched *s, struct sched_entry *e)
+{
+    if (e->state == ENTRY_ASSIGNED)
+        jobctl__entry_unassign(s, e);
+    else if (e->state != ENTRY_TAKEN)
+        jobctl__entry_unplace(s, e);
+    else if (e->host)
+        e->host->channel->taken--;
+}
+
+static void entry_return(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
+{
+    if (e->state == ENTRY_ASSIGNED)
+        assigned_count(e);
+    else if (e->state != ENTRY_TAKEN)
+        jobctl__entry_place(s, e, now_us);
+    else
+        e->host->channel->taken++;
 }
 
 enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *from,
@@ -255,10 +295,6 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
         jobctl_sched_gone(s, &from->id);
         return MS_OK;
     }
-    if (e && e->state == ENTRY_ASSIGNED) {
-        e->is_dropped = false; /* its job is at it; the rest is read again when the job reports */
-        return MS_OK;
-    }
     if (!e && s->table.count >= s->max_entries) {
         s->has_overflowed = true;
         if (!make_room(s, from)) {
@@ -266,14 +302,12 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
             return MS_ELIMIT;
         }
     }
-    bool is_new = !e;
-    if (is_new)
+    if (e)
+        entry_leave(s, e);
+    else
         e = jobctl__entry_new(s, &from->id);
-    else if (e->state != ENTRY_TAKEN)
-        jobctl__entry_unplace(s, e);
     entry_fill(e, c, from);
-    if (is_new || e->state != ENTRY_TAKEN)
-        jobctl__entry_place(s, e, now_us);
+    entry_return(s, e, now_us);
     return MS_OK;
 }
 
@@ -292,6 +326,7 @@ enum ms_err jobctl_sched_take(struct jobctl_sched *s, const struct queue_id *id)
         return MS_EBUSY;
     if (e) {
         jobctl__entry_unplace(s, e);
+        e->host->channel->taken++;
     } else {
         e = jobctl__entry_new(s, id);
         e->is_dropped = true;
@@ -304,6 +339,8 @@ void jobctl_sched_give_back(struct jobctl_sched *s, const struct queue_id *id, u
 {
     struct sched_entry *e = jobctl__entry_find(s, id);
     MS_ASSERT(e && e->state == ENTRY_TAKEN);
+    if (e->host)
+        e->host->channel->taken--;
     if (e->is_dropped)
         jobctl__entry_free(s, e);
     else

@@ -20,14 +20,19 @@ static uint64_t key_of(const struct sched_entry *e)
     return (uint64_t)rank_of(e) << 60 | (e->arrival_us & ARRIVAL_MASK);
 }
 
+bool jobctl__has_hosts(const struct jobctl_limits *limits)
+{
+    return limits->by_host && limits->max_client_threads > 1;
+}
+
 struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name)
 {
-    if (!c->limits.by_host)
+    if (!jobctl__has_hosts(&c->limits))
         name = slice_make(NULL, 0);
     struct sched_host *h = map_find(&c->hosts, name);
     if (!h) {
         h = ms_alloc(sizeof *h + name.len + 1);
-        *h = (struct sched_host){.channel = c, .node = {.index = HEAP_NOT_IN}};
+        *h = (struct sched_host){.channel = c, .node = {.index = HEAP_NOT_IN}, .name_len = name.len};
         for (unsigned i = 0; i < SCHED_RANKS; i++)
             list_init(&h->ready[i]);
         heap_init(&h->late);
@@ -46,7 +51,7 @@ void jobctl__host_put(struct sched_host *h)
     if (--h->entries > 0)
         return;
     MS_ASSERT(h->ready_count == 0 && h->assigned == 0 && h->node.index == HEAP_NOT_IN);
-    map_remove(&h->channel->hosts, slice_cstr(h->name));
+    map_remove(&h->channel->hosts, slice_make(h->name, h->name_len));
     heap_fini(&h->late);
     ms_free(h);
 }
@@ -93,24 +98,37 @@ static uint64_t threads_for(const struct sched_host *h, uint64_t backlog)
     return (backlog + depth - 1) / depth;
 }
 
-void jobctl__host_settle(struct sched_host *h)
+/* Its share of its channel's numbers. */
+static void numbers_settle(struct sched_host *h, bool is_full)
 {
     struct sched_channel *c = h->channel;
     uint64_t asked = threads_for(h, h->ready_count + h->assigned - h->waiting);
-    struct sched_entry *best = jobctl__host_best(h);
-    bool is_open = h->assigned < threads_for(h, h->ready_count + h->assigned);
+    uint64_t ready = is_full ? h->ready_count : 0, waiting = is_full ? h->waiting : 0;
     c->threads_asked += asked - h->threads_asked;
+    c->full_ready += ready - h->full_ready;
+    c->full_waiting += waiting - h->full_waiting;
     h->threads_asked = asked;
+    h->full_ready = ready;
+    h->full_waiting = waiting;
+}
+
+void jobctl__host_settle(struct sched_host *h)
+{
+    struct sched_channel *c = h->channel;
+    struct sched_entry *best = jobctl__host_best(h);
+    /* What the operator wants now has a thread of its own. */
+    bool is_open = h->assigned < threads_for(h, h->ready_count + h->assigned) || (best && best->is_first);
+    numbers_settle(h, !is_open);
     if (h->node.index != HEAP_NOT_IN && (!best || is_open != h->is_open))
         heap_remove(h->is_open ? &c->open : &c->full, &h->node);
     if (!best)
         return;
     h->is_open = is_open;
     if (h->node.index != HEAP_NOT_IN) {
-        heap_update(is_open ? &c->open : &c->full, &h->node, key_of(best), best->due_us);
+        heap_update(is_open ? &c->open : &c->full, &h->node, key_of(best), jobctl__entry_due(best));
         return;
     }
     h->node.key = key_of(best);
-    h->node.tie = best->due_us;
+    h->node.tie = jobctl__entry_due(best);
     heap_insert(is_open ? &c->open : &c->full, &h->node);
 }

@@ -40,9 +40,13 @@ static void idle_set(struct jobctl_sched *s, struct sched_job *j, uint64_t end_u
 
 static void idle_begin(struct jobctl_sched *s, struct sched_job *j, uint64_t now_us)
 {
+    const struct sched_pool *pool = channel_of(s, j)->pool;
     j->idle_since_us = now_us;
+    s->look_for_open |= pool->running >= pool->limit; /* another channel may want its place */
     idle_set(s, j, j->is_retiring ? 0 : now_us + channel_of(s, j)->limits.idle_us);
 }
+
+static void job_retire(struct jobctl_sched *s, struct sched_job *j);
 
 /* Where it stands among the jobs of its channel that can take work. */
 static void free_settle(struct jobctl_sched *s, struct sched_job *j)
@@ -64,6 +68,9 @@ static void free_settle(struct jobctl_sched *s, struct sched_job *j)
 void jobctl__job_settle(struct jobctl_sched *s, uint32_t job)
 {
     struct sched_job *j = &s->jobs[job];
+    uint64_t life_entries = channel_of(s, j)->limits.life_entries;
+    if (life_entries && j->entries >= life_entries)
+        job_retire(s, j);
     free_settle(s, j);
     if (j->idle.index != HEAP_NOT_IN && !j->is_retiring)
         idle_set(s, j, j->idle_since_us + channel_of(s, j)->limits.idle_us);

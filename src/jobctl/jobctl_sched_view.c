@@ -22,8 +22,8 @@ uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
         size_t cursor = 0;
         struct slice key;
         void *value;
-        bytes +=
-            heap_bytes(&c->delayed) + heap_bytes(&c->deferred) + heap_bytes(&c->open) + heap_bytes(&c->full);
+        bytes += heap_bytes(&c->delayed) + heap_bytes(&c->deferred) + heap_bytes(&c->open) +
+                 heap_bytes(&c->full) + heap_bytes(&c->by_age) + jobctl__age_bytes(c);
         while (map_next(&c->hosts, &cursor, &key, &value)) {
             const struct sched_host *h = value;
             bytes += sizeof *h + key.len + 1 + heap_bytes(&h->late);
@@ -34,6 +34,10 @@ uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
 
 bool jobctl_sched_overflowed(struct jobctl_sched *s)
 {
+    if (s->is_regrouped) {
+        s->is_regrouped = false;
+        return true;
+    }
     if (!s->has_overflowed || s->table.count > s->max_entries - s->max_entries / 4)
         return false;
     s->has_overflowed = false;
@@ -42,7 +46,31 @@ bool jobctl_sched_overflowed(struct jobctl_sched *s)
     return true;
 }
 
-/* Why a ready entry is not in work. */
+/* What keeps the channel from the jobs it wants. */
+static enum jobctl_why why_no_job(const struct sched_channel *c, uint64_t want, enum jobctl_why else_)
+{
+    if (want <= c->jobs)
+        return else_;
+    if (c->jobs + c->leaving >= c->limits.maxjobs)
+        return JOBCTL_WHY_CHANNEL_LIMIT;
+    return c->pool->running >= c->pool->limit ? JOBCTL_WHY_POOL_LIMIT : JOBCTL_WHY_NEXT;
+}
+
+/* Entries that do not wait for a deferral, of hosts that may have a further thread, when no job has one free. */
+static enum jobctl_why why_open(const struct sched_channel *c)
+{
+    return why_no_job(c, jobctl__jobs_wanted(c), JOBCTL_WHY_OTHERS_FIRST);
+}
+
+/* The same of hosts that may not: only a job without any work takes them. */
+static enum jobctl_why why_full(const struct sched_channel *c)
+{
+    if (c->jobs_free.count > 0)
+        return JOBCTL_WHY_HOST_THREADS;
+    return why_no_job(c, jobctl__jobs_wanted_static(c), JOBCTL_WHY_HOST_THREADS);
+}
+
+/* Why a ready entry is not in work. by_why_count says the same of all. */
 static enum jobctl_why why_ready(const struct sched_entry *e, struct jobctl_reason *out)
 {
     const struct sched_channel *c = e->host->channel;
@@ -55,13 +83,28 @@ static enum jobctl_why why_ready(const struct sched_entry *e, struct jobctl_reas
         out->until_us = heap_min(&c->deferred)->key; /* rule 5: the first that ends is for all */
         return JOBCTL_WHY_DEFERRED;
     }
-    if (!e->host->is_open)
-        return JOBCTL_WHY_HOST_THREADS;
-    if (c->jobs + c->leaving >= c->limits.maxjobs)
-        return JOBCTL_WHY_CHANNEL_LIMIT;
-    if (c->pool->running >= c->pool->limit && jobctl__jobs_wanted(c) > c->jobs)
-        return JOBCTL_WHY_POOL_LIMIT;
-    return jobctl__wants_job(c) ? JOBCTL_WHY_NEXT : JOBCTL_WHY_OTHERS_FIRST;
+    return e->host->is_open ? why_open(c) : why_full(c);
+}
+
+static void by_why_count(const struct sched_channel *c, uint64_t by_why[JOBCTL_WHY_COUNT])
+{
+    uint64_t waiting = c->waiting, open = c->ready - c->full_ready; /* of hosts in open */
+    by_why[JOBCTL_WHY_IN_WORK] = c->assigned;
+    by_why[JOBCTL_WHY_TAKEN] = c->taken;
+    by_why[JOBCTL_WHY_DUE] = c->delayed.count;
+    if (c->is_stopped) {
+        by_why[JOBCTL_WHY_STOPPED] = c->ready;
+        return;
+    }
+    if (c->jobs_free.count > 0) {
+        by_why[JOBCTL_WHY_NEXT] = c->open.count;
+        by_why[JOBCTL_WHY_OTHERS_FIRST] = open - c->open.count;
+        waiting = c->full_waiting;
+    } else {
+        by_why[why_open(c)] += open - (c->waiting - c->full_waiting);
+    }
+    by_why[JOBCTL_WHY_DEFERRED] = waiting;
+    by_why[why_full(c)] += c->full_ready - c->full_waiting;
 }
 
 void jobctl_sched_explain(const struct jobctl_sched *s, const struct queue_id *id, uint64_t now_us,
@@ -104,7 +147,9 @@ bool jobctl_sched_channel_view(const struct jobctl_sched *s, uint32_t channel,
                                         .hosts = c->hosts.count,
                                         .jobs = c->jobs,
                                         .retiring = c->leaving,
-                                        .next_us = c->time.index == HEAP_NOT_IN ? UINT64_MAX : c->time.key};
+                                        .next_us = c->time.index == HEAP_NOT_IN ? UINT64_MAX : c->time.key,
+                                        .oldest_us = jobctl__age_oldest(c)};
+    by_why_count(c, out->by_why);
     return true;
 }
 

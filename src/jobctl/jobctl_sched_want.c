@@ -8,8 +8,8 @@ static uint64_t ceil_div(uint64_t n, uint64_t d)
     return n / d + (n % d != 0);
 }
 
-/* The formula: entries eligible now, assigned ones included, those that wait for their deferral left out. */
-uint64_t jobctl__jobs_wanted(const struct sched_channel *c)
+/* Entries eligible now, assigned ones included, those that wait for their deferral left out. */
+uint64_t jobctl__jobs_wanted_static(const struct sched_channel *c)
 {
     const struct jobctl_limits *l = &c->limits;
     uint64_t n = c->ready - c->waiting + c->assigned;
@@ -17,8 +17,13 @@ uint64_t jobctl__jobs_wanted(const struct sched_channel *c)
         return 0;
     uint64_t by_files = l->filesperjob ? ceil_div(n, l->filesperjob) : 1;
     uint64_t by_addrs = l->addrsperjob ? ceil_div(c->recipients, l->addrsperjob) : 1;
-    uint64_t by_threads = ceil_div(c->threads_asked, l->max_client_threads);
-    return MS_MAX(MS_MAX(by_files, by_addrs), MS_MAX(by_threads, 1));
+    return MS_MAX(MS_MAX(by_files, by_addrs), 1);
+}
+
+uint64_t jobctl__jobs_wanted(const struct sched_channel *c)
+{
+    uint64_t want = jobctl__jobs_wanted_static(c);
+    return want ? MS_MAX(want, ceil_div(c->threads_asked, c->limits.max_client_threads)) : 0;
 }
 
 bool jobctl__may_open(const struct sched_channel *c)
@@ -42,7 +47,16 @@ static const struct heap_node *best_of(const struct sched_channel *c)
     return open ? open : heap_min(&c->full);
 }
 
-/* Fairness in a pool: class of the best entry, then due time, then the smaller share of the cap. */
+/* Its jobs that hold places in the pool, of those it could have: a.jobs / a.cap < b.jobs / b.cap. */
+static bool has_smaller_share(const struct sched_channel *a, const struct sched_channel *b)
+{
+    uint64_t cap_a = MS_MIN(a->limits.maxjobs, a->pool->limit);
+    uint64_t cap_b = MS_MIN(b->limits.maxjobs, b->pool->limit);
+    return (a->jobs + a->leaving) * cap_b < (b->jobs + b->leaving) * cap_a;
+}
+
+/* Fairness in a pool: class of the entry that a job would take first, then its due time, then the smaller
+ * share of the cap. */
 static bool comes_before(const struct sched_channel *a, const struct sched_channel *b)
 {
     const struct heap_node *x = best_of(a), *y = best_of(b);
@@ -52,7 +66,7 @@ static bool comes_before(const struct sched_channel *a, const struct sched_chann
         return x->key >> 60 < y->key >> 60;
     if (x->tie != y->tie)
         return x->tie < y->tie;
-    return (uint64_t)a->jobs * b->limits.maxjobs < (uint64_t)b->jobs * a->limits.maxjobs;
+    return has_smaller_share(a, b);
 }
 
 struct sched_channel *jobctl__next_to_open(struct jobctl_sched *s)

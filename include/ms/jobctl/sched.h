@@ -34,7 +34,8 @@ struct jobctl_limits { /* of one channel */
     uint64_t addrsperjob;        /* 0 = unset */
     uint64_t threaddepth;        /* >= 1 */
     uint64_t max_client_threads; /* >= 1: entries one job works on at a time */
-    bool by_host;                /* destination hosts have queues and threads of their own (S1-S5); else one for all (G1-G3) */
+    bool by_host;                /* destination hosts have queues and threads of their own (S1-S5); else, and when a job has one thread
+                                  * only, there is one for all (G1-G3) */
     uint64_t minjobs;            /* kept running even without work */
     uint64_t idle_us;            /* a job without work lingers so long */
     uint64_t life_us;            /* age at which a job takes no more work; 0 = none */
@@ -102,7 +103,8 @@ struct jobctl_decision jobctl_sched_next(struct jobctl_sched *s, uint64_t now_us
 /* -- questions */
 uint64_t jobctl_sched_count(const struct jobctl_sched *s);
 uint64_t jobctl_sched_bytes(const struct jobctl_sched *s); /* memory of entries, their table and heaps */
-/* Once true after entries were not tracked for lack of room and a quarter of the room is free again: read the queue anew. */
+/* Once true when the queue is to be read anew: entries were not tracked for lack of room and a quarter of the room is free again; or
+ * a channel's limits group its entries by host now, or no longer, which each does when it is put again. */
 bool jobctl_sched_overflowed(struct jobctl_sched *s);
 bool jobctl_sched_is_assigned(const struct jobctl_sched *s, const struct queue_id *id);
 
@@ -113,8 +115,8 @@ enum jobctl_why { /* why an entry is not in work */
     JOBCTL_WHY_DUE,           /* until until_us: after a failure, or the sender's wish */
     JOBCTL_WHY_STOPPED,       /* its channel */
     JOBCTL_WHY_DEFERRED,      /* *after, until until_us unless a job comes for others */
-    JOBCTL_WHY_CHANNEL_LIMIT, /* maxjobs */
-    JOBCTL_WHY_POOL_LIMIT,    /* job_limit */
+    JOBCTL_WHY_CHANNEL_LIMIT, /* maxjobs: without it there would be a further job */
+    JOBCTL_WHY_POOL_LIMIT,    /* job_limit: the same */
     JOBCTL_WHY_HOST_THREADS,  /* its host has the threads that threaddepth gives it */
     JOBCTL_WHY_OTHERS_FIRST,  /* every thread works; it has its turn */
     JOBCTL_WHY_NEXT,          /* the next decision takes it */
@@ -135,8 +137,12 @@ struct jobctl_channel_view {
     uint64_t ready, waiting /* of ready: deferred */, delayed, assigned, hosts;
     uint32_t jobs, retiring;
     uint64_t next_us; /* next due time or end of a deferral; UINT64_MAX = none */
-    uint64_t oldest_us;                 /* arrival of the oldest entry, whatever its state; UINT64_MAX = none */
-    uint64_t by_why[JOBCTL_WHY_COUNT];  /* its entries by what keeps them from being in work; together all that are tracked */
+    /* Arrival of the oldest entry, whatever its state: never later, and earlier by less than a minute, when one that came in the same
+     * minute has gone. UINT64_MAX = none. */
+    uint64_t oldest_us;
+    /* Its entries by what keeps them from being in work, as jobctl_sched_explain says (at the time of the last decision);
+     * together all of it that are tracked. */
+    uint64_t by_why[JOBCTL_WHY_COUNT];
 };
 bool jobctl_sched_channel_view(const struct jobctl_sched *s, uint32_t channel, struct jobctl_channel_view *out);
 struct jobctl_job_view {

@@ -2,10 +2,28 @@
 #ifndef TEST_JOBCTL_CHECK_H
 #define TEST_JOBCTL_CHECK_H
 
+#include <stdlib.h>
+
 #include "ms/jobctl/sched.h"
 
 #define SECOND_US 1000000ull
 #define UNSET     1000000ull /* a threaddepth that is never passed */
+
+/* Runs of random events: more when JOBCTL_ROUNDS says so. */
+static inline unsigned rounds(unsigned usual)
+{
+    const char *env = getenv("JOBCTL_ROUNDS");
+    return env ? (unsigned)strtoul(env, NULL, 10) : usual;
+}
+
+/* The run that a failure ends: a teardown tells it. */
+static unsigned seed_now;
+static inline int seed_tell(void **state)
+{
+    if (seed_now)
+        print_error("# failed with seed %u\n", seed_now);
+    return 0;
+}
 
 static inline struct jobctl_limits channel(uint64_t maxjobs, uint64_t filesperjob, uint64_t threaddepth,
                                            uint64_t threads)
