@@ -126,6 +126,18 @@ MS_MUST_USE enum ms_err queue_result_next(struct rd *r, enum ms_err *err_out);
 MS_MUST_USE enum ms_err queue_find(struct part_snap *snap, const struct queue_id *id, struct queue_entry *out);
 /* Entries in id order, behind `after` (NULL: first). */
 MS_MUST_USE enum ms_err queue_next(struct part_snap *snap, const struct queue_id *after, struct queue_entry *out);
+/* The same with one cursor, for who reads many: begin, next until MS_ENOTFOUND, end before the snapshot's. Rows that cannot be read are
+ * passed over and counted. */
+struct queue_reader {
+    struct queue_id at; /* of the last entry given, or passed over */
+    uint64_t damaged;
+    struct db_cur *cur; /* this and the rest: its own */
+    struct slice key, row;
+    enum ms_err err;
+};
+MS_MUST_USE enum ms_err queue_reader_begin(struct queue_reader *r, struct part_snap *snap, const struct queue_id *after);
+MS_MUST_USE enum ms_err queue_reader_next(struct queue_reader *r, struct queue_entry *out);
+void queue_reader_end(struct queue_reader *r);
 /* Recipients in number order, behind `after` (UINT32_MAX: first). */
 MS_MUST_USE enum ms_err queue_recipient_next(struct part_snap *snap, const struct queue_id *id, uint32_t after,
                                              struct queue_recipient *out);

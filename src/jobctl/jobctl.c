@@ -1,10 +1,8 @@
 /*
  * jobctl.c - runs the scheduler on the control thread.
  *
- * What wakes it: notes of the queue (an entry is new, changed or gone), replies of jobs, one timer for the
- * next due time. The queue is never polled: it is read once at start, and again when notes were lost or the
- * scheduler had no room for all entries. A note only says "look": the entry is read from the index, so an old
- * note does no harm.
+ * What wakes it: notes of the queue (an entry is new, changed or gone), answers of jobs, one timer for the next due
+ * time. The queue is never polled; jobctl_scan.c tells when it is read.
  */
 #include "jobctl_priv.h"
 
@@ -26,98 +24,6 @@ void jobctl__step_soon(struct jobctl *j)
 static void on_timer(struct loop_timer *timer)
 {
     jobctl__step_soon(MS_CONTAINER_OF(timer, struct jobctl, timer));
-}
-
-static const struct jobctl_chan *chan_find(const struct jobctl *j, struct slice name)
-{
-    for (unsigned i = 0; i < j->channel_count; i++)
-        if (j->channels[i].conf && slice_eq_cstr(name, j->channels[i].name))
-            return &j->channels[i];
-    return NULL;
-}
-
-/* earliest_us: not before, whatever the queue says. MS_ENOTFOUND: nothing to do for it. */
-static enum ms_err put_entry(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us)
-{
-    const struct jobctl_chan *chan = chan_find(j, entry->channel);
-    if (!chan) { /* a channel that was taken out of the configuration: its entries wait for its return */
-        OBS_EVENT(OBS_JOBCTL_NO_CHANNEL, 0, OBS_S("channel", entry->channel));
-        return MS_ENOTFOUND;
-    }
-    if (entry->pending == 0)
-        return MS_ENOTFOUND;
-    struct jobctl_entry e = {.id = entry->id,
-                             .arrival_us = entry->arrival_us,
-                             .due_us = MS_MAX(entry->due_us, earliest_us),
-                             .class_ = entry->class_,
-                             .recipients = entry->pending,
-                             .held = entry->held,
-                             .is_retry = entry->attempts > 0 || earliest_us > 0,
-                             .host = entry->host};
-    return jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us());
-}
-
-static void on_ready(void *owner, const struct bus_msg *msg)
-{
-    struct jobctl *j = owner;
-    struct queue_id id = jobctl__id_unpack(msg->a);
-    struct queue_entry entry;
-    struct part_snap snap;
-    if (part_snap_begin(j->partition, &snap) != MS_OK) {
-        j->scan_again = true;
-        return;
-    }
-    enum ms_err err = queue_find(&snap, &id, &entry);
-    if (err == MS_OK)
-        (void)put_entry(j, &entry, 0); /* no room for it: the scheduler remembers that there was none */
-    else if (err == MS_ENOTFOUND)
-        jobctl_sched_gone(j->sched, &id);
-    part_snap_end(&snap);
-    jobctl__step_soon(j);
-}
-
-static void on_gone(void *owner, const struct bus_msg *msg)
-{
-    struct jobctl *j = owner;
-    struct queue_id id = jobctl__id_unpack(msg->a);
-    jobctl_sched_gone(j->sched, &id);
-    jobctl__step_soon(j);
-}
-
-static void on_lost_notes(void *owner)
-{
-    struct jobctl *j = owner;
-    j->scan_again = true;
-    jobctl__step_soon(j);
-}
-
-/* One slice of the queue; goes on next turn. */
-static void scan_slice(struct jobctl *j)
-{
-    struct part_snap snap;
-    struct queue_entry entry;
-    if (part_snap_begin(j->partition, &snap) != MS_OK)
-        return;
-    for (unsigned i = 0; i < JOBCTL_SCAN_ROWS; i++) {
-        enum ms_err err = queue_next(&snap, j->scan_begun ? &j->scan_after : NULL, &entry);
-        if (err != MS_OK) {
-            if (err != MS_ENOTFOUND)
-                OBS_EVENT(OBS_JOBCTL_SCAN_FAILED, 0, OBS_E("error", err));
-            j->scanning = false;
-            break;
-        }
-        j->scan_begun = true;
-        j->scan_after = entry.id;
-        (void)put_entry(j, &entry, 0);
-    }
-    part_snap_end(&snap);
-}
-
-/* semantics 4.6: when enough has been delivered, entries there was no room for are looked for again. */
-static void look_for_missed(struct jobctl *j)
-{
-    if (!j->scanning && jobctl_sched_overflowed(j->sched))
-        j->scan_again = true;
 }
 
 /* -- lanes */
@@ -162,6 +68,7 @@ static void do_open(struct jobctl *j, const struct jobctl_decision *d)
                                .conf = chan->conf};
     struct bus_msg msg = {.kind = JOBCTL_MSG_OPEN, .a = {d->job}};
     job->lane->jobs++;
+    obs_count(MET_JOBCTL_OPENED, 1);
     call(j, job->lane, &msg);
 }
 
@@ -172,6 +79,7 @@ static void do_assign(struct jobctl *j, const struct jobctl_decision *d)
     jobctl__id_pack(&d->id, msg.a + 1);
     j->in_work++;
     job->lane->in_work++;
+    obs_count(MET_JOBCTL_ASSIGNED, 1);
     call(j, job->lane, &msg);
 }
 
@@ -179,6 +87,7 @@ static void do_close(struct jobctl *j, const struct jobctl_decision *d)
 {
     struct bus_msg msg = {.kind = JOBCTL_MSG_CLOSE, .a = {d->job}};
     j->jobs[d->job].lane->jobs--;
+    obs_count(MET_JOBCTL_CLOSED, 1);
     call(j, j->jobs[d->job].lane, &msg);
 }
 
@@ -223,16 +132,8 @@ static void step(struct jobctl *j)
         report_idle(j);
         return;
     }
-    look_for_missed(j);
-    if (j->scan_again && !j->scanning) {
-        j->scan_again = j->scan_begun = false;
-        j->scanning = true;
-    }
-    if (j->scanning)
-        scan_slice(j);
+    jobctl__scan_step(j);
     carry_out(j, now_us);
-    if (j->scanning || j->scan_again)
-        loop_timer_start(j->control, &j->timer, 1, on_timer);
 }
 
 /* A job ended its work on an entry. A retry is what the queue says of it now: when it is due, and what was said
@@ -246,6 +147,8 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
     uint64_t earliest_us = now_us + JOBCTL_RETRY_MS * 1000ull;
     j->in_work--;
     j->jobs[job].lane->in_work--;
+    if (retry)
+        obs_count(MET_JOBCTL_RETRIED, 1);
     if (!retry || part_snap_begin(j->partition, &snap) != MS_OK) {
         jobctl_sched_done(j->sched, job, id, retry, earliest_us, now_us);
         return;
@@ -253,7 +156,7 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
     enum ms_err err = queue_find(&snap, id, &entry);
     jobctl_sched_done(j->sched, job, id, err != MS_ENOTFOUND, earliest_us, now_us);
     if (!err)
-        (void)put_entry(j, &entry, earliest_us);
+        (void)jobctl__put(j, &entry, earliest_us);
     part_snap_end(&snap);
 }
 
@@ -303,7 +206,7 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     MS_TRY(part_snap_begin(j->partition, &snap));
     enum ms_err err = queue_find(&snap, id, &entry);
     if (!err)
-        err = entry.held ? MS_ENOTFOUND : put_entry(j, &entry, 0);
+        err = entry.held ? MS_ENOTFOUND : jobctl__put(j, &entry, 0);
     part_snap_end(&snap);
     if (!err)
         err = jobctl_sched_run(j->sched, id, clock_wall_us());
@@ -313,7 +216,7 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
 
 enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop)
 {
-    const struct jobctl_chan *chan = chan_find(j, channel);
+    const struct jobctl_chan *chan = jobctl__chan_find(j, channel);
     if (!chan)
         return MS_ENOTFOUND;
     jobctl_sched_stop_channel(j->sched, chan->index, stop);
@@ -323,7 +226,7 @@ enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool sto
 
 bool jobctl_has_channel(const struct jobctl *j, struct slice channel)
 {
-    return chan_find(j, channel) != NULL;
+    return jobctl__chan_find((struct jobctl *)(uintptr_t)j, channel) != NULL;
 }
 
 void jobctl_explain(const struct jobctl *j, const struct queue_id *id, struct jobctl_reason *out)
@@ -358,9 +261,7 @@ struct jobctl *jobctl_create(struct loop *control, struct bus *bus, struct parti
     j->sched = jobctl_sched_create(JOBCTL_ENTRIES_DEFAULT);
     bus_on(j->ep, JOBCTL_MSG_REPLY, on_reply, j);
     bus_on(j->ep, JOBCTL_MSG_DONE, on_done, j);
-    bus_on(j->ep, QUEUE_NOTE_READY, on_ready, j);
-    bus_on(j->ep, QUEUE_NOTE_GONE, on_gone, j);
-    partition_set_port(queue_partition, QUEUE_PORT, j->ep, on_lost_notes, j);
+    jobctl__scan_init(j);
     return j;
 }
 
@@ -391,6 +292,7 @@ void jobctl_destroy(struct jobctl **jp)
         return;
     loop_timer_stop(j->control, &j->timer);
     loop_hook_disarm(j->control, &j->hook);
+    jobctl__scan_fini(j);
     for (uint32_t i = 0; i < JOBCTL_JOBS_MAX; i++) { /* loops are stopped */
         conf_unref(&j->jobs[i].conf_ref);
         if (j->jobs[i].impl)

@@ -5,11 +5,11 @@
 #define JOBCTL_PRIV_H
 
 #include "ms/base/idtab.h"
+#include "ms/base/map.h"
 #include "ms/jobctl.h"
 #include "ms/obs.h"
 
-#define JOBCTL_SCAN_ROWS 256  /* queue rows read per turn */
-#define JOBCTL_SLOW_MS   1000 /* a loop that answers nothing for so long gets no new jobs while another does */
+#define JOBCTL_SLOW_MS 1000 /* a loop that answers nothing for so long gets no new jobs while another does */
 
 /* Calls to one endpoint, in order; those the link has no room for wait here. */
 struct jobctl_outbox {
@@ -53,6 +53,15 @@ struct jobctl_chan {
     uint32_t index; /* in the scheduler */
 };
 
+struct jobctl_scan {       /* of all the queue */
+    const char *asked_why; /* another one is asked for; NULL: not */
+    const char *why;       /* of the one that runs */
+    bool is_running, has_begun;
+    struct queue_id after; /* has_begun: where it stands */
+    struct loop_timer timer;
+    uint64_t begun_ns, entries, damaged;
+};
+
 struct jobctl {
     struct loop *control;
     struct bus *bus;
@@ -70,10 +79,8 @@ struct jobctl {
     unsigned pool_count;
     struct loop_timer timer;
     struct loop_hook hook;
-    bool scanning;
-    bool scan_again;
-    struct queue_id scan_after;
-    bool scan_begun;
+    struct jobctl_scan scan;
+    struct map unknown; /* channels of entries that are not configured, since the last reload: for the log */
     uint64_t in_work;
     bool draining;
     void (*on_idle)(void *owner);
@@ -85,6 +92,16 @@ void jobctl__lane_init(struct jobctl_lane *lane);
 void jobctl__lane_fini(struct jobctl_lane *lane); /* its loop is stopped */
 void jobctl__id_pack(const struct queue_id *id, uint64_t a[2]);
 struct queue_id jobctl__id_unpack(const uint64_t a[2]);
+
+/* jobctl_scan.c */
+struct jobctl_chan *jobctl__chan_find(struct jobctl *j, struct slice name); /* a configured one, or NULL */
+/* What the queue says of an entry; earliest_us: not before, whatever that is. MS_ENOTFOUND: nothing to do for it. */
+enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us);
+void jobctl__scan_init(struct jobctl *j);
+void jobctl__scan_fini(struct jobctl *j);
+/* All of the queue is to be read, again from the beginning; why: a constant, for the log. */
+void jobctl__scan(struct jobctl *j, const char *why);
+void jobctl__scan_step(struct jobctl *j);
 
 /* jobctl_outbox.c */
 void jobctl__outbox_init(struct jobctl_outbox *o, struct bus_ep *from, struct bus_ep *to);

@@ -119,10 +119,11 @@ void jobctl_reload(struct jobctl *j, const struct conf *conf)
         const struct channel_conf *chan = conf_map_entry(conf, "channels.*", i, &name);
         take_channel(j, name, chan);
     }
+    map_fini(&j->unknown);
+    map_init(&j->unknown);
+    /* Entries of a channel that was not there before; hosts, when grouping by them has changed. */
+    jobctl__scan(j, old ? "reload" : "start");
     conf_unref(&old);
-    j->scan_again =
-        true; /* entries of a channel that was not there before; hosts, when grouping by them has changed */
-    jobctl__step_soon(j);
 }
 
 enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out)
