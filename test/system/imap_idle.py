@@ -4,6 +4,7 @@
 usage: imap_idle.py BINARY [--messages N] [--sessions N] [--many N]
 """
 import argparse
+import contextlib
 import pathlib
 import re
 import resource
@@ -194,9 +195,16 @@ class Many:
             sock.close()
 
 
+@contextlib.contextmanager
+def many_users(binary, sets=()):
+    with running(binary, users=("user1",), sets=sets, start=False) as site:
+        site.import_users(f"user{n}" for n in range(2, USERS + 1))
+        yield site.start()
+
+
 def cost(binary, count, mailbox, tls):
     """Of one session, in a server of its own: what others left behind would hide it."""
-    with running(binary, users=[f"user{n}" for n in range(1, USERS + 1)]) as site:
+    with many_users(binary) as site:
         lmtp = Lmtp(site)
         for number in range(MAILBOX if mailbox else 1):
             lmtp.send("user1", message(f"m{number}"))
@@ -221,7 +229,7 @@ def at_once(binary, count):
         raise Skip(f"only {hard} open files are allowed, {need} are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, need), hard))
     no_limits = [f"dispatcher.defaults.{key}=none" for key in ("max_conns_per_address", "max_rate_per_address")]
-    with running(binary, users=[f"user{n}" for n in range(1, USERS + 1)], sets=no_limits) as site:
+    with many_users(binary, no_limits) as site:
         begun = time.monotonic()
         many = Many(site, count)
         opened = time.monotonic() - begun
