@@ -77,6 +77,15 @@ size_t probe_take_lines(struct probe *p, struct slice in)
     return (size_t)(slice_rfind_byte(in, '\n') + 1);
 }
 
+size_t probe_take_line_and_stop(struct probe *p, struct slice in)
+{
+    ssize_t lf = slice_find_byte(in, '\n');
+
+    if (lf >= 0)
+        net_read_stop(p->stream);
+    return (size_t)(lf + 1);
+}
+
 size_t probe_take_nothing(struct probe *p, struct slice in)
 {
     return 0;

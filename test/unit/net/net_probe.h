@@ -26,6 +26,8 @@ void probe_init(struct probe *p);
 void probe_fini(struct probe *p);
 /* take: whole lines (LF) only. */
 size_t probe_take_lines(struct probe *p, struct slice in);
+/* take: one line, and reading stops behind it. */
+size_t probe_take_line_and_stop(struct probe *p, struct slice in);
 size_t probe_take_nothing(struct probe *p, struct slice in);
 
 /* A connected pair: one end is p's stream on the loop, the other is returned, non-blocking. */

@@ -161,20 +161,11 @@ static void test_set_in_max(void **state)
     assert_int_equal(p.closes, 1);
 }
 
-static size_t take_one_line_and_stop(struct probe *q, struct slice in)
-{
-    ssize_t lf = slice_find_byte(in, '\n');
-
-    if (lf >= 0)
-        net_read_stop(q->stream);
-    return (size_t)(lf + 1);
-}
-
 /* A session that takes one command at a time: the rest waits, also the end of the peer. */
 static void test_stop_and_start(void **state)
 {
     open_mem(100);
-    p.take = take_one_line_and_stop;
+    p.take = probe_take_line_and_stop;
     net_mem_feed(p.stream, SLICE_LIT("a\nbb\nccc\nd"));
     net_mem_eof(p.stream);
     static const char *const want[] = {"a\n", "a\nbb\n", "a\nbb\nccc\n"};
@@ -196,7 +187,7 @@ static void test_stop_and_start(void **state)
 static void test_stop_again_before_turn(void **state)
 {
     open_mem(100);
-    p.take = take_one_line_and_stop;
+    p.take = probe_take_line_and_stop;
     feed("a\nb\n");
     net_read_start(p.stream);
     net_read_stop(p.stream);

@@ -9,50 +9,9 @@
 #include <unistd.h>
 
 #include "ms/obs.h"
-#include "tls_client.h"
+#include "tls_fixture.h"
 
-static char dir[] = "/tmp/ms-tls-test-XXXXXX";
-static char cert_path[128], key_path[128];
-static struct net_tls *tls;
-static struct loop *loop;
-static struct probe p;
-static struct tls_client c;
 static struct str got;
-
-static int group_setup(void **state)
-{
-    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", dir);
-    snprintf(key_path, sizeof(key_path), "%s/key.pem", dir);
-    assert_int_equal(net_tls_make_selfsigned("mail.example.org", cert_path, key_path, NULL), MS_OK);
-    assert_int_equal(net_tls_load(cert_path, key_path, &tls, NULL), MS_OK);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    net_tls_unref(&tls);
-    unlink(cert_path);
-    unlink(key_path);
-    return rmdir(dir);
-}
-
-static void server_open(size_t in_max)
-{
-    probe_init(&p);
-    p.stream = net_mem_open(loop, "192.0.2.1:4000", in_max, &probe_callbacks, &p);
-    tls_client_init(&c, loop, &p);
-}
-
-static void server_close(void)
-{
-    if (p.closes == 0) {
-        net_abort(p.stream, NET_CLOSED_BY_US);
-        loop_turn(loop);
-    }
-    assert_int_equal(p.closes, 1);
-    tls_client_fini(&c);
-    probe_fini(&p);
-}
 
 static int setup(void **state)
 {
@@ -230,18 +189,9 @@ static void test_handshake_while_reading_stopped(void **state)
 
 /* -- stopping with decrypted and encrypted bytes in hand */
 
-static size_t take_one_line_and_stop(struct probe *q, struct slice in)
-{
-    ssize_t lf = slice_find_byte(in, '\n');
-
-    if (lf >= 0)
-        net_read_stop(q->stream);
-    return (size_t)(lf + 1);
-}
-
 static void test_stop_and_start(void **state)
 {
-    p.take = take_one_line_and_stop;
+    p.take = probe_take_line_and_stop;
     connect_tls();
     net_set_in_max(p.stream, 12); /* the view is full long before the cipher bytes are used up */
     for (int i = 0; i < 50; i++)
@@ -564,7 +514,5 @@ int main(void)
         T(test_snapshot_lives_on),
         T(test_files),
     };
-    if (!mkdtemp(dir))
-        return 1;
     return cmocka_run_group_tests_name("net tls", tests, group_setup, group_teardown);
 }

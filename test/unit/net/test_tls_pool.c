@@ -11,54 +11,23 @@
 
 #include "ms/base/clock.h"
 #include "ms/obs.h"
-#include "tls_client.h"
+#include "tls_fixture.h"
 
-static char dir[] = "/tmp/ms-tls-pool-XXXXXX";
-static char cert_path[128], key_path[128];
-static struct net_tls *tls;
-static struct loop *loop;
 static struct loop_pool *pool;
-static struct probe p;
-static struct tls_client c;
-
-static int group_setup(void **state)
-{
-    snprintf(cert_path, sizeof(cert_path), "%s/cert.pem", dir);
-    snprintf(key_path, sizeof(key_path), "%s/key.pem", dir);
-    assert_int_equal(net_tls_make_selfsigned("mail.example.org", cert_path, key_path, NULL), MS_OK);
-    assert_int_equal(net_tls_load(cert_path, key_path, &tls, NULL), MS_OK);
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    net_tls_unref(&tls);
-    unlink(cert_path);
-    unlink(key_path);
-    return rmdir(dir);
-}
 
 static int setup(void **state)
 {
     loop = loop_create_virtual(1, "virtual", 1000);
     pool = loop_pool_create("tls", 1, 2);
     net_tls_set_pool(pool);
-    probe_init(&p);
-    p.stream = net_mem_open(loop, "192.0.2.1:4000", NET_IN_MAX, &probe_callbacks, &p);
-    tls_client_init(&c, loop, &p);
+    server_open(NET_IN_MAX);
     c.patience_ms = 20000;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    if (p.closes == 0) {
-        net_abort(p.stream, NET_CLOSED_BY_US);
-        loop_turn(loop);
-    }
-    assert_int_equal(p.closes, 1);
-    tls_client_fini(&c);
-    probe_fini(&p);
+    server_close();
     net_tls_set_pool(NULL);
     loop_pool_destroy(&pool);
     loop_destroy(&loop);
@@ -421,7 +390,5 @@ int main(void)
         T(test_deadline_meanwhile),  T(test_slow_handshake),      T(test_own_deadline),
         T(test_doze_and_wake),       T(test_no_doze_with_input),  T(test_doze_in_clear),
     };
-    if (!mkdtemp(dir))
-        return 1;
     return cmocka_run_group_tests_name("net tls pool", tests, group_setup, group_teardown);
 }
