@@ -17,7 +17,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import message, running, wait_for  # noqa: E402
+from msite import message, read_line, running, wait_for  # noqa: E402
 from tap import Tap, expect, need  # noqa: E402
 
 V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -34,31 +34,14 @@ def connect(site, source="127.0.0.1", port=24):
     return s
 
 
-def line_of(s):
-    """What is there until the end of a line, or of the connection."""
-    text = b""
-    while not text.endswith(b"\n"):
-        some = s.recv(500)
-        if not some:
-            break
-        text += some
-    return text
-
-
 def hello(site, source="127.0.0.1", port=24):
     s = connect(site, source, port)
-    return s, line_of(s)
+    return s, read_line(s)
 
 
 def close(sockets):
     for s in sockets:
         s.close()
-
-
-def counter(site, name):
-    found = re.search(rf"^{name}=(\d+)$", site.command("stats").stdout, re.M)
-    need(found, f"no counter {name}")
-    return int(found.group(1))
 
 
 def check_conns(binary):
@@ -98,7 +81,7 @@ def check_conns(binary):
                 s.close()
                 return False
             need(wait_for(again, 20), "the place of a session that has ended stays taken")
-        need(counter(site, "connections_refused_conns_total") >= 3, "counter")
+        need(site.counter("connections_refused_conns_total") >= 3, "counter")
         log = site.tail(400)
         need(re.search(r"dispatch\.refused.* rip=127\.0\.0\.10 service=lmtp reason=address-conns", log), log)
         need(re.search(r"dispatch\.refused.* rip=127\.0\.0\.11 service=lmtp reason=network-conns", log), log)
@@ -126,7 +109,7 @@ def check_rate(binary):
         extra = int((time.monotonic() - begun) / 2) + 1
         need(10 <= count <= 10 + extra, f"{count} more of a network at 30 a minute")
         need(passed("127.0.1.1", 5) == 5, "another network")
-        need(counter(site, "connections_refused_rate_total") >= 15, "counter")
+        need(site.counter("connections_refused_rate_total") >= 15, "counter")
 
 
 def header(client, version=1, port=40000):
@@ -168,14 +151,14 @@ def check_proxy(binary):
                     V2_SIGNATURE + b"\x21\x11\0\x02ab", b"\0" * 300, b"\x16\x03\x01" + b"x" * 100):
             s = connect(site, "127.0.0.9")
             s.sendall(bad)
-            text = line_of(s)
+            text = read_line(s)
             need(text.startswith(b"554 5.7.1 "), f"{bad}: {text}")
             s.close()
         # limits are the client's, not the proxy's
         def through(client, port=24):
             s = connect(site, "127.0.1.5", port)
             s.sendall(header(client))
-            return s, line_of(s)
+            return s, read_line(s)
         # effect: dispatcher.services.*.network_bits_v6: one customer has a /48
         six = [through(f"2001:db8:7:{n}::1") for n in (1, 2, 3)]
         need([text[:3] for _, text in six] == [b"220", b"220", b"421"], f"{six}")
@@ -190,12 +173,12 @@ def check_proxy(binary):
         raw.sendall(header("203.0.113.10", 2))
         with site.tls_context().wrap_socket(raw, server_hostname="127.0.0.1") as tls:
             need(tls.recv(200).startswith(b"* OK"), "implicit TLS")
-        need(counter(site, "connections_refused_proxy_total") == 10, "counter")
+        need(site.counter("connections_refused_proxy_total") == 10, "counter")
         close([s for s, _ in six + many] + [other, imap])
     with running(binary) as site:
         s = connect(site)
         s.sendall(header("192.0.2.1"))
-        text = line_of(s)
+        text = read_line(s)
         need(wait_for(lambda: "peer=127.0.0.1" in site.tail(50), 10) and "192.0.2.1" not in site.tail(50), f"nobody is trusted unasked: {text}")
         s.close()
 
@@ -288,7 +271,7 @@ def check_flood(binary, seconds):
             for p in floods:
                 p.join(30)
         tried = sum(count.value for count in tried)
-        refused = counter(site, "connections_refused_rate_total") + counter(site, "connections_refused_conns_total")
+        refused = site.counter("connections_refused_rate_total") + site.counter("connections_refused_conns_total")
         need(refused > 0, f"nothing was refused of {tried}")
         lines = site.log.read_text(errors="replace").count("event=dispatch.refused")
         need(lines <= 2 * 2 * (seconds + 10) * 10 + 20, f"{lines} lines of refusals")

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import dnsserver as dns  # noqa: E402
-from msite import running, wait_for  # noqa: E402
+from msite import read_line, running, wait_for  # noqa: E402
 from tap import Tap, expect, need  # noqa: E402
 
 LMTP, SUBMISSION, IMAP, IMAPS = 24, 587, 143, 993
@@ -28,19 +28,7 @@ def greeting(site, source="127.0.0.1", port=LMTP, header=b""):
         s.bind((source, 0))
         s.connect(("127.0.0.1", site.base + port))
         s.sendall(header)
-        text = b""
-        while not text.endswith(b"\n"):
-            some = s.recv(500)
-            if not some:
-                break
-            text += some
-        return text, time.monotonic() - begun
-
-
-def counter(site, name):
-    found = re.search(rf"^{name}=(\d+)$", site.command("stats").stdout, re.M)
-    need(found, f"no counter {name}")
-    return int(found.group(1))
+        return read_line(s), time.monotonic() - begun
 
 
 @contextlib.contextmanager
@@ -95,7 +83,7 @@ def check_access(binary):
         need(is_welcome(greeting(site, "127.0.8.6")[0]), "by another table")
         need(greeting(site, "127.0.8.7")[0] == b"554 5.7.1 default of this net\r\n", "the rest of the network")
         need(is_welcome(greeting(site, "127.0.7.7")[0]), "a rule that turns in circles refuses nobody")
-        need(counter(site, "connections_refused_access_total") >= 8, "counter")
+        need(site.counter("connections_refused_access_total") >= 8, "counter")
         log = site.tail(400)
         for wanted in (r"dispatch\.access .*rip=127\.0\.9\.9 service=lmtp local=127\.0\.0\.1:\d+ flags=NU",
                        r"dispatch\.access .*rip=127\.0\.8\.4 .*flags=Y< text=\"seen: \d+\"",
@@ -149,10 +137,10 @@ def check_lists(binary):
         need([server.count(f"1.0.0.127.{z}") for z in ZONES] == [1] * 5, f"each list once: {server.asked}")
         need(is_welcome(greeting(site, "127.0.0.1")[0]) and server.count(f"1.0.0.127.{ZONES[0]}") == 1, "from the cache")
         need(is_welcome(greeting(site, "127.0.0.68")[0]), "an answer outside of 127.0.0.0/8")
-        before = counter(site, "dns_block_list_trouble_total")
+        before = site.counter("dns_block_list_trouble_total")
         need(is_welcome(greeting(site, "127.0.0.69")[0]), "the list does not talk to us")
-        need(counter(site, "dns_block_list_trouble_total") == before + 1, "counted")
-        need(counter(site, "connections_refused_dnsbl_total") == 3, "counter")
+        need(site.counter("dns_block_list_trouble_total") == before + 1, "counted")
+        need(site.counter("connections_refused_dnsbl_total") == 3, "counter")
         need(re.search(r"dispatch\.refused .*rip=127\.0\.0\.66 service=lmtp reason=dnsbl", site.tail(200)), site.tail(200))
 
 
@@ -170,7 +158,7 @@ def check_trouble(binary):
             need(is_welcome(greeting(site, f"127.0.0.{host}")[0]), "silent")
         need(time.monotonic() - begun < 8, "each client waits for the dead list")
         need(greeting(site, "127.0.0.60")[0].startswith(b"554 5.7.1 "), "the list that works is still believed")
-        need(counter(site, "dns_block_list_trouble_total") >= 6, "counter")
+        need(site.counter("dns_block_list_trouble_total") >= 6, "counter")
         need("dispatch.dns_list_trouble" in site.tail(200), site.tail(200))
         server.close()  # nobody is there any more
         need(is_welcome(greeting(site, "127.0.0.61")[0]), "no server at all")

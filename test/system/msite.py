@@ -150,6 +150,10 @@ class Site:
         pairs = (line.partition("=") for line in done.stdout.splitlines())
         return {k.strip(): int(v) if v.isdigit() else v for k, _, v in pairs}
 
+    def counter(self, name):
+        """A number of `stats`."""
+        return int(re.search(rf"^{name}=(\d+)$", self.command("stats").stdout, re.M)[1])
+
     @property
     def partition(self):
         return self.folder / "store/primary"
@@ -170,8 +174,31 @@ class Site:
         client.login(user, PASSWORD)
         return client
 
+    def inbox(self, user):
+        """Every message of INBOX, as bytes."""
+        client = self.imap(user)
+        try:
+            _, data = client.select("INBOX", readonly=True)
+            if not int(data[0]):
+                return []
+            _, data = client.fetch("1:*", "(BODY.PEEK[])")
+            return [item[1] for item in data if isinstance(item, tuple)]
+        finally:
+            client.logout()
+
     def tls_context(self):
         return ssl.create_default_context(cafile=str(self.folder / "tls/cert.pem"))
+
+
+def read_line(sock):
+    """What is there until the end of a line, or of the connection."""
+    text = b""
+    while not text.endswith(b"\n"):
+        some = sock.recv(4096)
+        if not some:
+            break
+        text += some
+    return text
 
 
 def anonymous(pid):

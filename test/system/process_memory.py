@@ -10,23 +10,13 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import free_port_base, list_mailbox, running, wait_for  # noqa: E402
+from msite import free_port_base, list_mailbox, read_line, running, wait_for  # noqa: E402
 from tap import Tap, need  # noqa: E402
 
 LIMIT = 120 << 20
 BODY = 100_000  # of one message; kept in memory until its end
 MESSAGES_MAX = 3000
 IDLE = 40
-
-
-def read_line(s):
-    text = b""
-    while not text.endswith(b"\n"):
-        more = s.recv(4096)
-        if not more:
-            break
-        text += more
-    return text
 
 
 def answer(s, *lines):

@@ -72,17 +72,7 @@ def inject(site, value, send):
 
 
 def inbox(site, user):
-    """Messages of an INBOX, parsed."""
-    client = site.imap(user)
-    try:
-        _, data = client.select("INBOX", readonly=True)
-        if not int(data[0]):
-            return []
-        _, data = client.fetch("1:*", "(BODY.PEEK[])")
-        return [email.message_from_bytes(item[1], policy=email.policy.default)
-                for item in data if isinstance(item, tuple)]
-    finally:
-        client.logout()
+    return [email.message_from_bytes(octets, policy=email.policy.default) for octets in site.inbox(user)]
 
 
 def ids(site, user):

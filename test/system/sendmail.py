@@ -66,22 +66,9 @@ def files(site, prefix="m."):
     return sorted(p for p in folder_of(site).iterdir() if p.name.startswith(prefix))
 
 
-def inbox(site, user="anna"):
-    """Every message of INBOX, as bytes."""
-    client = site.imap(user)
-    try:
-        _, data = client.select("INBOX", readonly=True)
-        if not int(data[0]):
-            return []
-        _, data = client.fetch("1:*", "(BODY.PEEK[])")
-        return [item[1] for item in data if isinstance(item, tuple)]
-    finally:
-        client.logout()
-
-
 def find(site, what, user="anna", seconds=20):
     """The one message that holds these bytes; waits for it."""
-    found = wait_for(lambda: [m for m in inbox(site, user) if what in m], seconds, 0.1)
+    found = wait_for(lambda: [m for m in site.inbox(user) if what in m], seconds, 0.1)
     if len(found or []) != 1:
         raise RuntimeError(f"{user}: {len(found or [])} messages with {what!r}: {site.tail()}")
     return found[0]
@@ -265,7 +252,7 @@ def check_all(site, wanted, user, exactly, seconds=60, squeeze=False):
     """A message with each of these lines arrives; how many came twice. squeeze: blanks do not count."""
     def counted():
         have = collections.Counter()
-        for m in inbox(site, user):
+        for m in site.inbox(user):
             have.update(set((m.replace(b" ", b"") if squeeze else m).split(b"\r\n")))
         return {w: have[w.removesuffix(b"\r\n")] for w in wanted}
 
@@ -292,19 +279,19 @@ def check_refused(site):
                 "x@example.net", data=b"Subject: refused one\n\n"), EX_OK)
     find(site, b"Subject: refused one")
     reports = wait_for(lambda: (lambda got: got if len(got) == 2 else None)(
-        [m for m in inbox(site, "bert") if b"refused one" in m]), 20, 0.1)
+        [m for m in site.inbox("bert") if b"refused one" in m]), 20, 0.1)
     text = b"".join(reports or [])
     for word in (b"nobody@example.org", b"nowhere@example.org", b"5.1.1", b"x@example.net", b"5.7.1", b"ENV-9", b"report-type"):
         if word not in text:
             raise RuntimeError(f"{word!r} is not in the reports: {text!r} {site.tail()}")
     if b"anna@example.org" in text.replace(b"To: anna", b"") and b"Final-Recipient: rfc822;anna" in text.replace(b" ", b""):
         raise RuntimeError("a report about a recipient that was taken")
-    before = [len(inbox(site, user)) for user in ("anna", "bert", "carl")]
+    before = [len(site.inbox(user)) for user in ("anna", "bert", "carl")]
     for args in (["-f", "<>", "nobody@example.org"], ["-f", "bert@example.org", "-N", "never", "nobody@example.org"]):
         expect(call(site, *args, data=b"Subject: refused two\n\n"), EX_OK)
     if not wait_for(lambda: not files(site), 10) or not queue_is_empty(site):
         raise RuntimeError(f"something is left: {site.run('queue', 'list', '-c', site.config).stdout} {files(site)}")
-    if [len(inbox(site, user)) for user in ("anna", "bert", "carl")] != before:
+    if [len(site.inbox(user)) for user in ("anna", "bert", "carl")] != before:
         raise RuntimeError("a report that nobody wanted")
 
 
@@ -317,7 +304,7 @@ def check_circle(site):
     mail = maildrop.read(next(folder.iterdir()).read_bytes())
     if b"circle one" not in mail["message"] or "maildrop.refused" not in log_of(site):
         raise RuntimeError("not kept as it was")
-    same("delivered", [m for m in inbox(site) if b"circle one" in m], [])
+    same("delivered", [m for m in site.inbox("anna") if b"circle one" in m], [])
 
 
 def check_kill_refused(binary, count):
