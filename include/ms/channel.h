@@ -102,4 +102,10 @@ uint64_t channel_backoff_us(const struct channel_times *t, enum queue_class clas
 uint64_t channel_notice_us(const struct channel_times *t, enum queue_class class_, unsigned k);
 /* it is the age at which the message goes back. */
 uint64_t channel_return_us(const struct channel_times *t, enum queue_class class_);
+/* Delay notices that an entry of this age has reached; notices: those before. */
+unsigned channel_notices_reached(const struct channel_times *t, enum queue_class class_, unsigned notices, uint64_t age_us);
+/* The attempt after one that ended at now_us and made `attempts` failures: never later than the next notice or the return, since the
+ * attempt there decides what the sender is told. */
+uint64_t channel_due_us(const struct channel_times *t, enum queue_class class_, uint64_t arrival_us, uint32_t attempts, unsigned notices,
+                        uint64_t now_us);
 #endif

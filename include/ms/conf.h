@@ -166,6 +166,11 @@ const struct conf *conf_check_conf(const struct conf_check *check);
  * MS_OK and *out (one reference), or MS_EINVAL and at least one error in the report (an unreadable file is one too). */
 MS_MUST_USE enum ms_err conf_load(const struct conf_table *const *tables, size_t table_count, const char *file,
                                   struct conf_report *report, struct conf **out);
+/* The same with values that win over all files, as if the last of them had them; their mistakes are in file "--set". */
+struct conf_kv;
+MS_MUST_USE enum ms_err conf_load_with(const struct conf_table *const *tables, size_t table_count, const char *file,
+                                       const struct conf_kv *kv, size_t kv_count, struct conf_report *report,
+                                       struct conf **out);
 /* The same for bytes in memory, without conf.d. file_name: for messages, its folder for relative paths. */
 MS_MUST_USE enum ms_err conf_parse_bytes(const struct conf_table *const *tables, size_t table_count,
                                          struct slice bytes, const char *file_name, struct conf_report *report,

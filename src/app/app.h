@@ -71,6 +71,7 @@ struct mapping_set *app_mapping_set_create(const struct conf *conf);
 /* Loads the configuration; on errors prints all of them and returns NULL (exit EX_CONFIG). */
 struct app_args;
 struct conf *app_conf_load(const char *file);
+struct conf *app_conf_load_with(const char *file, const struct conf_kv *kv, size_t kv_count); /* kv wins over the file */
 /* For what only asks the running server: where its sockets are. A file with mistakes will do, since the server runs with what it read
  * before them. NULL after a message: it cannot be read. */
 struct conf *app_conf_of_server(const struct app_args *args);

@@ -137,7 +137,9 @@ const struct app_command app_commands[] = {
     {"session", "list", "session list [--service S] [--user U]", "who is connected", cmd_session_list},
     {"session", "kick", "session kick ID...|--user U [--service S] [--why TEXT]",
      "end sessions, in the words of their protocol", cmd_session_kick},
-    {"jobs", "simulate", "jobs simulate --load SPEC... [--for TIME] [--step TIME] [--svg FILE] [--seed N]",
+    {"jobs", "simulate",
+     "jobs simulate --load SPEC|@FILE... [--set KEY=VALUE]... [--for TIME] [--step TIME] [--svg FILE] "
+     "[--seed N] [--at SECONDS]",
      "what the settings would do with such messages, in virtual time", cmd_jobs_simulate},
     {"jobs", "status", "jobs status [pools|channels|jobs] [--channel CHANNEL]", "pools, channels and jobs",
      cmd_jobs_status},
@@ -194,7 +196,7 @@ int app_exit_for_err(enum ms_err err)
 
 static void print_help(FILE *to)
 {
-    fputs("usage: mailserverd OBJECT VERB [-c FILE] [-o human|json|tsv] [options]\n\n", to);
+    fputs("usage: mailserverd OBJECT VERB [-c|--config FILE] [-o human|json|tsv] [options]\n\n", to);
     for (size_t i = 0; i < app_command_count; i++)
         fprintf(to, "  %s%s%s\n        %s\n", app_commands[i].object, app_commands[i].verb[0] ? " " : "",
                 app_commands[i].verb, app_commands[i].help);
@@ -229,16 +231,20 @@ static bool output_parse(const char *text, enum app_output *out)
     return false;
 }
 
-/* -c and -o may stand anywhere; they are taken out, the command parses the rest. */
+/* -c (--config) and -o may stand anywhere; they are taken out, the command parses the rest. */
 static int take_common(struct app_args *args, const struct app_command *command)
 {
     int kept = 1;
     for (int i = 1; i < args->argc; i++) {
         const char *arg = args->argv[i];
-        bool is_config = strcmp(arg, "-c") == 0, is_output = strcmp(arg, "-o") == 0;
+        bool is_config = strcmp(arg, "-c") == 0 || strcmp(arg, "--config") == 0, is_output = strcmp(arg, "-o") == 0;
         if (strcmp(arg, "--help") == 0) {
             printf("usage: mailserverd %s\n\n%s\n", command->usage, command->help);
             exit(EX_OK);
+        }
+        if (strncmp(arg, "--config=", 9) == 0) {
+            args->config = arg + 9, args->config_is_given = true;
+            continue;
         }
         if (!is_config && !is_output) {
             args->argv[kept++] = args->argv[i];

@@ -221,10 +221,15 @@ const size_t app_table_count = MS_ARRAY_LEN(app_tables);
 
 struct conf *app_conf_load(const char *file)
 {
+    return app_conf_load_with(file, NULL, 0);
+}
+
+struct conf *app_conf_load_with(const char *file, const struct conf_kv *kv, size_t kv_count)
+{
     struct conf_report report;
     struct conf *conf = NULL;
     conf_report_init(&report);
-    enum ms_err err = conf_load(app_tables, app_table_count, file, &report, &conf);
+    enum ms_err err = conf_load_with(app_tables, app_table_count, file, kv, kv_count, &report, &conf);
     if (err) {
         struct str text;
         str_init(&text, 0);

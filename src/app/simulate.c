@@ -1,210 +1,197 @@
 /*
  * simulate.c - events in virtual time: messages arrive, attempts end, the scheduler wakes.
  */
-#include "simulate.h"
+#include "simulate_priv.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "ms/base/clock.h"
-#include "ms/base/heap.h"
-
-struct sim_message {
-    struct heap_node node; /* the end of its attempt */
-    uint64_t arrived_us, due_us;
-    uint32_t attempts, job;
-    uint16_t load;
-};
-
-struct sim_channel {
-    const char *name;
-    uint32_t index;
-    struct channel_times times;
-    uint64_t arrived, delivered, failed, returned, wait_sum_us, wait_max_us;
-};
-
-struct sim {
-    struct jobctl_sched *sched;
-    struct sim_load loads[SIM_LOADS_MAX];
-    uint64_t made[SIM_LOADS_MAX]; /* messages of each load so far */
-    size_t load_of_channel[SIM_LOADS_MAX], load_count;
-    struct sim_channel channels[SIM_LOADS_MAX];
-    size_t channel_count;
-    struct sim_message **messages; /* by number, from 1 */
-    uint64_t count, room, alive;
-    struct heap ends;
-    uint64_t base_us, now_us, wake_us;
-    unsigned seed;
-};
-
-/* -- making it */
-static bool has_hosts(const struct sim *s, const char *channel)
+struct sim_dice sim__dice_for(const struct sim *s, size_t stream, enum sim_chance what, uint64_t message,
+                              uint64_t detail)
 {
-    for (size_t i = 0; i < s->load_count; i++)
-        if (s->loads[i].hosts && strcmp(s->loads[i].channel, channel) == 0)
-            return true;
-    return false;
+    return sim_dice_make(s->seed, (uint64_t)stream << 48 | (uint64_t)what << 40 | detail, message);
 }
 
-static enum ms_err channel_add(struct sim *s, const struct conf *conf, size_t load,
-                               struct ms_errinfo *why_out)
+/* -- arrivals */
+void sim__stream_next(struct sim *s, struct sim_stream *st)
 {
-    const char *name = s->loads[load].channel;
-    const struct channel_conf *channel = conf_map_find(conf, "channels.*", name);
-    struct sim_channel *c = &s->channels[s->channel_count];
-    struct jobctl_limits limits;
-    for (size_t i = 0; i < s->channel_count; i++)
-        if (strcmp(s->channels[i].name, name) == 0) {
-            s->load_of_channel[load] = i;
-            return MS_OK;
-        }
-    if (!channel)
-        return ms_fail(why_out, MS_ENOTFOUND, "there is no channel \"%s\"", name);
-    jobctl_limits_make(channel, has_hosts(s, name), &limits);
-    c->name = name;
-    channel_times_make(channel, NULL, conf_section(conf, "queue"), &c->times);
-    MS_TRY(jobctl_sched_set_channel(s->sched, name, channel->pool, &limits, s->base_us, &c->index));
-    s->load_of_channel[load] = s->channel_count++;
-    return MS_OK;
-}
-
-enum ms_err sim_create(const struct conf *conf, const struct sim_load *loads, size_t count, unsigned seed,
-                       struct sim **out, struct ms_errinfo *why_out)
-{
-    const struct jobctl_conf *jc = conf_section(conf, "job_controller");
-    struct sim *s = ms_new(struct sim);
-    enum ms_err err = MS_OK;
-    MS_ASSERT(count <= SIM_LOADS_MAX);
-    s->sched = jobctl_sched_create(jc->max_messages);
-    s->seed = seed;
-    s->base_us = s->now_us = clock_wall_us();
-    s->load_count = count;
-    heap_init(&s->ends);
-    memcpy(s->loads, loads, count * sizeof *loads);
-    for (size_t i = 0; i < conf_map_count(conf, "job_controller.pools.*"); i++) {
-        const char *name;
-        const struct jobctl_pool_conf *pool = conf_map_entry(conf, "job_controller.pools.*", i, &name);
-        jobctl_sched_set_pool(s->sched, name, pool->job_limit);
+    const struct sim_load *l = &st->load;
+    if (st->made == l->count) {
+        st->made = 0;
+        st->rounds++;
+        st->gap_sum = 0;
     }
-    for (size_t i = 0; i < count && !err; i++)
-        err = channel_add(s, conf, i, why_out);
-    *out = s;
-    if (err)
-        sim_destroy(out);
-    return err;
-}
-
-void sim_destroy(struct sim **sp)
-{
-    struct sim *s = *sp;
-    if (!s)
+    if (st->rounds == l->repeat) {
+        st->next_us = UINT64_MAX;
         return;
-    heap_fini(&s->ends);
-    for (uint64_t n = 0; n < s->count; n++)
-        ms_free(s->messages[n]);
-    ms_free(s->messages);
-    jobctl_sched_destroy(&s->sched);
-    ms_free(s);
-    *sp = NULL;
-}
-
-/* -- messages */
-static struct queue_id id_of(uint64_t n)
-{
-    struct queue_id id = {{0}};
-    ms_put_be64(id.b + 8, n);
-    return id;
-}
-
-static struct sim_message *message_of(const struct sim *s, const struct queue_id *id)
-{
-    return s->messages[ms_get_be64(id->b + 8) - 1];
-}
-
-static struct sim_channel *channel_of(struct sim *s, const struct sim_message *m)
-{
-    return &s->channels[s->load_of_channel[m->load]];
-}
-
-static struct sim_message *message_new(struct sim *s, size_t load)
-{
-    struct sim_message *m = ms_new(struct sim_message);
-    m->node.index = HEAP_NOT_IN;
-    m->arrived_us = s->now_us;
-    m->load = (uint16_t)load;
-    if (s->count == s->room) {
-        s->room = MS_MAX(2 * s->room, (uint64_t)1024);
-        s->messages = ms_realloc_array(s->messages, s->room, sizeof *s->messages);
     }
-    s->messages[s->count++] = m;
-    s->alive++;
-    return m;
+    unsigned __int128 offset = (unsigned __int128)l->for_us * st->made / l->count;
+    if (l->arrive == SIM_BY_CHANCE) {
+        st->gap_sum += sim_dice_gap(&st->gaps);
+        offset = (unsigned __int128)l->for_us * st->gap_sum / l->count / SIM_DICE_ONE;
+    }
+    uint64_t next_us = s->base_us + l->from_us + st->rounds * l->every_us + (uint64_t)offset;
+    st->next_us = MS_MAX(next_us, st->next_us); /* by chance a round may reach into the next one */
 }
 
-static void tell(struct sim *s, uint64_t n)
+static void tell(struct sim *s, const struct queue_id *id, const struct sim_entry *e)
 {
-    struct sim_message *m = s->messages[n - 1];
-    const struct sim_load *l = &s->loads[m->load];
-    char host[32];
-    struct jobctl_entry e = {.id = id_of(n),
-                             .arrival_us = m->arrived_us,
-                             .due_us = m->due_us,
-                             .class_ = l->class_,
-                             .recipients = l->recipients,
-                             .is_retry = m->attempts > 0};
-    snprintf(host, sizeof host, "h%llu", (unsigned long long)(l->hosts ? n % l->hosts : 0));
-    e.host = slice_cstr(host);
-    enum ms_err err = jobctl_sched_put(s->sched, channel_of(s, m)->index, &e, s->now_us);
-    MS_ASSERT(!err || err == MS_ELIMIT); /* what there is no room for comes when others have gone: on_overflow */
+    const struct sim_stream *st = &s->streams[e->load];
+    char host[SIM_HOST_NAME_MAX + 32] = "";
+    struct jobctl_entry told = {.id = *id,
+                                .arrival_us = e->arrived_us,
+                                .due_us = e->due_us,
+                                .class_ = (enum queue_class)e->class_,
+                                .recipients = e->recipients,
+                                .is_retry = e->attempts > 0};
+    if (st->load.host[0]) /* a name that is given has no blank */
+        snprintf(host, sizeof host, "%s %u", st->load.host, e->host);
+    else if (st->load.hosts)
+        snprintf(host, sizeof host, " %u %u", e->load, e->host);
+    told.host = slice_cstr(host);
+    enum ms_err err = jobctl_sched_put(s->sched, (uint32_t)st->channel, &told, s->now_us);
+    MS_ASSERT(!err ||
+              err == MS_ELIMIT); /* what there is no room for comes when others have gone: on_overflow */
 }
 
-static void arrive(struct sim *s, size_t load)
+struct arrival { /* of one message */
+    uint64_t message;
+    enum queue_class class_;
+    unsigned part;
+};
+
+static void entry_arrives(struct sim *s, size_t stream, struct arrival *a, uint64_t host, uint64_t recipients)
 {
-    struct sim_message *m = message_new(s, load);
-    s->made[load]++;
-    channel_of(s, m)->arrived++;
-    tell(s, s->count);
+    struct sim_channel *c = &s->channels[s->streams[stream].channel];
+    struct queue_id id;
+    struct sim_entry *e = sim_entries_new(&s->entries, &id);
+    e->message = a->message;
+    e->arrived_us = s->now_us;
+    e->host = (uint32_t)host;
+    e->recipients = (uint32_t)recipients;
+    e->load = (uint8_t)stream;
+    e->class_ = (uint8_t)a->class_;
+    e->part = (uint16_t)a->part++;
+    c->classes[a->class_].arrived++;
+    c->result.arrived++;
+    if (++c->result.queued > c->result.queued_max) {
+        c->result.queued_max = c->result.queued;
+        c->result.queued_max_at_us = s->now_us - s->base_us;
+    }
+    tell(s, &id, e);
+}
+
+uint64_t sim__rcpts_per_entry(const struct channel_conf *conf)
+{
+    return conf->single ? 1 : conf->addrsperfile;
+}
+
+/* single, single_sys, addrsperfile: how many entries the message becomes. */
+static void message_arrives(struct sim *s, size_t stream)
+{
+    struct sim_stream *st = &s->streams[stream];
+    const struct sim_load *l = &st->load;
+    const struct channel_conf *conf = s->channels[st->channel].conf;
+    struct sim_dice dice = sim__dice_for(s, stream, CHANCE_MESSAGE, st->total, 0);
+    uint64_t recipients = sim_dice_between(&dice, l->recipients.min, l->recipients.max);
+    uint64_t bytes = sim_dice_between(&dice, l->bytes.min, l->bytes.max);
+    uint64_t places = conf->single_sys ? MS_MAX(MS_MIN(l->hosts, recipients), 1) : 1;
+    struct arrival a = {.message = st->total,
+                        .class_ = channel_class_of(conf, conf_section(s->conf, "queue"), l->class_, bytes)};
+    for (uint64_t i = 0; i < places; i++) {
+        uint64_t left = recipients / places + (i < recipients % places);
+        uint64_t host = l->hosts ? (st->total + i) % l->hosts : 0;
+        while (left > 0) {
+            uint64_t most = sim__rcpts_per_entry(conf), n = most ? MS_MIN(left, most) : left;
+            entry_arrives(s, stream, &a, host, n);
+            left -= n;
+        }
+    }
+    st->made++;
+    st->total++;
+    sim__stream_next(s, st);
 }
 
 /* semantics 4.6: the queue is read anew. */
 static void on_overflow(struct sim *s)
 {
-    for (uint64_t n = 1; n <= s->count; n++)
-        if (s->messages[n - 1] && s->messages[n - 1]->node.index == HEAP_NOT_IN)
-            tell(s, n);
-}
-
-static void message_gone(struct sim *s, uint64_t n)
-{
-    ms_free(s->messages[n - 1]);
-    s->messages[n - 1] = NULL;
-    s->alive--;
-}
-
-static void attempt_end(struct sim *s, struct sim_message *m, uint64_t n)
-{
-    struct sim_channel *c = channel_of(s, m);
-    const struct sim_load *l = &s->loads[m->load];
-    struct queue_id id = id_of(n);
-    bool failed = (unsigned)rand_r(&s->seed) % 100 < l->fail_percent;
-    uint64_t waited_us = s->now_us - m->arrived_us;
-    m->attempts++;
-    if (failed) {
-        c->failed++;
-        m->due_us = s->now_us + channel_backoff_us(&c->times, l->class_, m->attempts);
+    bool more = true;
+    for (uint64_t slot = 0; more; slot++) {
+        struct queue_id id;
+        struct sim_entry *e = sim_entries_at(&s->entries, slot, &id, &more);
+        if (e && e->end.index == HEAP_NOT_IN)
+            tell(s, &id, e);
     }
-    bool again = failed && waited_us < channel_return_us(&c->times, l->class_);
-    jobctl_sched_done(s->sched, m->job, &id, again, m->due_us, s->now_us);
-    if (again)
-        return;
-    if (failed) {
-        c->returned++;
+}
+
+/* -- attempts */
+static void attempt_begins(struct sim *s, const struct jobctl_decision *d)
+{
+    struct sim_entry *e = sim_entries_get(&s->entries, &d->id);
+    struct sim_channel *c = &s->channels[d->channel];
+    const struct sim_load *l = &s->streams[e->load].load;
+    struct sim_dice dice =
+        sim__dice_for(s, e->load, CHANCE_ATTEMPT, e->message, (uint64_t)e->part << 16 | e->attempts);
+    uint64_t since_us = s->now_us - s->base_us;
+    bool is_unlucky = sim_dice_between(&dice, 1, 100) <= l->fail_percent;
+    e->will_fail = is_unlucky || (since_us >= l->down_us.min && since_us < l->down_us.max);
+    const struct sim_range *time = e->will_fail ? &l->fail_us : &l->time_us;
+    uint64_t time_us = sim_dice_between(&dice, time->min, time->max);
+    e->job = d->job;
+    e->end.key = s->now_us + time_us;
+    e->end.tie = e->number;
+    e->id = d->id;
+    heap_insert(&s->ends, &e->end);
+    c->result.attempts++;
+    c->result.work_us += time_us;
+    c->in_work++;
+    c->result.in_work_max = MS_MAX(c->result.in_work_max, c->in_work);
+}
+
+static void entry_leaves(struct sim *s, struct sim_channel *c, struct sim_entry *e)
+{
+    struct sim_class *class_ = &c->classes[e->class_];
+    uint64_t waited_us = s->now_us - e->arrived_us;
+    if (e->will_fail) {
+        class_->returned++;
+        c->result.returned++;
     } else {
-        c->delivered++;
+        class_->delivered++;
+        c->result.delivered++;
+        sim_waits_add(&class_->waits, waited_us);
         c->wait_sum_us += waited_us;
         c->wait_max_us = MS_MAX(c->wait_max_us, waited_us);
     }
-    message_gone(s, n);
+    if (--c->result.queued == 0)
+        c->result.empty_us = s->now_us - s->base_us;
+    sim_entries_free(&s->entries, &e->id);
+}
+
+/* semantics 6: when it is tried again, and who is told. */
+static void entry_waits(struct sim *s, struct sim_channel *c, struct sim_entry *e)
+{
+    unsigned notices = channel_notices_reached(&c->times, (enum queue_class)e->class_, e->notices,
+                                               s->now_us - e->arrived_us);
+    c->result.notices += notices > e->notices;
+    e->notices = (uint8_t)notices;
+    e->due_us = channel_due_us(&c->times, (enum queue_class)e->class_, e->arrived_us, e->attempts, notices,
+                               s->now_us);
+}
+
+static void attempt_ends(struct sim *s, struct sim_entry *e)
+{
+    struct sim_channel *c = &s->channels[s->streams[e->load].channel];
+    bool is_old = s->now_us - e->arrived_us >= channel_return_us(&c->times, (enum queue_class)e->class_);
+    bool again = e->will_fail && !is_old;
+    heap_remove(&s->ends, &e->end);
+    c->in_work--;
+    c->result.failed += e->will_fail;
+    if (e->attempts < UINT16_MAX)
+        e->attempts++;
+    if (again)
+        entry_waits(s, c, e);
+    jobctl_sched_done(s->sched, e->job, &e->id, again, e->due_us, s->now_us);
+    if (!again)
+        entry_leaves(s, c, e);
 }
 
 /* -- time */
@@ -212,16 +199,17 @@ static void decide(struct sim *s)
 {
     for (;;) {
         struct jobctl_decision d = jobctl_sched_next(s->sched, s->now_us);
+        struct sim_channel *c = &s->channels[d.channel];
         if (d.act == JOBCTL_ACT_OPEN_JOB) {
             jobctl_sched_job_opened(s->sched, d.job, s->now_us);
+            c->result.jobs_started++;
+            c->jobs++;
+            c->result.jobs_max = MS_MAX(c->result.jobs_max, c->jobs);
         } else if (d.act == JOBCTL_ACT_CLOSE_JOB) {
             jobctl_sched_job_closed(s->sched, d.job);
+            c->jobs--;
         } else if (d.act == JOBCTL_ACT_ASSIGN) {
-            struct sim_message *m = message_of(s, &d.id);
-            m->job = d.job;
-            m->node.key = s->now_us + s->loads[m->load].time_us;
-            m->node.tie = ms_get_be64(d.id.b + 8);
-            heap_insert(&s->ends, &m->node);
+            attempt_begins(s, &d);
         } else if (jobctl_sched_overflowed(s->sched)) {
             on_overflow(s);
         } else {
@@ -231,21 +219,12 @@ static void decide(struct sim *s)
     }
 }
 
-/* When the next message of a load arrives; UINT64_MAX: there is none. */
-static uint64_t next_arrival(const struct sim *s, size_t load)
-{
-    const struct sim_load *l = &s->loads[load];
-    if (s->made[load] >= l->count)
-        return UINT64_MAX;
-    return s->base_us + l->from_us + (uint64_t)((double)l->for_us * (double)s->made[load] / (double)l->count);
-}
-
 static uint64_t next_event(const struct sim *s)
 {
     const struct heap_node *end = heap_min(&s->ends);
-    uint64_t next = MS_MIN(s->wake_us ? s->wake_us : s->now_us, end ? end->key : UINT64_MAX);
-    for (size_t i = 0; i < s->load_count; i++)
-        next = MS_MIN(next, next_arrival(s, i));
+    uint64_t next = MS_MIN(s->wake_us, end ? end->key : UINT64_MAX);
+    for (size_t i = 0; i < s->stream_count; i++)
+        next = MS_MIN(next, s->streams[i].next_us);
     return next;
 }
 
@@ -255,13 +234,11 @@ void sim_run(struct sim *s, uint64_t until_us)
     while ((next = next_event(s)) <= stop_us) {
         struct heap_node *end;
         s->now_us = MS_MAX(next, s->now_us);
-        for (size_t i = 0; i < s->load_count; i++)
-            while (next_arrival(s, i) <= s->now_us)
-                arrive(s, i);
-        while ((end = heap_min(&s->ends)) && end->key <= s->now_us) {
-            heap_remove(&s->ends, end);
-            attempt_end(s, MS_CONTAINER_OF(end, struct sim_message, node), end->tie);
-        }
+        for (size_t i = 0; i < s->stream_count; i++)
+            while (s->streams[i].next_us <= s->now_us)
+                message_arrives(s, i);
+        while ((end = heap_min(&s->ends)) && end->key <= s->now_us)
+            attempt_ends(s, MS_CONTAINER_OF(end, struct sim_entry, end));
         decide(s);
     }
     s->now_us = stop_us;
@@ -269,13 +246,28 @@ void sim_run(struct sim *s, uint64_t until_us)
 
 bool sim_is_over(const struct sim *s)
 {
-    for (size_t i = 0; i < s->load_count; i++)
-        if (s->made[i] < s->loads[i].count)
-            return false;
-    return s->alive == 0;
+    return s->entries.count == 0 && sim_to_come(s) == 0;
+}
+
+uint64_t sim_to_come(const struct sim *s)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < s->stream_count; i++)
+        count += s->streams[i].load.count * s->streams[i].load.repeat - s->streams[i].total;
+    return count;
 }
 
 /* -- looking */
+size_t sim_loads(const struct sim *s)
+{
+    return s->stream_count;
+}
+
+const struct sim_load *sim_load_get(const struct sim *s, size_t i)
+{
+    return &s->streams[i].load;
+}
+
 size_t sim_channels(const struct sim *s)
 {
     return s->channel_count;
@@ -286,23 +278,40 @@ const char *sim_channel_name(const struct sim *s, size_t channel)
     return s->channels[channel].name;
 }
 
-void sim_look(const struct sim *s, size_t channel, struct sim_point *out)
+const struct channel_conf *sim_channel_conf(const struct sim *s, size_t channel)
 {
-    const struct sim_channel *c = &s->channels[channel];
+    return s->channels[channel].conf;
+}
+
+const struct sim_result *sim_result(const struct sim *s, size_t channel)
+{
+    return &s->channels[channel].result;
+}
+
+const struct sim_class *sim_class(const struct sim *s, size_t channel, enum queue_class class_)
+{
+    return &s->channels[channel].classes[class_];
+}
+
+void sim_look(struct sim *s, size_t channel, struct sim_point *out)
+{
+    struct sim_channel *c = &s->channels[channel];
+    const struct sim_result *r = &c->result;
     struct jobctl_channel_view v;
-    bool found = jobctl_sched_channel_view(s->sched, c->index, &v);
+    bool found = jobctl_sched_channel_view(s->sched, (uint32_t)channel, &v);
     MS_ASSERT(found);
     *out = (struct sim_point){.at_us = s->now_us - s->base_us,
-                              .queued = c->arrived - c->delivered - c->returned,
+                              .queued = r->queued,
                               .ready = v.ready - v.waiting,
                               .deferred = v.waiting,
                               .delayed = v.delayed,
-                              .in_work = v.assigned,
-                              .jobs = v.jobs + v.retiring,
-                              .arrived = c->arrived,
-                              .delivered = c->delivered,
-                              .failed = c->failed,
-                              .returned = c->returned,
-                              .wait_us = c->delivered ? c->wait_sum_us / c->delivered : 0,
+                              .in_work = c->in_work,
+                              .jobs = c->jobs,
+                              .arrived = r->arrived,
+                              .delivered = r->delivered,
+                              .failed = r->failed,
+                              .returned = r->returned,
+                              .wait_sum_us = c->wait_sum_us,
                               .wait_max_us = c->wait_max_us};
+    c->wait_max_us = 0;
 }

@@ -19,10 +19,7 @@ bool chan__is_expired(const struct chan_entry *e, const struct channel_times *ti
 
 uint8_t chan__notices_reached(const struct chan_entry *e, const struct channel_times *times, uint64_t now_us)
 {
-    unsigned k = e->notices;
-    while (k < CHANNEL_NOTICES_MAX && channel_notice_us(times, e->class_, k) <= age_of(e, now_us))
-        k++;
-    return (uint8_t)k;
+    return (uint8_t)channel_notices_reached(times, e->class_, e->notices, age_of(e, now_us));
 }
 
 bool chan__is_notice_due(const struct chan_entry *e, const struct channel_times *times, uint64_t now_us)
@@ -33,12 +30,5 @@ bool chan__is_notice_due(const struct chan_entry *e, const struct channel_times 
 uint64_t chan__due(const struct chan_entry *e, const struct channel_times *times, uint64_t now_us,
                    unsigned notices)
 {
-    uint64_t due_us = now_us + channel_backoff_us(times, e->class_, e->attempts + 1);
-    uint64_t return_us = e->arrival_us + channel_return_us(times, e->class_);
-    uint64_t notice_us = channel_notice_us(times, e->class_, notices);
-    if (return_us > now_us) /* else only those on hold are left */
-        due_us = MS_MIN(due_us, return_us);
-    if (notice_us != UINT64_MAX && e->arrival_us + notice_us > now_us)
-        due_us = MS_MIN(due_us, e->arrival_us + notice_us);
-    return due_us;
+    return channel_due_us(times, e->class_, e->arrival_us, e->attempts + 1, notices, now_us);
 }

@@ -150,3 +150,24 @@ uint64_t channel_return_us(const struct channel_times *t, enum queue_class class
     const struct channel_list *list = &t->notices[class_];
     return list->us[list->count - 1];
 }
+
+unsigned channel_notices_reached(const struct channel_times *t, enum queue_class class_, unsigned notices,
+                                 uint64_t age_us)
+{
+    while (notices < CHANNEL_NOTICES_MAX && channel_notice_us(t, class_, notices) <= age_us)
+        notices++;
+    return notices;
+}
+
+uint64_t channel_due_us(const struct channel_times *t, enum queue_class class_, uint64_t arrival_us,
+                        uint32_t attempts, unsigned notices, uint64_t now_us)
+{
+    uint64_t due_us = now_us + channel_backoff_us(t, class_, attempts);
+    uint64_t return_us = arrival_us + channel_return_us(t, class_);
+    uint64_t notice_us = channel_notice_us(t, class_, notices);
+    if (return_us > now_us) /* else only recipients on hold are left */
+        due_us = MS_MIN(due_us, return_us);
+    if (notice_us != UINT64_MAX && arrival_us + notice_us > now_us)
+        due_us = MS_MIN(due_us, arrival_us + notice_us);
+    return due_us;
+}

@@ -167,8 +167,41 @@ static enum ms_err load_finish(struct load *l, const struct conf__file *main_fil
     return MS_OK;
 }
 
+struct load_kv { /* values that were set by hand */
+    const struct conf_table *const *tables;
+    size_t table_count;
+    const struct conf_kv *kv;
+    size_t count;
+};
+
+/* They stand for one more file, behind all others. */
+static void load_set(struct load *l, const struct load_kv *set)
+{
+    const struct conf__file *file = load_file_new(l, "--set");
+    struct conf__node *root;
+    struct ms_errinfo why;
+    struct str text;
+
+    str_init(&text, 0);
+    if (conf_kv_emit(set->tables, set->table_count, set->kv, set->count, false, &text, &why)) {
+        conf__err(l->report, (struct conf__place){.file = file}, "", NULL, "%s", why.text);
+    } else {
+        l->whole &= conf__yaml_parse(&l->conf->arena, file, str_slice(&text), l->report, &root);
+        if (l->root)
+            conf__node_merge(l->root, root);
+    }
+    str_fini(&text);
+}
+
 enum ms_err conf_load(const struct conf_table *const *tables, size_t table_count, const char *file,
                       struct conf_report *report, struct conf **out)
+{
+    return conf_load_with(tables, table_count, file, NULL, 0, report, out);
+}
+
+enum ms_err conf_load_with(const struct conf_table *const *tables, size_t table_count, const char *file,
+                           const struct conf_kv *kv, size_t kv_count, struct conf_report *report,
+                           struct conf **out)
 {
     struct load l = {.conf = conf__create(tables, table_count, file), .report = report, .whole = true};
     const struct conf__file *main_file = load_file_new(&l, file);
@@ -176,6 +209,8 @@ enum ms_err conf_load(const struct conf_table *const *tables, size_t table_count
     *out = NULL;
     load_one(&l, main_file);
     load_conf_d(&l, file);
+    if (kv_count)
+        load_set(&l, &(struct load_kv){tables, table_count, kv, kv_count});
     return load_finish(&l, main_file, out);
 }
 

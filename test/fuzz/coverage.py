@@ -34,6 +34,7 @@ PARSERS = {  # target -> what its input is read by
     "queue_row": ["src/queue/queue_op_parse.c", "src/queue/queue_rows.c"],
     "mbox": ["src/app/mbx_bytes.c", "src/app/mbx_lines.c", "src/app/mbx_mbox.c"],
     "uidlist": ["src/app/mbx_maildir_name.c", "src/app/mbx_uidlist.c"],
+    "simulate_load": ["src/app/simulate_load.c"],
     "account_row": ["src/account/account_list.c", "src/account/account_row.c"],
     "account_name": ["src/account/account_name.c", "src/base/unicode.c"],
 }

@@ -9,7 +9,6 @@ import pathlib
 import smtplib
 import sys
 import time
-import xml.etree.ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import CLIENT_NAME, list_mailbox, message, running, wait_for  # noqa: E402
@@ -139,36 +138,6 @@ def check_errors(site):
     expect(site.command("queue", "explain", "1-1-99999"), EX_NOINPUT)
 
 
-def check_simulate(binary):
-    """The worked example A8: 400 normal messages within a minute wait for it, then 4 jobs take 40 at a time."""
-    sets = ("channels.store.normalafter=+60", "channels.store.filesperjob=100", "channels.store.maxjobs=10",
-            "job_controller.pools.STORE.job_limit=10", "channels.store.backoff=10s", "channels.store.notices=1m 2m")
-    with running(binary, sets, start=False) as site:
-        run = ("jobs", "simulate", "--load", "channel=store,count=400,for=59s,time=2s", "--for", "3m", "--step", "10s")
-        points = rows(site, *run)
-        at = {point["time_s"]: point for point in points}
-        same("before", (at["50.0"]["jobs"], at["50.0"]["deferred"], at["50.0"]["delivered"]), ("0", "339", "0"))
-        same("then", (at["60.0"]["jobs"], at["60.0"]["in_work"], at["60.0"]["deferred"]), ("4", "40", "0"))
-        same("at last", (points[-1]["delivered"], points[-1]["queued"]), ("400", "0"))
-        need(float(points[-1]["wait_max_s"]) >= 60, points[-1])
-        svg = site.folder / "run.svg"
-        same("again", rows(site, *run, "--svg", svg), points)  # the same every time
-        tree = xml.etree.ElementTree.parse(svg).getroot()
-        same("curves", len(tree.findall("{http://www.w3.org/2000/svg}polyline")), 3)
-        load = "channel=store,count=50,class=urgent,fail=100,time=1s"
-        lost = rows(site, "jobs", "simulate", "--load", load, "--for", "10m")[-1]  # all go back at two minutes
-        same("returned", (lost["returned"], lost["delivered"], lost["queued"]), ("50", "0", "0"))
-        two = rows(site, "jobs", "simulate", "--load", "channel=store,count=3,class=urgent", "--load",
-                   "channel=store,count=2,from=1m")
-        same("two loads", two[-1]["delivered"], "5")
-        for load, why in (("count=1", "needs a channel"), ("channel=store", "needs a channel and a count"), ("channel=x,count=1", "no channel"),
-                          ("channel=store,count=x", "cannot be"), ("channel=store,count=1,speed=2", "the keys are"), ("store", "key=value"),
-                          ("channel=store,count=1,fail=101", "cannot be"), ("channel=store,count=1,class=high", "cannot be")):
-            done = site.command("jobs", "simulate", "--load", load)
-            need(done.returncode in (EX_USAGE, EX_NOINPUT) and why in done.stderr, f"{load}: {done.returncode} {done.stderr}")
-        expect(site.command("jobs", "simulate"), EX_USAGE, "which load")
-
-
 def main():
     binary = sys.argv[1]
     tap = Tap()
@@ -179,7 +148,6 @@ def main():
         tap.run("errors", check_errors, site)
     tap.run("deferral", check_deferral, binary)
     tap.run("an instant that is over", check_past, binary)
-    tap.run("a simulation", check_simulate, binary)
     return tap.end()
 
 

@@ -1,0 +1,36 @@
+/*
+ * simulate_entries.h - queue entries of the simulator, in memory that is used again: as much as waits at
+ * most at a time.
+ */
+#ifndef APP_SIMULATE_ENTRIES_H
+#define APP_SIMULATE_ENTRIES_H
+
+#include "ms/base/heap.h"
+#include "ms/queue.h"
+
+struct sim_entry {
+    struct heap_node end; /* of its attempt; while it is free: key = slot of the next free one + 1 */
+    uint64_t number;      /* in the order of arrival, from 1; 0: free */
+    uint64_t message;     /* of its load, for the dice */
+    struct queue_id id;   /* while it is in work */
+    uint64_t arrived_us, due_us;
+    uint32_t host, recipients, job;
+    uint16_t attempts, part;
+    uint8_t load, class_, notices;
+    bool will_fail;
+};
+struct sim_entries {
+    struct sim_entry **chunks;
+    size_t chunk_count, chunk_room;
+    uint64_t free, count, numbers; /* free: slot + 1 */
+};
+void sim_entries_fini(struct sim_entries *a);
+struct sim_entry *sim_entries_new(struct sim_entries *a,
+                                  struct queue_id *id_out); /* zeroed but number and end */
+void sim_entries_free(struct sim_entries *a, const struct queue_id *id);
+struct sim_entry *sim_entries_get(const struct sim_entries *a, const struct queue_id *id);
+/* Of slot i, from 0: NULL when there is none; *more_out: there are further slots. */
+struct sim_entry *sim_entries_at(const struct sim_entries *a, uint64_t slot, struct queue_id *id_out,
+                                 bool *more_out);
+
+#endif
