@@ -6,6 +6,7 @@
 #define RUNNING_DRIVER_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "ms/base/clock.h"
 #include "ms/channel.h"
@@ -17,13 +18,14 @@ struct script_entry {
     atomic_uint given; /* to a job */
     atomic_uint delivered;
     atomic_uint in_work;
-    atomic_uint order; /* it was the n-th given to a job, the last time */
+    atomic_ullong due_us; /* what a failure said */
 };
 struct script {
     struct partition *partition;
     atomic_bool is_holding; /* channels "slow..." end nothing */
+    atomic_bool is_stuck;   /* channel "stuck" keeps its loop from going on */
     uint64_t retry_us;      /* a failed one is due so much later */
-    atomic_uint given, wrong, jobs;
+    atomic_uint given, ended, wrong, jobs;
     struct script_entry entries[SCRIPT_ENTRIES + 1];
 };
 
@@ -32,7 +34,7 @@ struct script_job {
     struct loop *loop;
     struct script *script;
     struct part_client *client;
-    bool is_slow;
+    bool is_slow, is_stuck;
     struct list works;
     struct loop_timer timer; /* looks whether the hold is over */
 };
@@ -79,6 +81,7 @@ static inline void on_result(void *owner, uint64_t request, const struct part_re
     script_entry(w)->in_work--;
     work_free(w);
     channel_entry_done(job->handle, ticket, outcome);
+    job->script->ended++;
 }
 
 static inline void work_post(void *owner)
@@ -89,6 +92,8 @@ static inline void work_post(void *owner)
         part_wait_room(w->job->client, &w->waiter);
     else if (err)
         w->job->script->wrong++;
+    else if (w->outcome == CHANNEL_DONE)
+        script_entry(w)->delivered++;
 }
 
 static inline void work_end(struct script_work *w)
@@ -101,7 +106,7 @@ static inline void work_end(struct script_work *w)
     struct queue_outcome outcome = {.state = fails ? QUEUE_RCPT_PENDING : QUEUE_RCPT_DONE};
     w->is_ending = true;
     w->outcome = fails ? CHANNEL_RETRY : CHANNEL_DONE;
-    e->delivered += !fails;
+    e->due_us = attempt.due_us;
     queue_op_result(&w->rec, &w->id, &attempt, &outcome, 1);
     work_post(w);
 }
@@ -130,10 +135,12 @@ static inline void script_job_entry(void *owner, const struct queue_id *id, uint
     list_push_back(&job->works, &w->node);
     part_rec_init(&w->rec);
     struct script_entry *e = script_entry(w);
-    if (e->in_work++ || e->delivered) /* two jobs at once, or again */
+    if (e->in_work++ || e->delivered || clock_wall_us() < e->due_us) /* two jobs at once, again, too early */
         job->script->wrong++;
     e->given++;
-    e->order = job->script->given++;
+    job->script->given++;
+    while (job->is_stuck && job->script->is_stuck)
+        nanosleep(&(const struct timespec){.tv_nsec = 1000000}, NULL);
     if (!job->is_slow)
         work_end(w);
     else if (!loop_timer_is_running(&job->timer))
@@ -149,6 +156,7 @@ static inline void *script_job_open(void *env, struct channel_job *handle, struc
     job->loop = loop;
     job->client = part_client_of(job->script->partition, loop);
     job->is_slow = strncmp(channel, "slow", 4) == 0;
+    job->is_stuck = strcmp(channel, "stuck") == 0;
     job->script->jobs++;
     list_init(&job->works);
     return job;

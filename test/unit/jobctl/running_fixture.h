@@ -43,8 +43,10 @@ struct site {
     struct jobctl *jobctl;
     bool is_by_host; /* the driver; before site_open */
     bool is_running;
-    uint64_t next; /* number of the next entry */
-    bool is_idle;  /* said by jobctl_drain */
+    unsigned posted; /* records on their way */
+    bool is_deaf;    /* what is enqueued: the control loop does not turn meanwhile */
+    uint64_t next;   /* number of the next entry */
+    bool is_idle;    /* said by jobctl_drain */
 };
 
 /* -- time */
@@ -150,12 +152,16 @@ static inline void on_idle(void *owner)
 }
 
 /* Loops first, as the server does: what is in work then stays undone. */
-static inline void site_stop(struct site *s)
+static inline void site_stop_loops(struct site *s)
 {
     for (unsigned i = 0; i < LOOPS; i++) {
         loop_stop(s->loops[i]);
         loop_join(s->loops[i]);
     }
+}
+
+static inline void site_free(struct site *s)
+{
     partition_stop(s->partition);
     s->is_running = false;
     jobctl_destroy(&s->jobctl);
@@ -167,6 +173,12 @@ static inline void site_stop(struct site *s)
     loop_destroy(&s->control);
     conf_unref(&s->conf);
     assert_int_equal(s->script.wrong, 0);
+}
+
+static inline void site_stop(struct site *s)
+{
+    site_stop_loops(s);
+    site_free(s);
 }
 
 static inline void site_drain(struct site *s)
@@ -194,21 +206,22 @@ struct kind { /* of entries that are put into it; what is not given: normal, fro
 
 static inline void on_posted(void *owner, uint64_t request, const struct part_reply *reply)
 {
+    struct site *s = owner;
     assert_int_equal(reply->err, MS_OK);
-    *(bool *)owner = true;
+    s->posted--;
 }
 
 static inline void put_record(struct site *s, struct part_rec *rec)
 {
     struct ms_errinfo why;
-    bool posted = false;
     uint64_t request;
     if (!s->is_running) {
         assert_int_equal(partition_apply_sync(s->partition, rec, NULL, NULL, &why), MS_OK);
         return;
     }
-    assert_int_equal(part_post(s->client, rec, on_posted, &posted, &request), MS_OK);
-    WAIT_FOR(s, posted);
+    assert_int_equal(part_post(s->client, rec, on_posted, s, &request), MS_OK);
+    s->posted++;
+    WAIT_FOR(s, s->is_deaf || s->posted == 0);
 }
 
 static inline void enqueue_some(struct site *s, const struct kind *kind, unsigned count)
@@ -277,15 +290,28 @@ static inline struct jobctl_channel_view view(const struct site *s, uint32_t cha
     return v;
 }
 
-/* Jobs on the loop of this number (from 0). */
-static inline unsigned jobs_on(const struct site *s, unsigned loop)
+static inline uint64_t tracked(const struct site *s)
+{
+    return jobctl_sched_count(jobctl_scheduler(s->jobctl));
+}
+
+/* Jobs of a channel on a loop (from 0). */
+static inline unsigned jobs_on(const struct site *s, unsigned loop, uint32_t channel)
 {
     struct jobctl_job_view v;
     unsigned n = 0;
     for (uint32_t i = 0; i < JOBCTL_JOBS_MAX; i++)
-        if (jobctl_sched_job_view(jobctl_scheduler(s->jobctl), i, &v))
+        if (jobctl_sched_job_view(jobctl_scheduler(s->jobctl), i, &v) && v.channel == channel)
             n += strcmp(jobctl_job_loop(s->jobctl, i), loop_name(s->loops[loop])) == 0;
     return n;
+}
+
+static inline struct jobctl_reason reason(const struct site *s, uint64_t n)
+{
+    struct jobctl_reason reason;
+    struct queue_id id = script_id(n);
+    jobctl_explain(s->jobctl, &id, &reason);
+    return reason;
 }
 
 #endif
