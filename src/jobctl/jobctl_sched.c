@@ -22,8 +22,6 @@ struct jobctl_sched *jobctl_sched_create(uint64_t max_entries)
     heap_init(&s->lives);
     heap_init(&s->times);
     list_init(&s->busy);
-    for (unsigned i = 0; i < QUEUE_CLASS_COUNT; i++)
-        list_init(&s->rank[i]);
     return s;
 }
 
@@ -65,6 +63,7 @@ void jobctl_sched_destroy(struct jobctl_sched **sp)
     heap_fini(&s->idle);
     heap_fini(&s->lives);
     heap_fini(&s->times);
+    jobctl__rank_fini(s);
     jobctl__table_fini(s); /* the heaps' nodes go with it */
     ms_free(s);
     *sp = NULL;

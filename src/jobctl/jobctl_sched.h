@@ -19,7 +19,7 @@
 #define SCHED_RANKS (QUEUE_CLASS_COUNT + 1) /* 0: the operator wants it now; then the classes */
 #define JOBCTL__CHUNK_ENTRIES 512 /* entries are allocated so many at a time */
 
-enum entry_state { ENTRY_DELAYED, ENTRY_READY, ENTRY_ASSIGNED, ENTRY_TAKEN };
+enum entry_state { ENTRY_NONE, ENTRY_DELAYED, ENTRY_READY, ENTRY_ASSIGNED, ENTRY_TAKEN };
 
 struct sched_entry {
     union {
@@ -27,12 +27,15 @@ struct sched_entry {
         struct list list;      /* READY and in_list */
     } place;
     struct heap_node defer; /* of its channel, while is_waiting */
-    struct list rank;       /* DELAYED, READY: all of its class */
     struct sched_entry *chain;
     struct queue_id id;
     uint64_t arrival_us, due_us;
     struct sched_host *host; /* NULL: taken, and nothing is known of it */
-    uint32_t recipients, job;
+    uint32_t recipients;
+    union {
+        uint32_t job;  /* ASSIGNED */
+        uint32_t rank; /* DELAYED, READY: its place in the scheduler's rank, when it is there */
+    };
     uint8_t class_, state;
     bool in_list, is_waiting, is_first, is_retry;
     bool is_dropped; /* finished or held while assigned or taken: goes when that ends */
@@ -58,6 +61,14 @@ struct sched_host {
     uint64_t threads_asked; /* what this host adds to its channel's */
     size_t name_len;
     char name[];
+};
+
+/* All entries that no job has, the worst first, while the table is nearly full. */
+struct sched_rank {
+    struct sched_entry **nodes;
+    size_t count, cap;
+    size_t looked; /* entries taken over so far */
+    bool is_on;
 };
 
 struct sched_age { /* entries that arrived in one minute */
@@ -118,7 +129,7 @@ struct jobctl_sched {
     struct list busy;             /* channels */
     bool look_for_open;           /* something changed that may want or allow a job */
     struct sched_table table;
-    struct list rank[QUEUE_CLASS_COUNT]; /* entries no job has */
+    struct sched_rank rank;
     uint64_t max_entries;
     bool has_overflowed;
     bool is_regrouped; /* a channel's entries are in other hosts' queues than its limits say */
@@ -131,7 +142,16 @@ struct jobctl_sched {
 struct sched_entry *jobctl__entry_find(const struct jobctl_sched *s, const struct queue_id *id); /* or NULL */
 struct sched_entry *jobctl__entry_new(struct jobctl_sched *s, const struct queue_id *id);
 void jobctl__entry_delete(struct jobctl_sched *s, struct sched_entry *e);
+struct sched_entry *jobctl__entry_at(const struct jobctl_sched *s, size_t n); /* the n-th, used or not; or NULL */
 void jobctl__table_fini(struct jobctl_sched *s);
+
+/* jobctl_sched_rank.c */
+void jobctl__rank_add(struct jobctl_sched *s, struct sched_entry *e);
+void jobctl__rank_remove(struct jobctl_sched *s, struct sched_entry *e);
+void jobctl__rank_step(struct jobctl_sched *s); /* before an entry is added */
+/* The worst entry, when it is worse than one with this key and id; or NULL. */
+struct sched_entry *jobctl__rank_worse_than(struct jobctl_sched *s, uint64_t key, const struct queue_id *id);
+void jobctl__rank_fini(struct jobctl_sched *s);
 
 /* jobctl_sched_entry.c */
 /* Puts an entry that is nowhere where its times say. */
@@ -157,6 +177,9 @@ uint64_t jobctl__age_bytes(const struct sched_channel *c);
 void jobctl__age_fini(struct sched_channel *c);
 
 /* jobctl_sched_host.c */
+/* semantics 4.7: what the operator wants now, then effective priority, then enqueue time. Less is first. */
+uint64_t jobctl__key(bool is_first, unsigned class_, uint64_t arrival_us);
+uint64_t jobctl__entry_key(const struct sched_entry *e);
 /* semantics 4.5: a job with one thread works through one backlog, whatever its entries are for. */
 bool jobctl__has_hosts(const struct jobctl_limits *limits);
 struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name); /* counts an entry */

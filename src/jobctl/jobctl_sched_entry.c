@@ -125,7 +125,7 @@ static void place_ready(struct jobctl_sched *s, struct sched_entry *e, uint64_t 
 void jobctl__entry_place(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
 {
     struct sched_channel *c = e->host->channel;
-    list_push_back(&s->rank[e->class_], &e->rank);
+    jobctl__rank_add(s, e);
     if (e->due_us > now_us && !e->is_first)
         place_delayed(e);
     else
@@ -145,7 +145,7 @@ static void unplace_ready(struct sched_entry *e)
 void jobctl__entry_unplace(struct jobctl_sched *s, struct sched_entry *e)
 {
     struct sched_channel *c = e->host->channel;
-    list_remove(&e->rank);
+    jobctl__rank_remove(s, e);
     if (e->state == ENTRY_DELAYED) {
         heap_remove(&c->delayed, &e->place.heap);
     } else {
@@ -167,7 +167,7 @@ static void assigned_count(struct sched_entry *e)
 
 void jobctl__entry_assign(struct jobctl_sched *s, struct sched_entry *e, uint32_t job)
 {
-    list_remove(&e->rank);
+    jobctl__rank_remove(s, e);
     unplace_ready(e);
     e->state = ENTRY_ASSIGNED;
     e->is_first = false;
@@ -231,20 +231,16 @@ static void entry_drop(struct jobctl_sched *s, struct sched_entry *e)
     jobctl__entry_free(s, e);
 }
 
-/* semantics 4.6: room for a better one at the expense of the last of the lowest class that no job has. */
+/* semantics 4.6: room for a better one at the expense of the worst that no job has. */
 static bool make_room(struct jobctl_sched *s, const struct jobctl_entry *new)
 {
-    for (unsigned i = QUEUE_CLASS_COUNT; i-- > (unsigned)new->class_;) {
-        if (list_is_empty(&s->rank[i]))
-            continue;
-        struct sched_entry *e = LIST_ENTRY(s->rank[i].prev, struct sched_entry, rank);
-        if (i == (unsigned)new->class_ && e->arrival_us <= new->arrival_us)
-            return false;
-        e->host->channel->has_overflowed = true;
-        entry_drop(s, e);
-        return true;
-    }
-    return false;
+    uint64_t key = jobctl__key(new->is_first, new->class_, new->arrival_us);
+    struct sched_entry *worst = jobctl__rank_worse_than(s, key, &new->id);
+    if (!worst)
+        return false;
+    worst->host->channel->has_overflowed = true;
+    entry_drop(s, worst);
+    return true;
 }
 
 static void entry_fill(struct sched_entry *e, struct sched_channel *c, const struct jobctl_entry *from)
@@ -257,6 +253,7 @@ static void entry_fill(struct sched_entry *e, struct sched_channel *c, const str
     e->class_ = (uint8_t)from->class_;
     e->recipients = from->recipients;
     e->is_retry = from->is_retry;
+    e->is_first |= from->is_first && e->state != ENTRY_ASSIGNED;
     e->is_dropped = false;
     e->host = jobctl__host_get(c, from->host);
     jobctl__age_add(c, e->arrival_us);
@@ -295,6 +292,7 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
         jobctl_sched_gone(s, &from->id);
         return MS_OK;
     }
+    jobctl__rank_step(s);
     if (!e && s->table.count >= s->max_entries) {
         s->has_overflowed = true;
         if (!make_room(s, from)) {

@@ -14,10 +14,14 @@ static unsigned rank_of(const struct sched_entry *e)
     return e->is_first ? 0 : 1 + (unsigned)e->class_;
 }
 
-/* semantics 4.7: effective priority, then enqueue time. */
-static uint64_t key_of(const struct sched_entry *e)
+uint64_t jobctl__key(bool is_first, unsigned class_, uint64_t arrival_us)
 {
-    return (uint64_t)rank_of(e) << 60 | (e->arrival_us & ARRIVAL_MASK);
+    return (uint64_t)(is_first ? 0 : 1 + class_) << 60 | (arrival_us & ARRIVAL_MASK);
+}
+
+uint64_t jobctl__entry_key(const struct sched_entry *e)
+{
+    return jobctl__key(e->is_first, e->class_, e->arrival_us);
 }
 
 bool jobctl__has_hosts(const struct jobctl_limits *limits)
@@ -65,7 +69,8 @@ void jobctl__host_add(struct sched_host *h, struct sched_entry *e)
     if (e->in_list) {
         list_push_back(list, &e->place.list);
     } else {
-        e->place.heap = (struct heap_node){.key = key_of(e), .tie = e->due_us, .index = HEAP_NOT_IN};
+        e->place.heap =
+            (struct heap_node){.key = jobctl__entry_key(e), .tie = e->due_us, .index = HEAP_NOT_IN};
         heap_insert(&h->late, &e->place.heap);
     }
     h->ready_count++;
@@ -87,7 +92,7 @@ struct sched_entry *jobctl__host_best(const struct sched_host *h)
     for (unsigned i = 0; i < SCHED_RANKS; i++)
         if (!list_is_empty(&h->ready[i])) {
             struct sched_entry *first = LIST_ENTRY(h->ready[i].next, struct sched_entry, place.list);
-            return other && late->key < key_of(first) ? other : first;
+            return other && late->key < jobctl__entry_key(first) ? other : first;
         }
     return other;
 }
@@ -125,10 +130,11 @@ void jobctl__host_settle(struct sched_host *h)
         return;
     h->is_open = is_open;
     if (h->node.index != HEAP_NOT_IN) {
-        heap_update(is_open ? &c->open : &c->full, &h->node, key_of(best), jobctl__entry_due(best));
+        heap_update(is_open ? &c->open : &c->full, &h->node, jobctl__entry_key(best),
+                    jobctl__entry_due(best));
         return;
     }
-    h->node.key = key_of(best);
+    h->node.key = jobctl__entry_key(best);
     h->node.tie = jobctl__entry_due(best);
     heap_insert(is_open ? &c->open : &c->full, &h->node);
 }

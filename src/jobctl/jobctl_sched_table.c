@@ -67,6 +67,13 @@ struct sched_entry *jobctl__entry_find(const struct jobctl_sched *s, const struc
     return at ? *at : NULL;
 }
 
+struct sched_entry *jobctl__entry_at(const struct jobctl_sched *s, size_t n)
+{
+    size_t chunk = n / JOBCTL__CHUNK_ENTRIES;
+    struct sched_entry *entries = chunk < s->chunk_count ? s->chunks[chunk] : NULL;
+    return entries ? &entries[n % JOBCTL__CHUNK_ENTRIES] : NULL;
+}
+
 static void chunk_add(struct jobctl_sched *s)
 {
     struct sched_entry *entries = ms_alloc_array(JOBCTL__CHUNK_ENTRIES, sizeof *entries);
@@ -74,6 +81,7 @@ static void chunk_add(struct jobctl_sched *s)
         s->chunks = ms_realloc_array(s->chunks, MS_MAX(s->chunk_count * 2, 1), sizeof *s->chunks);
     s->chunks[s->chunk_count++] = entries;
     for (size_t i = 0; i < JOBCTL__CHUNK_ENTRIES; i++) {
+        entries[i].state = ENTRY_NONE;
         entries[i].chain = s->spare;
         s->spare = &entries[i];
     }
@@ -88,7 +96,6 @@ struct sched_entry *jobctl__entry_new(struct jobctl_sched *s, const struct queue
     struct sched_entry *e = s->spare, **at;
     s->spare = e->chain;
     *e = (struct sched_entry){.id = *id, .defer = {.index = HEAP_NOT_IN}};
-    list_init(&e->rank);
     at = place_of(t, id);
     MS_ASSERT(at && !*at);
     *at = e;
@@ -101,6 +108,7 @@ void jobctl__entry_delete(struct jobctl_sched *s, struct sched_entry *e)
     struct sched_entry **at = place_of(&s->table, &e->id);
     MS_ASSERT(at && *at == e);
     *at = e->chain;
+    e->state = ENTRY_NONE;
     s->table.count--;
     e->chain = s->spare;
     s->spare = e;

@@ -15,7 +15,8 @@ static uint64_t heap_bytes(const struct heap *h)
 
 uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
 {
-    uint64_t bytes = s->chunk_count * JOBCTL__CHUNK_ENTRIES * sizeof(struct sched_entry) +
+    uint64_t bytes = s->rank.cap * sizeof *s->rank.nodes +
+                     s->chunk_count * JOBCTL__CHUNK_ENTRIES * sizeof(struct sched_entry) +
                      (s->table.size + (s->table.old ? s->table.old_size : 0)) * sizeof *s->table.buckets;
     for (unsigned i = 0; i < s->channel_count; i++) {
         const struct sched_channel *c = &s->channels[i];

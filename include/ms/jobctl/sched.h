@@ -11,7 +11,7 @@
  *       carry it out                         later: _job_opened, _done, _job_closed
  *
  * Time:     microseconds of the wall clock, always an argument. Nothing here has a clock, does I/O or calls back.
- * Threads:  the owner's.   Memory: about 170 octets an entry, JOBCTL_JOBS_MAX jobs, hosts while they have entries.
+ * Threads:  the owner's.   Memory: about 150 octets an entry, JOBCTL_JOBS_MAX jobs, hosts while they have entries.
  * Cost:     O(log n) an event; two of three entries that arrive in order cost no heap at all.
  */
 #ifndef MS_JOBCTL_SCHED_H
@@ -50,6 +50,7 @@ struct jobctl_entry { /* what the queue says of one entry */
     uint32_t recipients;         /* still to do */
     bool held;
     bool is_retry;               /* it was tried before: no deferral (rule 8) */
+    bool is_first;               /* the operator wants it now: as jobctl_sched_run, also when there is no room but for the best */
     struct slice host;           /* looked at by channels with by_host; copied */
 };
 
@@ -63,7 +64,8 @@ struct jobctl_decision {
 };
 
 struct jobctl_sched;
-/* max_entries: tracked at once (semantics 4.6); of a larger queue the best: by class, then arrival. */
+/* max_entries: tracked at once (semantics 4.6); of a larger queue the best: by class, then arrival, then id. What is in work, taken, or
+ * wanted now by the operator counts and stays. */
 struct jobctl_sched *jobctl_sched_create(uint64_t max_entries);
 void jobctl_sched_destroy(struct jobctl_sched **s);
 /* From now on; what is tracked already stays. */

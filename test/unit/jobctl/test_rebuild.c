@@ -229,45 +229,6 @@ static void test_same_order(void **state)
     str_fini(&before);
 }
 
-/* semantics 4.6: of more entries than are tracked the best are, by class and age; an urgent one always has room; the others come when a
- * quarter is free. effect: job_controller.max_messages */
-static void test_subset(void **state)
-{
-    uint32_t chan;
-    struct jobctl_sched *s = jobctl_sched_create(100);
-    struct jobctl_limits l = channel(1, 0, UNSET, 1);
-    struct jobctl_channel_view view;
-    jobctl_sched_set_pool(s, "P", 1);
-    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &l, 0, &chan), MS_OK);
-    for (unsigned n = 1; n <= 150; n++) {
-        struct jobctl_entry e = {.id = id_of(n),
-                                 .arrival_us = n,
-                                 .class_ = n % 2 ? QUEUE_NORMAL : QUEUE_NONURGENT,
-                                 .recipients = 1};
-        assert_int_equal(jobctl_sched_put(s, chan, &e, 1000), n > 100 && n % 2 == 0 ? MS_ELIMIT : MS_OK);
-    }
-    assert_int_equal(jobctl_sched_count(s), 100);
-    assert_true(jobctl_sched_channel_view(s, chan, &view) && view.overflow);
-    struct jobctl_entry urgent = {
-        .id = id_of(500), .arrival_us = 500, .class_ = QUEUE_URGENT, .recipients = 1};
-    assert_int_equal(jobctl_sched_put(s, chan, &urgent, 1000), MS_OK);
-    struct jobctl_reason why;
-    for (unsigned n = 1; n <= 150; n++) { /* every normal one is there, of the others the older ones */
-        struct queue_id id = id_of(n);
-        jobctl_sched_explain(s, &id, 1000, &why);
-        assert_int_equal(why.why != JOBCTL_WHY_UNKNOWN, n % 2 || n <= 48);
-    }
-    assert_false(jobctl_sched_overflowed(s));
-    for (unsigned n = 1; n <= 49; n += 2) {
-        struct queue_id id = id_of(n);
-        assert_false(jobctl_sched_overflowed(s));
-        jobctl_sched_gone(s, &id);
-    }
-    assert_true(jobctl_sched_overflowed(s));
-    assert_false(jobctl_sched_overflowed(s)); /* once */
-    jobctl_sched_destroy(&s);
-}
-
 /* effect: channels.*.minjobs, channels.*.idle_timeout, channels.*.max_life_time, channels.*.max_life_entries */
 static void test_life(void **state)
 {
@@ -344,8 +305,10 @@ static void test_stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_times), cmocka_unit_test(test_same_order), cmocka_unit_test(test_subset),
-        cmocka_unit_test(test_life),       cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_same_times),
+        cmocka_unit_test(test_same_order),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
