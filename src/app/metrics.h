@@ -2,7 +2,7 @@
  * metrics.h - the HTTP side of the server: /metrics, /healthz, /readyz.
  *
  * What is counted where it happens comes from obs. The rest is asked for at scrape: on the control thread and at once
- * (dispatcher, process, health), or, when it takes longer, from facts that a work thread of ours gathers every few
+ * (dispatcher, job controller, process, health), or, when it takes longer, from facts that a work thread of ours gathers every few
  * seconds (sizes of the store, a walk through the queue).
  *
  *   probe   each second a message goes to every loop; how long it took to be handled is loop_lag_seconds, and a loop that
@@ -79,6 +79,8 @@ bool metrics_is_ready(struct metrics *m, struct str *out);
 void metrics_health_wire(struct metrics *m);
 void metrics_health_start(struct metrics *m);
 void metrics_health_stop(struct metrics *m);
+/* metrics_jobs.c */
+void metrics_jobs_emit(struct metrics *m, struct str *out);
 /* metrics_emit.c */
 void metrics_emit(struct metrics *m, struct str *out);
 

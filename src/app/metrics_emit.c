@@ -159,6 +159,7 @@ void metrics_emit(struct metrics *m, struct str *out)
     emit_process(m, out);
     obs_metrics_emit(out);
     emit_dispatch(m, out);
+    metrics_jobs_emit(m, out);
     if (m->facts.made_ms)
         emit_store(m, out);
     emit_queue(m, out);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define STATS_REASONS_MAX 16
+#define WAITS_MAX         160
+
 struct view {
     const struct stats_frame *f;
     struct str *out;
@@ -180,23 +183,64 @@ static void put_services(struct view *v)
     LINE(v, "%s", "");
 }
 
+/* "maxjobs 118, due 3": what entries of a channel wait for, most first. */
+static const char *waits_of(const struct stats_page *now, const char *channel, char room[WAITS_MAX])
+{
+    const struct stats_sample *found[STATS_REASONS_MAX];
+    char labels[96];
+    size_t n = 0, used = 0;
+    snprintf(labels, sizeof labels, "channel=\"%s\"", channel);
+    for (size_t i = 0; i < now->count && n < STATS_REASONS_MAX; i++) {
+        const struct stats_sample *s = &now->samples[i];
+        if (!slice_eq_cstr(s->name, "channel_entries") || s->value <= 0 ||
+            slice_find(s->labels, slice_cstr(labels)) < 0 ||
+            slice_eq_cstr(stats_label(s, "reason"), "in-work"))
+            continue;
+        size_t at = n++;
+        for (; at > 0 && found[at - 1]->value < s->value; at--)
+            found[at] = found[at - 1];
+        found[at] = s;
+    }
+    room[0] = '\0';
+    for (size_t i = 0; i < n && used < WAITS_MAX; i++)
+        used += (size_t)snprintf(room + used, WAITS_MAX - used, "%s" SLICE_FMT " %.0f", i ? ", " : "",
+                                 SLICE_ARG(stats_label(found[i], "reason")), found[i]->value);
+    return room;
+}
+
+static void put_channel(struct view *v, const char *channel, double oldest)
+{
+    static const char *const states[] = {"due", "later", "held"};
+    const struct stats_page *now = v->f->now;
+    char labels[96], age[32], waits[WAITS_MAX], jobs[48];
+    double counts[3];
+    for (size_t k = 0; k < 3; k++) {
+        snprintf(labels, sizeof labels, "channel=\"%s\",state=\"%s\"", channel, states[k]);
+        counts[k] = stats_sum(now, "queue_messages", labels);
+    }
+    snprintf(labels, sizeof labels, "channel=\"%s\"", channel);
+    snprintf(jobs, sizeof jobs, "%.0f/%.0f", stats_sum(now, "channel_jobs", labels),
+             stats_sum(now, "channel_maxjobs", labels));
+    LINE(v, "%-24s %9.0f %9.0f %9.0f %9s %9s  %s", channel, counts[0], counts[1], counts[2],
+         oldest > 0 ? duration(oldest, age) : "-", jobs, waits_of(now, channel, waits));
+}
+
 static void put_queue(struct view *v)
 {
     const struct stats_page *now = v->f->now;
-    LINE(v, "%-24s %9s %9s %9s %12s", "queue", "due", "later", "held", "oldest");
+    LINE(v, "%-24s %9s %9s %9s %9s %9s  %s", "queue", "due", "later", "held", "oldest", "jobs",
+         "waiting for");
     for (size_t i = 0; i < now->count; i++) {
+        char channel[64];
         const struct stats_sample *s = &now->samples[i];
-        char channel[96], labels[3][192], age[32];
-        static const char *const states[] = {"due", "later", "held"};
         if (!slice_eq_cstr(s->name, "queue_oldest_seconds"))
             continue;
         snprintf(channel, sizeof channel, SLICE_FMT, SLICE_ARG(stats_label(s, "channel")));
-        for (size_t k = 0; k < 3; k++)
-            snprintf(labels[k], sizeof labels[k], "channel=\"%s\",state=\"%s\"", channel, states[k]);
-        LINE(v, "%-24s %9.0f %9.0f %9.0f %12s", channel, stats_sum(now, "queue_messages", labels[0]),
-             stats_sum(now, "queue_messages", labels[1]), stats_sum(now, "queue_messages", labels[2]),
-             s->value > 0 ? duration(s->value, age) : "");
+        put_channel(v, channel, s->value);
     }
+    LINE(v, "%-24s %9.0f of %.0f entries in memory, %.0f jobs", "job controller",
+         stats_sum(now, "job_controller_entries", ""), stats_sum(now, "job_controller_max_messages", ""),
+         stats_sum(now, "pool_jobs", ""));
     LINE(v, "%s", "");
 }
 
