@@ -98,6 +98,23 @@ static void find_why(struct explain *x)
 }
 
 /* -- the sentence */
+/* Whose queue it is in. */
+static const char *whose_queue(const struct explain *x)
+{
+    const struct jobctl_limits *limits = &x->channel.limits;
+    bool own = limits->by_host && limits->max_client_threads > 1 && x->e->host.len;
+    return own ? "its destination" : "the channel";
+}
+
+static uint64_t job_limit(const struct explain *x)
+{
+    struct jobctl_pool_view v;
+    for (unsigned i = 0; jobctl_sched_pool_view(jobctl_scheduler(x->server->jobctl), i, &v); i++)
+        if (strcmp(v.name, x->channel.pool) == 0)
+            return v.limit;
+    return 0;
+}
+
 static void say_time(struct str *out, uint64_t us)
 {
     char when[APP_TIME_MAX], span[APP_SPAN_MAX];
@@ -111,8 +128,7 @@ static void say_others(struct str *out, const struct explain *x)
     uint64_t others = x->why.ahead - MS_MIN(x->why.ahead, 1u);
     if (others)
         str_addf(out, "; %llu other %s for %s", (unsigned long long)others,
-                 others == 1 ? "entry is ready" : "entries are ready",
-                 x->e->host.len && x->channel.limits.by_host ? "its destination" : "the channel");
+                 others == 1 ? "entry is ready" : "entries are ready", whose_queue(x));
 }
 
 static void say_untracked(struct str *out, const struct explain *x)
@@ -170,11 +186,12 @@ static void say_tracked(struct str *out, const struct explain *x)
                  (unsigned long long)limits->maxjobs);
         break;
     case JOBCTL_WHY_POOL_LIMIT:
-        str_addf(out, "pool %s has as many jobs as it may (job_limit), and those of the channel are busy",
-                 x->channel.pool);
+        str_addf(out,
+                 "pool %s has as many jobs as it may (job_limit %llu), and those of the channel are busy",
+                 x->channel.pool, (unsigned long long)job_limit(x));
         break;
     case JOBCTL_WHY_HOST_THREADS:
-        str_addf(out, "its destination has the threads that its backlog gives it (threaddepth %llu)",
+        str_addf(out, "%s has the threads that its backlog gives it (threaddepth %llu)", whose_queue(x),
                  (unsigned long long)limits->threaddepth);
         break;
     case JOBCTL_WHY_OTHERS_FIRST:

@@ -96,6 +96,8 @@ def check_metrics(site):
     need(after.get("memory_bytes", pool="resident") > 1 << 20, "memory")
     facts = wait_for(lambda: (lambda p: p.get("store_messages_stored", partition="primary") == 3 and p)(page(site)), 30, 0.2)
     need(facts, "three bodies are stored")
+    same("jobs", [after.get(name, channel="store") for name in ("channel_stopped", "channel_incomplete")], [0, 0])
+    need(after.get("pool_job_limit", pool="STORE") > 0 and after.get("channel_maxjobs", channel="store") > 0, "limits")
     for kind in ("log", "index", "index_free"):
         need(facts.get("store_bytes", partition="primary", kind=kind) is not None, kind)
     need(facts.get("lmdb_free_pages", partition="primary") is not None, "free pages")
@@ -124,6 +126,7 @@ def check_queue(site):
     p = wait_for(counted, 60, 0.2)
     need(p, page(site).samples)
     need(0 <= p.get("queue_oldest_seconds", channel="store") < 600, "age")
+    same("the job controller has none of them", (p.total("channel_entries"), p.get("channel_oldest_seconds", channel="store")), (0, 0))
     need(0 <= p.get("queue_scanned_seconds") < 600, "age of the count")
 
 

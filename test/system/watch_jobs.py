@@ -4,6 +4,7 @@
 usage: watch_jobs.py BINARY
 """
 import datetime
+import http.client
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ import smtplib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import promtext  # noqa: E402
 from msite import message, running, wait_for  # noqa: E402
 from tap import Tap, expect, need, same  # noqa: E402
 
@@ -54,6 +56,15 @@ def start(site, channel="store"):
 
 def empty(site):
     expect(site.command("queue", "delete", "--all", "--yes"), EX_OK)
+
+
+def page(site):
+    client = http.client.HTTPConnection("127.0.0.1", site.base + 470, timeout=30)
+    try:
+        client.request("GET", "/metrics")
+        return promtext.Page(client.getresponse().read().decode())
+    finally:
+        client.close()
 
 
 # -- jobs status
@@ -195,6 +206,11 @@ def check_untracked(binary):
         lines = text(site, "channel", "list").splitlines()
         need(lines[1].startswith("store* ") and lines[-1].startswith("* more entries wait"), lines)
         same("complete", rows(site, "channel", "list", "store")[0]["complete"], "no")
+        metrics = wait_for(lambda: (lambda p: p.get("queue_messages", channel="store", state="due") == 103 and p)(page(site)), 60, 0.2)
+        need(metrics, "all are counted in the background")
+        same("the scheduler's", (metrics.total("channel_entries", channel="store"), metrics.get("job_controller_entries"),
+                                 metrics.get("job_controller_max_messages"), metrics.get("channel_incomplete", channel="store")),
+             (100, 100, 100, 1))
         config = site.config.read_text()
         need(re.search(r"^  store:", config, re.M), config)
         changed = re.sub(r"^  store:", "  store2:", config, count=1, flags=re.M).replace("local_channel: store", "local_channel: store2")

@@ -93,7 +93,8 @@ def check_plain(site):
     same("frames", len(re.findall(r"^mailserverd  ", done.stdout, re.M)), 2)
     need("\x1b" not in done.stdout, repr(done.stdout))
     need(re.search(r"^imaps +0 +\d+$", done.stdout, re.M), done.stdout)
-    need(re.search(r"^store +0 +0 +0 *$", done.stdout, re.M), done.stdout)
+    need(re.search(r"^store +0 +0 +0 +- +0/\d+ *$", done.stdout, re.M), done.stdout)
+    need(re.search(r"^job controller +0 of \d+ entries in memory, 0 jobs$", done.stdout, re.M), done.stdout)
     need(re.search(r"^lag of loop1 ", done.stdout, re.M), done.stdout)
 
 
