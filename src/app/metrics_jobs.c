@@ -1,6 +1,6 @@
 /*
- * metrics_jobs.c - the job controller in /metrics: asked of the scheduler when the page is made. Each view costs the same
- * however many entries wait.
+ * metrics_jobs.c - the job controller in /metrics: asked of the scheduler when the page is made. Each view costs the
+ * same however many entries wait.
  */
 #include "metrics.h"
 

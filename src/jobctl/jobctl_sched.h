@@ -101,6 +101,7 @@ struct sched_channel {
     struct jobctl_limits limits;
     bool is_stopped, has_overflowed;
     struct map hosts;
+    uint64_t host_bytes; /* memory of hosts: counted, since there may be very many */
     struct heap open, full;
     struct heap delayed, deferred;
     struct heap jobs_free;

@@ -29,6 +29,11 @@ bool jobctl__has_hosts(const struct jobctl_limits *limits)
     return limits->by_host && limits->max_client_threads > 1;
 }
 
+static uint64_t bytes_of(const struct sched_host *h)
+{
+    return sizeof *h + h->name_len + 1 + h->late.cap * sizeof *h->late.nodes;
+}
+
 struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name)
 {
     if (!jobctl__has_hosts(&c->limits))
@@ -44,6 +49,7 @@ struct sched_host *jobctl__host_get(struct sched_channel *c, struct slice name)
             memcpy(h->name, name.ptr, name.len);
         h->name[name.len] = '\0';
         map_put(&c->hosts, name, h);
+        c->host_bytes += bytes_of(h);
     }
     h->entries++;
     return h;
@@ -56,6 +62,7 @@ void jobctl__host_put(struct sched_host *h)
         return;
     MS_ASSERT(h->ready_count == 0 && h->assigned == 0 && h->node.index == HEAP_NOT_IN);
     map_remove(&h->channel->hosts, slice_make(h->name, h->name_len));
+    h->channel->host_bytes -= bytes_of(h);
     heap_fini(&h->late);
     ms_free(h);
 }
@@ -71,7 +78,9 @@ void jobctl__host_add(struct sched_host *h, struct sched_entry *e)
     } else {
         e->place.heap =
             (struct heap_node){.key = jobctl__entry_key(e), .tie = e->due_us, .index = HEAP_NOT_IN};
+        h->channel->host_bytes -= bytes_of(h);
         heap_insert(&h->late, &e->place.heap);
+        h->channel->host_bytes += bytes_of(h);
     }
     h->ready_count++;
 }

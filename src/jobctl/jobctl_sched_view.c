@@ -20,15 +20,8 @@ uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
                      (s->table.size + (s->table.old ? s->table.old_size : 0)) * sizeof *s->table.buckets;
     for (unsigned i = 0; i < s->channel_count; i++) {
         const struct sched_channel *c = &s->channels[i];
-        size_t cursor = 0;
-        struct slice key;
-        void *value;
         bytes += heap_bytes(&c->delayed) + heap_bytes(&c->deferred) + heap_bytes(&c->open) +
-                 heap_bytes(&c->full) + heap_bytes(&c->by_age) + jobctl__age_bytes(c);
-        while (map_next(&c->hosts, &cursor, &key, &value)) {
-            const struct sched_host *h = value;
-            bytes += sizeof *h + key.len + 1 + heap_bytes(&h->late);
-        }
+                 heap_bytes(&c->full) + heap_bytes(&c->by_age) + jobctl__age_bytes(c) + c->host_bytes;
     }
     return bytes;
 }

@@ -250,11 +250,53 @@ static void test_oldest(void **state)
     jobctl_sched_destroy(&s);
 }
 
+static void fill_hosts(struct jobctl_sched *s, uint32_t chan)
+{
+    char host[32];
+    for (uint64_t n = 0; n < 900;
+         n++) { /* of each host's three the second and third are older: in its heap */
+        snprintf(host, sizeof host, "h%llu.example.net", (unsigned long long)(n % 300));
+        struct jobctl_entry e = {.id = id_of(n),
+                                 .arrival_us = (5000 - n) * SECOND_US,
+                                 .class_ = QUEUE_NORMAL,
+                                 .recipients = 1,
+                                 .host = slice_cstr(host)};
+        assert_int_equal(jobctl_sched_put(s, chan, &e, 10000 * SECOND_US), MS_OK);
+    }
+}
+
+/* Memory of hosts is counted as they come and go: none is left behind them. */
+static void test_bytes(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create(1000);
+    struct jobctl_limits limits = channel(1, 0, 10, 10);
+    uint64_t full[3], empty[3];
+    uint32_t chan;
+    limits.by_host = true;
+    jobctl_sched_set_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &limits, 0, &chan), MS_OK);
+    for (unsigned round = 0; round < 3; round++) {
+        fill_hosts(s, chan);
+        full[round] = jobctl_sched_bytes(s);
+        for (uint64_t n = 0; n < 900; n++) {
+            struct queue_id id = id_of(n);
+            jobctl_sched_gone(s, &id);
+        }
+        empty[round] = jobctl_sched_bytes(s);
+        assert_true(full[round] > empty[round] + 300 * 100);
+    }
+    assert_int_equal(full[2],
+                     full[1]); /* what the first round made stays for others: entries, heaps of the channel */
+    assert_int_equal(empty[2], empty[1]);
+    jobctl_sched_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_numbers, seed_tell),
         cmocka_unit_test(test_oldest),
+        cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
