@@ -4,25 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include "play_keys.h"
 
 #define OK(expr)   assert_int_equal((expr), MS_OK)
-#define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
 static const struct conf_table *const tables[] = {&imapd_table, &auth_table, &auth_oauth_table};
-
-/* What the configuration may name by "!file oauth.pem". */
-static void write_keys(const char *dir)
-{
-    char path[96];
-    snprintf(path, sizeof path, "%s/oauth.pem", dir);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(PLAY_OAUTH_PEM, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
 
 static void load_conf(struct isite *site, const char *yaml)
 {
@@ -30,7 +15,7 @@ static void load_conf(struct isite *site, const char *yaml)
     struct str errors, text;
     char file[96];
 
-    write_keys(site->dir);
+    play_write_keys(site->dir);
     snprintf(file, sizeof file, "%s/test.yaml", site->dir);
     str_init(&errors, 0);
     str_init(&text, 0);
@@ -113,18 +98,6 @@ static struct part_client *partition_of(void *owner, struct loop *loop, const ch
     return strcmp(name, "") == 0 || strcmp(name, "main") == 0 ? site->client : NULL;
 }
 
-static void load_tls(struct isite *site)
-{
-    char cert[96], key[96];
-    struct ms_errinfo why;
-
-    snprintf(cert, sizeof cert, "%s/cert.pem", site->dir);
-    snprintf(key, sizeof key, "%s/key.pem", site->dir);
-    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) ||
-        net_tls_load(cert, key, &site->tls, &why))
-        fail_msg("%s", why.text);
-}
-
 void isite_open(struct isite *site, const char *yaml)
 {
     struct ms_errinfo why;
@@ -141,11 +114,9 @@ void isite_open(struct isite *site, const char *yaml)
     site->pool = loop_pool_create("cold", 1, 64);
     open_directory(site);
     open_partition(site);
-    load_tls(site);
-    site->env = (struct imapd_env){.version = "1.2.3",
-                                   .conf = site->conf,
-                                   .partition_of = partition_of,
-                                   .partition_owner = site};
+    site->tls = play_load_tls(site->dir);
+    site->env = (struct imapd_env){
+        .version = "1.2.3", .conf = site->conf, .partition_of = partition_of, .partition_owner = site};
     site->env.loops[1] = (struct imapd_loop_env){.loop = site->loop,
                                                  .auth = site->auth,
                                                  .tls = site->tls,
@@ -161,7 +132,7 @@ void isite_close(struct isite *site)
     char cmd[128];
 
     partition_stop(site->partition);
-    isite_turn(site);
+    play_turn(site->loop);
     imapd_env_fini(&site->env);
     auth_client_destroy(&site->auth);
     auth_guard_destroy(&site->guard);
@@ -175,14 +146,6 @@ void isite_close(struct isite *site)
     conf_unref(&site->conf);
     snprintf(cmd, sizeof cmd, "rm -rf %s", site->dir);
     assert_int_equal(system(cmd), 0);
-}
-
-void isite_turn(struct isite *site)
-{
-    const struct timespec moment = {.tv_nsec = 500000};
-
-    if (!loop_turn(site->loop))
-        nanosleep(&moment, NULL);
 }
 
 /* -- the store behind the sessions' backs */
@@ -224,8 +187,8 @@ void isite_post(struct isite *site, struct part_rec *rec)
 
     OK(part_post(site->client, rec, on_posted, site, &request));
     site->posted_want++;
-    for (unsigned i = 0; i < WAIT_TURNS && site->posted < site->posted_want; i++)
-        isite_turn(site);
+    for (unsigned i = 0; i < PLAY_TURNS && site->posted < site->posted_want; i++)
+        play_turn(site->loop);
     assert_int_equal(site->posted, site->posted_want);
 }
 
@@ -296,67 +259,16 @@ unsigned isite_overwrite(struct isite *site, const char *text, const char *other
 }
 
 /* -- sessions */
-void isession_open(struct isession *s, struct isite *site, enum dispatch_tls tls)
+void isession_open(struct play_session *s, struct isite *site, enum dispatch_tls tls)
 {
     static uint64_t number = 0x100;
     const struct dispatch_service_conf conf = {.tls = tls};
 
-    *s = (struct isession){.site = site};
-    const struct service_proto *proto = site->is_local ? &imapd_local_proto : &imapd_proto;
-    s->worker = proto->worker_open(&site->env, NULL, site->loop, &conf, "test");
+    *s = (struct play_session){.loop = site->loop,
+                               .proto = site->is_local ? &imapd_local_proto : &imapd_proto};
+    s->worker = s->proto->worker_open(&site->env, NULL, site->loop, &conf, "test");
     s->stream = imapd_mem_open(s->worker, "192.0.2.7", ++number);
-    str_init(&s->sink.output, 0);
-    net_mem_attach(s->stream, &s->sink);
-}
-
-void isession_close(struct isession *s)
-{
-    if (!s->sink.closed)
-        net_abort(s->stream, NET_CLOSED_BY_US);
-    assert_true(isession_wait_closed(s));
-    imapd_proto.worker_close(s->worker);
-    str_fini(&s->sink.output);
-}
-
-void isession_feed(struct isession *s, struct slice bytes, bool by_bytes)
-{
-    size_t step = by_bytes ? 1 : MS_MAX(bytes.len, 1);
-
-    for (size_t i = 0; i < bytes.len && !s->sink.closed; i += step) {
-        net_mem_feed(s->stream, slice_sub(bytes, i, step));
-        loop_turn(s->site->loop);
-    }
-}
-
-bool isession_line(struct isession *s, struct slice *line_out)
-{
-    for (unsigned i = 0; i < WAIT_TURNS; i++) {
-        struct slice rest = slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX);
-        ssize_t end = slice_find(rest, SLICE_LIT("\r\n"));
-
-        if (end >= 0) {
-            *line_out = slice_sub(rest, 0, (size_t)end);
-            s->seen += (size_t)end + 2;
-            return true;
-        }
-        if (s->sink.closed)
-            return false;
-        isite_turn(s->site);
-    }
-    return false;
-}
-
-bool isession_wait_closed(struct isession *s)
-{
-    for (unsigned i = 0; i < WAIT_TURNS && !s->sink.closed; i++)
-        isite_turn(s->site);
-    return s->sink.closed;
-}
-
-void isession_quiet(struct isite *site)
-{
-    for (unsigned i = 0; i < 40; i++)
-        isite_turn(site);
+    play_session_begin(s);
 }
 
 static bool matches(const char *pattern, const uint8_t *text, const uint8_t *end)

@@ -15,6 +15,8 @@
 #include "ms/obs.h"
 #include "ms/store.h"
 
+#include "play_session.h"
+
 struct isite {
     char dir[64];
     struct conf *conf;
@@ -38,7 +40,6 @@ struct isite {
  * imap. */
 void isite_open(struct isite *site, const char *yaml);
 void isite_close(struct isite *site);
-void isite_turn(struct isite *site); /* the loop, and a moment for the threads */
 /* Delivers to the INBOX of a user who has logged in before: prefix and message. */
 void isite_deliver(struct isite *site, const char *login, const char *prefix, struct slice message);
 /* Posts what is in rec and waits until it is visible. */
@@ -48,20 +49,8 @@ unsigned isite_overwrite(struct isite *site, const char *text, const char *other
 uint64_t isite_account(struct isite *site, const char *login);
 uint64_t isite_mailbox(struct isite *site, const char *login, const char *name);
 
-struct isession {
-    struct isite *site;
-    void *worker;
-    struct net_stream *stream;
-    struct net_mem_sink sink;
-    size_t seen; /* output matched so far */
-};
-void isession_open(struct isession *s, struct isite *site, enum dispatch_tls tls);
-void isession_close(struct isession *s);
-void isession_feed(struct isession *s, struct slice bytes, bool by_bytes);
-/* Waits for a line that is not yet seen, without CRLF. false: closed, or none came. */
-bool isession_line(struct isession *s, struct slice *line_out);
-bool isession_wait_closed(struct isession *s);
-void isession_quiet(struct isite *site); /* turns until nothing more can come */
+/* One session of it. */
+void isession_open(struct play_session *s, struct isite *site, enum dispatch_tls tls);
 
 /* {*} any text, {#} digits; all else as it stands. */
 bool ipattern_matches(const char *pattern, struct slice text);

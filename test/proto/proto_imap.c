@@ -32,10 +32,10 @@
  */
 #include "imap_site.h"
 
+#include "play_main.h"
 #include "play_scram.h"
 #include "play_text.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ struct play {
     enum dispatch_tls tls;
     bool local;
     struct isite site;
-    struct isession s[SESSIONS_MAX];
+    struct play_session s[SESSIONS_MAX];
     bool has[SESSIONS_MAX];
     struct str conf, auth, text;
     uint32_t uidvalidity;
@@ -86,7 +86,7 @@ static void setting(struct play *p, const char *text)
     }
 }
 
-static struct isession *session(struct play *p, unsigned n)
+static struct play_session *session(struct play *p, unsigned n)
 {
     if (!p->is_open) {
         p->is_open = true;
@@ -103,12 +103,12 @@ static struct isession *session(struct play *p, unsigned n)
     return &p->s[n];
 }
 
-static void expect_line(struct play *p, struct isession *s, const char *pattern, bool pass_over)
+static void expect_line(struct play *p, struct play_session *s, const char *pattern, bool pass_over)
 {
     struct slice line;
 
     do {
-        if (!isession_line(s, &line))
+        if (!play_session_line(s, &line))
             play_fail(p, s->sink.closed ? "closed instead of an answer" : "no answer", slice_cstr(pattern));
         if (ipattern_matches(pattern, line))
             return;
@@ -116,7 +116,7 @@ static void expect_line(struct play *p, struct isession *s, const char *pattern,
     play_fail(p, "wrong answer", line);
 }
 
-static void expect_bytes(struct play *p, struct isession *s, const char *text)
+static void expect_bytes(struct play *p, struct play_session *s, const char *text)
 {
     char *rest;
     unsigned long count = strtoul(text, &rest, 10);
@@ -124,7 +124,7 @@ static void expect_bytes(struct play *p, struct isession *s, const char *text)
     str_reset(&p->text);
     play_unescape(rest + 1, strlen(rest + 1), &p->text);
     for (unsigned i = 0; i < 20000 && s->sink.output.len - s->seen < count && !s->sink.closed; i++)
-        isite_turn(&p->site);
+        play_turn(p->site.loop);
     if (s->sink.output.len - s->seen < count)
         play_fail(p, "too few bytes", slice_sub(str_slice(&s->sink.output), s->seen, 200));
     if (!slice_has_prefix(slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX), str_slice(&p->text)))
@@ -132,13 +132,13 @@ static void expect_bytes(struct play *p, struct isession *s, const char *text)
     s->seen += count;
 }
 
-static void expect_nothing(struct play *p, struct isession *s)
+static void expect_nothing(struct play *p, struct play_session *s)
 {
     if (s->seen != s->sink.output.len)
         play_fail(p, "unexpected output", slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX));
 }
 
-static void fill(struct play *p, struct isession *s, const char *text)
+static void fill(struct play *p, struct play_session *s, const char *text)
 {
     char mailbox[64], pattern[32];
     unsigned count;
@@ -150,7 +150,7 @@ static void fill(struct play *p, struct isession *s, const char *text)
         snprintf(message, sizeof message, "Subject: message %u\r\n\r\ntext %u\r\n", i, i);
         str_reset(&p->text);
         str_addf(&p->text, "fill%u APPEND %s {%zu+}\r\n%s\r\n", i, mailbox, strlen(message), message);
-        isession_feed(s, str_slice(&p->text), false);
+        play_session_feed(s, str_slice(&p->text), false);
     }
     snprintf(pattern, sizeof pattern, "fill%u OK {*}", count);
     expect_line(p, s, pattern, true);
@@ -229,7 +229,7 @@ static void deliver(struct play *p, char *text)
     str_fini(&prefix);
 }
 
-static void send(struct play *p, struct isession *s, const char *text, bool line)
+static void send(struct play *p, struct play_session *s, const char *text, bool line)
 {
     const char *at;
 
@@ -243,10 +243,10 @@ static void send(struct play *p, struct isession *s, const char *text, bool line
         str_addf(&p->text, "%s\r\n", text);
     else
         play_unescape(text, strlen(text), &p->text);
-    isession_feed(s, str_slice(&p->text), p->by_bytes);
+    play_session_feed(s, str_slice(&p->text), p->by_bytes);
 }
 
-static void scram(struct play *p, struct isession *s, const char *text)
+static void scram(struct play *p, struct play_session *s, const char *text)
 {
     char hash[16] = "", user[64] = "", password[64] = "", authzid[64] = "";
     struct play_scram m;
@@ -258,12 +258,12 @@ static void scram(struct play *p, struct isession *s, const char *text)
     play_scram_first(&m, strcmp(hash, "sha1") == 0 ? CRYPT_SHA1 : CRYPT_SHA256, user, authzid, &out);
     send(p, s, str_cstr(&out), true);
     str_reset(&out);
-    if (!isession_line(s, &line) || !slice_has_prefix(line, SLICE_LIT("+ ")))
+    if (!play_session_line(s, &line) || !slice_has_prefix(line, SLICE_LIT("+ ")))
         play_fail(p, "no challenge", line);
     assert_true(play_scram_last(&m, slice_sub(line, 2, SIZE_MAX), password, &out));
     send(p, s, str_cstr(&out), true);
     size_t seen = s->seen;
-    if (isession_line(s, &line) && slice_has_prefix(line, SLICE_LIT("+ "))) {
+    if (play_session_line(s, &line) && slice_has_prefix(line, SLICE_LIT("+ "))) {
         assert_true(play_scram_is_server(&m, slice_sub(line, 2, SIZE_MAX)));
         send(p, s, "", true);
     } else {
@@ -273,14 +273,14 @@ static void scram(struct play *p, struct isession *s, const char *text)
     str_fini(&out);
 }
 
-static void wait_end(struct play *p, struct isession *s)
+static void wait_end(struct play *p, struct play_session *s)
 {
-    if (!isession_wait_closed(s))
+    if (!play_session_wait_closed(s))
         play_fail(p, "still open", slice_cstr(""));
     expect_nothing(p, s);
 }
 
-static void play_do(struct play *p, struct isession *s, char what, char mark, char *rest)
+static void play_do(struct play *p, struct play_session *s, char what, char mark, char *rest)
 {
     switch (what) {
     case 'C':
@@ -296,14 +296,14 @@ static void play_do(struct play *p, struct isession *s, char what, char mark, ch
         expect_bytes(p, s, rest);
         break;
     case 'W':
-        isession_quiet(&p->site);
+        play_quiet(p->site.loop);
         loop_advance(p->site.loop, strtoul(rest, NULL, 10));
         break;
     case 'E':
         wait_end(p, s);
         break;
     case 'Q':
-        isession_quiet(&p->site);
+        play_quiet(p->site.loop);
         expect_nothing(p, s);
         break;
     case 'H':
@@ -363,11 +363,11 @@ static void play_end(struct play *p)
 {
     struct ms_errinfo why;
 
-    isession_quiet(&p->site);
+    play_quiet(p->site.loop);
     for (unsigned i = 0; i < SESSIONS_MAX; i++)
         if (p->has[i]) {
             expect_nothing(p, &p->s[i]);
-            isession_close(&p->s[i]);
+            play_session_close(&p->s[i]);
         }
     assert_int_equal(partition_verify(p->site.partition, on_problem, (void *)(uintptr_t)p->path, &why),
                      MS_OK);
@@ -398,60 +398,7 @@ static void play_script(const char *path, bool by_bytes)
     str_fini(&p.text);
 }
 
-static void in_lines(void **state)
-{
-    play_script(*state, false);
-}
-
-static void in_bytes(void **state)
-{
-    play_script(*state, true);
-}
-
-static bool is_script(const char *name)
-{
-    size_t len = strlen(name);
-
-    return len > 7 && strcmp(name + len - 7, ".script") == 0;
-}
-
-enum { TESTS_MAX = 400 };
-
-static size_t add_script(struct CMUnitTest *tests, size_t n, const char *folder, const char *name)
-{
-    static char paths[TESTS_MAX][512];
-
-    assert_true(n + 2 <= TESTS_MAX);
-    snprintf(paths[n], sizeof paths[n], "%s%s%s", folder, *folder ? "/" : "", name);
-    if (!is_script(paths[n]))
-        return n;
-    tests[n] = (struct CMUnitTest){paths[n], in_lines, NULL, NULL, paths[n]};
-    tests[n + 1] = (struct CMUnitTest){paths[n], in_bytes, NULL, NULL, paths[n]};
-    return n + 2;
-}
-
 int main(int argc, char **argv)
 {
-    static struct CMUnitTest tests[TESTS_MAX];
-    size_t n = 0;
-
-    for (int i = 1; i < argc; i++) {
-        struct dirent **names;
-        int count;
-
-        if (is_script(argv[i])) {
-            n = add_script(tests, n, "", argv[i]);
-            continue;
-        }
-        count = scandir(argv[i], &names, NULL, alphasort);
-        for (int j = 0; j < count; j++) {
-            n = add_script(tests, n, argv[i], names[j]->d_name);
-            free(names[j]);
-        }
-        if (count >= 0)
-            free(names);
-    }
-    if (n == 0)
-        return 1;
-    return _cmocka_run_group_tests("imap", tests, n, NULL, NULL);
+    return play_main(argc, argv, "imap", play_script);
 }

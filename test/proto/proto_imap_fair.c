@@ -10,17 +10,17 @@
 #define SHARE 16                                   /* commands of one call (imapd_session.c) */
 #define TURN  (SHARE * (LOOP_HOOK_ROUNDS_MAX + 1)) /* a hook may arm itself again in a turn */
 
-static void ask(struct isession *s, const char *text, const char *last)
+static void ask(struct play_session *s, const char *text, const char *last)
 {
     struct slice line;
 
-    isession_feed(s, slice_cstr(text), false);
+    play_session_feed(s, slice_cstr(text), false);
     do
-        assert_true(isession_line(s, &line));
+        assert_true(play_session_line(s, &line));
     while (!ipattern_matches(last, line));
 }
 
-static unsigned count_lines(const struct isession *s, const char *word)
+static unsigned count_lines(const struct play_session *s, const char *word)
 {
     struct slice rest = slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX);
     unsigned n = 0;
@@ -31,7 +31,7 @@ static unsigned count_lines(const struct isession *s, const char *word)
     return n;
 }
 
-static void open_two(struct isite *site, struct isession *a, struct isession *b)
+static void open_two(struct isite *site, struct play_session *a, struct play_session *b)
 {
     isite_open(site, "");
     isession_open(a, site, DISPATCH_TLS_NONE);
@@ -44,17 +44,17 @@ static void open_two(struct isite *site, struct isession *a, struct isession *b)
     ask(b, "c SELECT INBOX\r\n", "c OK {*}");
 }
 
-static void close_two(struct isite *site, struct isession *a, struct isession *b)
+static void close_two(struct isite *site, struct play_session *a, struct play_session *b)
 {
-    isession_close(a);
-    isession_close(b);
+    play_session_close(a);
+    play_session_close(b);
     isite_close(site);
 }
 
 /* a gets many commands at once, b one; what a has had when b has its answer, and that no turn gave it more than its due. */
 static void race(const char *command, unsigned count, unsigned turn_max, unsigned before_max)
 {
-    struct isession a, b;
+    struct play_session a, b;
     struct isite site;
     struct str many;
     unsigned before = 0, had = 0;
@@ -94,7 +94,7 @@ static void commands_with_rows(void **state)
 
 static void bad_commands(void **state)
 {
-    struct isession a, b;
+    struct play_session a, b;
     struct isite site;
     struct str many;
 
@@ -104,7 +104,7 @@ static void bad_commands(void **state)
     for (unsigned i = 0; i < 1000; i++)
         str_add_cstr(&many, "x NONSENSE\r\n");
     net_mem_feed(a.stream, str_slice(&many));
-    assert_true(isession_wait_closed(&a));
+    assert_true(play_session_wait_closed(&a));
     assert_true(count_lines(&a, "x BAD") <= 21);
     ask(&b, "z NOOP\r\n", "z OK {*}");
     str_fini(&many);

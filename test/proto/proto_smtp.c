@@ -28,10 +28,10 @@
  */
 #include "smtp_site.h"
 
+#include "play_main.h"
 #include "play_scram.h"
 #include "play_text.h"
 
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ struct play {
     unsigned line_number;
     bool by_bytes;
     struct site site;
-    struct site_session s;
+    struct play_session s;
     char proto[16];
     enum dispatch_tls tls;
     bool has_details;
@@ -93,7 +93,7 @@ static void play_open(struct play *p)
 static void expect_line(struct play *p, const char *pattern)
 {
     struct slice line;
-    if (!session_line(&p->s, &line))
+    if (!play_session_line(&p->s, &line))
         play_fail(p, p->s.sink.closed ? "closed instead of a reply" : "no reply", slice_cstr(pattern));
     if (!glob_matches(pattern, line))
         play_fail(p, "wrong reply", line);
@@ -106,7 +106,7 @@ static void expect_reply(struct play *p, const char *pattern)
     bool more = true;
     str_reset(&p->text);
     while (more) {
-        if (!session_line(&p->s, &line))
+        if (!play_session_line(&p->s, &line))
             play_fail(p, p->s.sink.closed ? "closed instead of a reply" : "no reply", slice_cstr(pattern));
         str_addf(&p->text, "%s" SLICE_FMT, p->text.len ? " " : "", SLICE_ARG(line));
         more = line.len > 3 && line.ptr[3] == '-';
@@ -166,13 +166,13 @@ static void send(struct play *p, const char *text, bool line)
         str_addf(&p->text, "%s\r\n", text);
     else
         play_unescape(text, strlen(text), &p->text);
-    session_feed(&p->s, str_slice(&p->text), p->by_bytes);
+    play_session_feed(&p->s, str_slice(&p->text), p->by_bytes);
 }
 
 static struct slice scram_challenge(struct play *p)
 {
     struct slice line;
-    if (!session_line(&p->s, &line) || !slice_has_prefix(line, SLICE_LIT("334 ")))
+    if (!play_session_line(&p->s, &line) || !slice_has_prefix(line, SLICE_LIT("334 ")))
         play_fail(p, "no challenge", line);
     return slice_sub(line, 4, SIZE_MAX);
 }
@@ -191,7 +191,7 @@ static void scram(struct play *p, const char *text)
     send(p, str_cstr(&out), true);
     size_t seen = p->s.seen;
     struct slice line;
-    if (session_line(&p->s, &line) && slice_has_prefix(line, SLICE_LIT("334 "))) {
+    if (play_session_line(&p->s, &line) && slice_has_prefix(line, SLICE_LIT("334 "))) {
         assert_true(play_scram_is_server(&s, slice_sub(line, 4, SIZE_MAX)));
         send(p, "", true);
     } else {
@@ -229,7 +229,7 @@ static void play_line(struct play *p, char *line)
     } else if (strcmp(line, "W") == 0) {
         loop_advance(p->site.loop, strtoul(rest, NULL, 10));
     } else if (strcmp(line, "E") == 0) {
-        if (!session_wait_closed(&p->s))
+        if (!play_session_wait_closed(&p->s))
             play_fail(p, "still open", slice_cstr(""));
         expect_nothing(p);
     } else if (strcmp(line, "A") == 0) {
@@ -237,7 +237,7 @@ static void play_line(struct play *p, char *line)
     } else if (strcmp(line, "D") == 0) {
         p->s.proto->worker_drain(p->s.worker);
     } else {
-        session_quiet(&p->s);
+        play_quiet(p->site.loop);
         expect_nothing(p);
         if (strcmp(line, "Q") != 0) {
             site_catch_up(&p->site);
@@ -248,9 +248,9 @@ static void play_line(struct play *p, char *line)
 
 static void play_end(struct play *p)
 {
-    session_quiet(&p->s);
+    play_quiet(p->site.loop);
     expect_nothing(p);
-    session_close(&p->s);
+    play_session_close(&p->s);
     site_verify(&p->site);
     site_close(&p->site);
 }
@@ -278,36 +278,7 @@ static void play_script(const char *path, bool by_bytes)
     str_fini(&p.envelope);
 }
 
-static void in_lines(void **state)
-{
-    play_script(*state, false);
-}
-
-static void in_bytes(void **state)
-{
-    play_script(*state, true);
-}
-
 int main(int argc, char **argv)
 {
-    glob_t found = {0};
-    for (int i = 1; i < argc; i++) {
-        char pattern[512];
-        bool is_file = strstr(argv[i], ".script") != NULL;
-        snprintf(pattern, sizeof pattern, "%s%s", argv[i], is_file ? "" : "/*.script");
-        if (glob(pattern, i > 1 ? GLOB_APPEND : 0, NULL, &found) != 0)
-            return 1;
-    }
-    if (found.gl_pathc == 0)
-        return 1;
-    struct CMUnitTest *tests = ms_alloc_array(2 * found.gl_pathc, sizeof *tests);
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        char *path = found.gl_pathv[i];
-        tests[2 * i] = (struct CMUnitTest){path, in_lines, NULL, NULL, path};
-        tests[2 * i + 1] = (struct CMUnitTest){path, in_bytes, NULL, NULL, path};
-    }
-    int failed = _cmocka_run_group_tests("scripts", tests, 2 * found.gl_pathc, NULL, NULL);
-    ms_free(tests);
-    globfree(&found);
-    return failed;
+    return play_main(argc, argv, "scripts", play_script);
 }

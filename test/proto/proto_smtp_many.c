@@ -9,32 +9,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void expect(struct site_session *s, const char *pattern)
+static void expect(struct play_session *s, const char *pattern)
 {
     struct slice line;
-    if (!session_line(s, &line))
+    if (!play_session_line(s, &line))
         fail_msg("no reply, wanted %s", pattern);
     if (!glob_matches(pattern, line))
         fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
 }
 
 /* All lines of a reply. */
-static void expect_reply(struct site_session *s, const char *pattern)
+static void expect_reply(struct play_session *s, const char *pattern)
 {
     struct slice line;
     do {
-        assert_true(session_line(s, &line));
+        assert_true(play_session_line(s, &line));
         if (!glob_matches(pattern, line))
             fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
     } while (line.len > 3 && line.ptr[3] == '-');
 }
 
-static void feed(struct site_session *s, const char *text)
+static void feed(struct play_session *s, const char *text)
 {
-    session_feed(s, slice_cstr(text), false);
+    play_session_feed(s, slice_cstr(text), false);
 }
 
-static void hello(struct site_session *s, bool lmtp)
+static void hello(struct play_session *s, bool lmtp)
 {
     expect(s, "220 *");
     feed(s, lmtp ? "LHLO c\r\n" : "EHLO c\r\n");
@@ -97,7 +97,7 @@ static bool reference(const struct smuggle_mode *mode, struct slice wire, struct
 static void smuggle(struct site *site, const struct smuggle_mode *mode, bool lmtp, struct slice content,
                     bool by_bytes)
 {
-    struct site_session s;
+    struct play_session s;
     struct str text;
     session_open(&s, site, lmtp ? "lmtp" : "smtp", DISPATCH_TLS_NONE);
     hello(&s, lmtp);
@@ -111,9 +111,9 @@ static void smuggle(struct site *site, const struct smuggle_mode *mode, bool lmt
         str_add_cstr(&text, "DATA\r\n");
     str_add_slice(&text, content);
     str_add_cstr(&text, mode->chunk ? "QUIT\r\n" : ".\r\nQUIT\r\n");
-    session_feed(&s, str_slice(&text), by_bytes);
-    assert_true(session_wait_closed(&s));
-    session_close(&s);
+    play_session_feed(&s, str_slice(&text), by_bytes);
+    assert_true(play_session_wait_closed(&s));
+    play_session_close(&s);
     str_fini(&text);
     site_catch_up(site);
 }
@@ -174,7 +174,7 @@ enum { CROWD = 1300 }; /* PART_CALLS is less */
 
 static void crowd(struct site *site, const char *proto, const char *rcpt, bool large)
 {
-    static struct site_session sessions[CROWD];
+    static struct play_session sessions[CROWD];
     bool lmtp = strcmp(proto, "lmtp") == 0;
     struct str text;
     str_init(&text, 0);
@@ -195,7 +195,7 @@ static void crowd(struct site *site, const char *proto, const char *rcpt, bool l
         expect(&sessions[i], "250 *");
         expect(&sessions[i], "354 *");
         expect(&sessions[i], "250 2.*");
-        session_close(&sessions[i]);
+        play_session_close(&sessions[i]);
     }
     str_fini(&text);
 }
@@ -254,16 +254,16 @@ static void gone_at_every_byte(void **state)
         const char *text = at < sizeof data ? data : bdat;
         size_t n = at < sizeof data ? at : at - sizeof data;
         for (unsigned turns = 0; turns < 3; turns++) {
-            struct site_session s;
+            struct play_session s;
             session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
             net_mem_feed(s.stream, slice_make(text, n));
             for (unsigned i = 0; i < turns; i++)
                 loop_turn(site.loop);
-            session_close(&s);
+            play_session_close(&s);
         }
     }
     for (unsigned i = 0; i < 40; i++) /* answers for the dead find nobody */
-        site_turn(&site);
+        play_turn(site.loop);
     site_verify(&site);
     site_close(&site);
 }
@@ -272,7 +272,7 @@ static void gone_at_every_byte(void **state)
 static void half_close(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     site_open(&site, "");
     session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
     net_mem_feed(s.stream,
@@ -281,8 +281,8 @@ static void half_close(void **state)
     for (unsigned i = 0; i < 5; i++)
         expect_reply(&s, "*");
     expect(&s, "250 2.1.5 Delivered, id *");
-    assert_true(session_wait_closed(&s));
-    session_close(&s);
+    assert_true(play_session_wait_closed(&s));
+    play_session_close(&s);
     assert_int_equal(site_inbox_count(&site, "alice@example.org"), 1);
     site_close(&site);
 }
@@ -291,7 +291,7 @@ static void half_close(void **state)
 static void partition_away(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     site_open(&site, "");
     partition_stop(site.partitions[1]);
     session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
@@ -303,14 +303,14 @@ static void partition_away(void **state)
     expect(&s, "250 2.1.5 *");
     expect(&s, "354 *");
     expect(&s, "250 2.1.5 Delivered, id *");
-    session_close(&s);
+    play_session_close(&s);
     partition_stop(site.partitions[0]); /* the queue's */
     session_open(&s, &site, "smtp", DISPATCH_TLS_NONE);
     hello(&s, false);
     feed(&s, "MAIL FROM:<>\r\nNOOP\r\n");
     expect(&s, "451 4.3.0 *");
     expect(&s, "250 *");
-    session_close(&s);
+    play_session_close(&s);
     site_close(&site);
 }
 
@@ -318,7 +318,7 @@ static void partition_away(void **state)
 static void partition_goes(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     site_open(&site, "");
     session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
     hello(&s, true);
@@ -332,13 +332,13 @@ static void partition_goes(void **state)
     expect(&s, "451 4.3.0 *");
     expect(&s, "250 2.1.5 Delivered, id *");
     expect(&s, "250 2.0.0 *");
-    session_close(&s);
+    play_session_close(&s);
     site_close(&site);
 }
 
 /* -- a storage that does not answer: effect: smtp.data_end_timeout lmtp.data_end_timeout */
 
-static void begin_data(struct site_session *s, struct site *site, const char *proto)
+static void begin_data(struct play_session *s, struct site *site, const char *proto)
 {
     session_open(s, site, proto, DISPATCH_TLS_NONE);
     hello(s, strcmp(proto, "lmtp") == 0);
@@ -351,11 +351,11 @@ static void begin_data(struct site_session *s, struct site *site, const char *pr
 enum { TRIES = 200 }; /* a real thread answers: now and then it is faster than our clock */
 
 /* Time passes behind the end of the data. */
-static void time_passes(struct site_session *s, struct slice text, unsigned ms)
+static void time_passes(struct play_session *s, struct slice text, unsigned ms)
 {
     net_mem_feed(s->stream, text);
-    loop_turn(s->site->loop);
-    loop_advance(s->site->loop, ms);
+    loop_turn(s->loop);
+    loop_advance(s->loop, ms);
 }
 
 /* The message is posted and may be taken: neither yes nor no. */
@@ -364,7 +364,7 @@ static void no_answer(void **state)
     static const char *const protos[] = {"smtp", "lmtp"};
     for (unsigned i = 0; i < 2; i++) {
         struct site site;
-        struct site_session s;
+        struct play_session s;
         bool silent = false;
         site_open(&site, "smtp:\n  data_end_timeout: 2m\nlmtp:\n  data_end_timeout: 2m\n");
         for (unsigned n = 0; n < TRIES && !silent; n++) {
@@ -374,8 +374,8 @@ static void no_answer(void **state)
             loop_advance(site.loop, 2000);
             silent = s.seen == s.sink.output.len;
             if (silent)
-                assert_true(session_wait_closed(&s));
-            session_close(&s);
+                assert_true(play_session_wait_closed(&s));
+            play_session_close(&s);
         }
         assert_true(silent);
         site_close(&site);
@@ -386,7 +386,7 @@ static void no_answer(void **state)
 static void no_room(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     struct str text;
     bool refused = false;
     site_open(&site, "smtp:\n  data_end_timeout: 2m\n");
@@ -398,10 +398,10 @@ static void no_room(void **state)
         begin_data(&s, &site, "smtp");
         time_passes(&s, str_slice(&text), 121000);
         struct slice line;
-        refused = session_line(&s, &line) && glob_matches("421 4.3.0 Storage does not answer*", line);
+        refused = play_session_line(&s, &line) && glob_matches("421 4.3.0 Storage does not answer*", line);
         if (refused)
-            assert_true(session_wait_closed(&s));
-        session_close(&s);
+            assert_true(play_session_wait_closed(&s));
+        play_session_close(&s);
     }
     assert_true(refused);
     str_fini(&text);

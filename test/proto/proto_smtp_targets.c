@@ -10,30 +10,30 @@
 
 enum { LISTS = 4, LISTED = 1000, CROWD = 1100 /* PART_CALLS is less */ };
 
-static void feed(struct site_session *s, const char *text)
+static void feed(struct play_session *s, const char *text)
 {
-    session_feed(s, slice_cstr(text), false);
+    play_session_feed(s, slice_cstr(text), false);
 }
 
-static struct slice reply(struct site_session *s)
+static struct slice reply(struct play_session *s)
 {
     struct slice line;
     for (unsigned i = 0; i < 10; i++) /* a long list rests between look-ups, by a timer */
-        loop_advance(s->site->loop, LOOP_TICK_MS);
+        loop_advance(s->loop, LOOP_TICK_MS);
     do
-        assert_true(session_line(s, &line));
+        assert_true(play_session_line(s, &line));
     while (line.len > 3 && line.ptr[3] == '-');
     return line;
 }
 
-static void expect(struct site_session *s, const char *pattern)
+static void expect(struct play_session *s, const char *pattern)
 {
     struct slice line = reply(s);
     if (!glob_matches(pattern, line))
         fail_msg("wanted %s, got " SLICE_FMT, pattern, SLICE_ARG(line));
 }
 
-static void begin(struct site_session *s, struct site *site, const char *proto)
+static void begin(struct play_session *s, struct site *site, const char *proto)
 {
     session_open(s, site, proto, DISPATCH_TLS_NONE);
     expect(s, "220 *");
@@ -87,7 +87,7 @@ static unsigned queue_rows(struct site *site)
 static void lists_of_thousands(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     site_open(&site, "");
     add_lists(&site);
     for (unsigned lmtp = 0; lmtp < 2; lmtp++) {
@@ -104,7 +104,7 @@ static void lists_of_thousands(void **state)
         expect(&s, "354 *");
         for (unsigned l = 0; l < (lmtp ? LISTS : 1); l++)
             expect(&s, lmtp ? "250 2.1.5 Queued, *" : "250 2.0.0 *");
-        session_close(&s);
+        play_session_close(&s);
         assert_int_equal(queue_rows(&site), (lmtp + 1) * LISTS * LISTED);
     }
     site_verify(&site);
@@ -129,7 +129,7 @@ static void longest_names(void **state)
     }
     assert_int_equal(account_dir_commit(site.directory, &why), MS_OK);
     for (unsigned lmtp = 0; lmtp < 2; lmtp++) {
-        struct site_session s;
+        struct play_session s;
         unsigned accepted = 0;
         begin(&s, &site, lmtp ? "lmtp" : "smtp");
         for (unsigned i = 0; i < 1000; i++) {
@@ -145,7 +145,7 @@ static void longest_names(void **state)
         expect(&s, "354 *");
         for (unsigned i = 0; i < (lmtp ? accepted : 1); i++)
             expect(&s, "250 2.*");
-        session_close(&s);
+        play_session_close(&s);
         if (!lmtp)
             assert_int_equal(queue_rows(&site), accepted);
     }
@@ -161,7 +161,7 @@ static size_t heap_bytes(void)
 static void refusals_take_no_room(void **state)
 {
     struct site site;
-    struct site_session s;
+    struct play_session s;
     site_open(&site, "");
     site_admin(&site, "user full@example.org messages=1");
     site_admin(&site, "deliver full@example.org 10");
@@ -178,7 +178,7 @@ static void refusals_take_no_room(void **state)
     assert_true(heap_bytes() < before + 100000);
     feed(&s, "RCPT TO:<alice@example.org>\r\n");
     expect(&s, "250 2.1.5 *");
-    session_close(&s);
+    play_session_close(&s);
     site_close(&site);
 }
 
@@ -193,7 +193,7 @@ static void mix_open(struct site *site)
 
 static void crowd_of_mixed(void **state)
 {
-    static struct site_session sessions[CROWD];
+    static struct play_session sessions[CROWD];
     struct site site;
     mix_open(&site);
     for (unsigned i = 0; i < CROWD; i++)
@@ -208,7 +208,7 @@ static void crowd_of_mixed(void **state)
         expect(&sessions[i], "354 *");
         expect(&sessions[i], "250 2.1.5 Delivered, *");
         expect(&sessions[i], "250 2.1.5 Queued, *");
-        session_close(&sessions[i]);
+        play_session_close(&sessions[i]);
     }
     assert_int_equal(site_inbox_count(&site, "alice@example.org"), CROWD);
     assert_int_equal(queue_rows(&site), 2 * CROWD);
@@ -225,12 +225,12 @@ static void gone_at_every_byte(void **state)
     mix_open(&site);
     for (size_t n = 0; n < sizeof text; n++) {
         for (unsigned turns = 0; turns < 3; turns++) {
-            struct site_session s;
+            struct play_session s;
             session_open(&s, &site, "lmtp", DISPATCH_TLS_NONE);
             net_mem_feed(s.stream, slice_make(text, n));
             for (unsigned i = 0; i < turns; i++)
                 loop_turn(site.loop);
-            session_close(&s);
+            play_session_close(&s);
         }
     }
     unsigned rows = queue_rows(&site);

@@ -12,7 +12,6 @@
 #define OK(expr)   assert_int_equal((expr), MS_OK)
 #define WORDS_MAX  16
 #define LISTED_MAX 1100
-#define WAIT_TURNS 20000
 
 /* "key=value" of words[1..]; empty: not given. */
 static struct slice value_of(const struct slice *words, size_t n, const char *key)
@@ -161,8 +160,8 @@ static void post(struct site *site, struct part_client *client, struct part_rec 
     uint64_t request;
     bool done = false;
     OK(part_post(client, rec, on_made, &done, &request));
-    for (unsigned turns = 0; turns < WAIT_TURNS && !done; turns++)
-        site_turn(site);
+    for (unsigned turns = 0; turns < PLAY_TURNS && !done; turns++)
+        play_turn(site->loop);
     assert_true(done);
     part_rec_fini(rec);
     part_rec_init(rec);

@@ -3,17 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ms/jobctl.h"
 #include "ms/queue.h"
 #include "ms/store.h"
 
-#include "play_keys.h"
-
 #define OK(expr)   assert_int_equal((expr), MS_OK)
-#define WAIT_TURNS 20000 /* of half a millisecond: what a loaded machine may need */
 
 static const char *const partition_names[SITE_PARTITIONS] = {"main", "second"};
 
@@ -32,23 +28,12 @@ static const struct conf_table *const tables[] = {&auth_table,
                                                   &dispatch_defaults_table,
                                                   &dispatch_services_table};
 
-/* What the configuration may name by "!file oauth.pem". */
-static void write_keys(const char *dir)
-{
-    char path[96];
-    snprintf(path, sizeof path, "%s/oauth.pem", dir);
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(PLAY_OAUTH_PEM, f) >= 0);
-    assert_int_equal(fclose(f), 0);
-}
-
 static void load_conf(struct site *site, const char *yaml)
 {
     struct conf_report report;
     struct str text, errors;
     char file[96];
-    write_keys(site->dir);
+    play_write_keys(site->dir);
     snprintf(file, sizeof file, "%s/test.yaml", site->dir);
     str_init(&text, 0);
     str_init(&errors, 0);
@@ -122,17 +107,6 @@ static struct part_client *partition_of(void *ctx, struct loop *loop, const char
     return NULL;
 }
 
-static void load_tls(struct site *site)
-{
-    char cert[96], key[96];
-    struct ms_errinfo why;
-    snprintf(cert, sizeof cert, "%s/cert.pem", site->dir);
-    snprintf(key, sizeof key, "%s/key.pem", site->dir);
-    if (net_tls_make_selfsigned("mx.example.org", cert, key, &why) ||
-        net_tls_load(cert, key, &site->tls, &why))
-        fail_msg("%s", why.text);
-}
-
 void site_open(struct site *site, const char *yaml)
 {
     struct ms_errinfo why;
@@ -150,7 +124,7 @@ void site_open(struct site *site, const char *yaml)
     for (unsigned i = 0; i < SITE_PARTITIONS; i++)
         open_partition(site, i);
     site->route = route_create(site->loop, site->accounts, site->clients[0], site->conf);
-    load_tls(site);
+    site->tls = play_load_tls(site->dir);
     site->env = (struct smtpd_env){.partition_of = partition_of, .ctx = site};
     site->env.loops[1] = (struct smtpd_loop_env){.loop = site->loop,
                                                  .accounts = site->accounts,
@@ -170,7 +144,7 @@ void site_close(struct site *site)
     char cmd[128];
     for (unsigned i = 0; i < SITE_PARTITIONS; i++)
         partition_stop(site->partitions[i]);
-    site_turn(site);
+    play_turn(site->loop);
     route_destroy(&site->route);
     auth_client_destroy(&site->auth);
     auth_guard_destroy(&site->guard);
@@ -185,13 +159,6 @@ void site_close(struct site *site)
     conf_unref(&site->conf);
     snprintf(cmd, sizeof cmd, "rm -rf %s", site->dir);
     assert_int_equal(system(cmd), 0);
-}
-
-void site_turn(struct site *site)
-{
-    const struct timespec moment = {.tv_nsec = 500000};
-    if (!loop_turn(site->loop))
-        nanosleep(&moment, NULL);
 }
 
 /* -- looking */
@@ -211,8 +178,8 @@ void site_catch_up(struct site *site)
         part_rec_init(&rec);
         store_op_quota_set(&rec, 0, 0, 0); /* of nobody: changes nothing, but has its turn */
         OK(part_post(site->clients[i], &rec, on_barrier, &done, &request));
-        for (unsigned turns = 0; turns < WAIT_TURNS && !done; turns++)
-            site_turn(site);
+        for (unsigned turns = 0; turns < PLAY_TURNS && !done; turns++)
+            play_turn(site->loop);
         assert_true(done);
         part_rec_fini(&rec);
     }
@@ -357,69 +324,20 @@ void site_verify(struct site *site)
 
 /* -- sessions */
 
-void session_open(struct site_session *s, struct site *site, const char *proto, enum dispatch_tls tls)
+void session_open(struct play_session *s, struct site *site, const char *proto, enum dispatch_tls tls)
 {
     static const struct service_proto *const protos[] = {&smtpd_smtp_proto, &smtpd_submission_proto,
                                                          &smtpd_lmtp_proto};
     static uint64_t number = 0x100;
     const struct dispatch_service_conf conf = {.tls = tls};
-    *s = (struct site_session){.site = site};
+    *s = (struct play_session){.loop = site->loop};
     for (size_t i = 0; i < MS_ARRAY_LEN(protos); i++)
         if (strcmp(protos[i]->name, proto) == 0)
             s->proto = protos[i];
     assert_non_null(s->proto);
     s->worker = s->proto->worker_open(&site->env, NULL, site->loop, &conf, proto);
     s->stream = smtpd_session_open_mem(s->worker, "192.0.2.7", ++number);
-    str_init(&s->sink.output, 0);
-    net_mem_attach(s->stream, &s->sink);
-}
-
-void session_close(struct site_session *s)
-{
-    if (!s->sink.closed)
-        net_abort(s->stream, NET_CLOSED_BY_US);
-    assert_true(session_wait_closed(s));
-    s->proto->worker_close(s->worker);
-    str_fini(&s->sink.output);
-}
-
-void session_feed(struct site_session *s, struct slice bytes, bool by_bytes)
-{
-    size_t step = by_bytes ? 1 : MS_MAX(bytes.len, 1);
-    for (size_t i = 0; i < bytes.len && !s->sink.closed; i += step) {
-        net_mem_feed(s->stream, slice_sub(bytes, i, step));
-        loop_turn(s->site->loop);
-    }
-}
-
-bool session_line(struct site_session *s, struct slice *line_out)
-{
-    for (unsigned i = 0; i < WAIT_TURNS; i++) {
-        struct slice rest = slice_sub(str_slice(&s->sink.output), s->seen, SIZE_MAX);
-        ssize_t end = slice_find(rest, SLICE_LIT("\r\n"));
-        if (end >= 0) {
-            *line_out = slice_sub(rest, 0, (size_t)end);
-            s->seen += (size_t)end + 2;
-            return true;
-        }
-        if (s->sink.closed)
-            return false;
-        site_turn(s->site);
-    }
-    return false;
-}
-
-bool session_wait_closed(struct site_session *s)
-{
-    for (unsigned i = 0; i < WAIT_TURNS && !s->sink.closed; i++)
-        site_turn(s->site);
-    return s->sink.closed;
-}
-
-void session_quiet(struct site_session *s)
-{
-    for (unsigned i = 0; i < 40; i++)
-        site_turn(s->site);
+    play_session_begin(s);
 }
 
 bool glob_matches_slice(struct slice pattern, struct slice text)

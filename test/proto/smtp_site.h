@@ -17,6 +17,8 @@
 #include "ms/partition.h"
 #include "ms/smtpd.h"
 
+#include "play_session.h"
+
 #define SITE_PARTITIONS 2 /* "main" (default, and the queue's) and "second" */
 #define SITE_USERS      3 /* alice, bob (both main), carol (second); quota of bob: SITE_QUOTA messages */
 #define SITE_QUOTA      2 /* as smtp_site.c says */
@@ -41,8 +43,6 @@ struct site {
 /* yaml: configuration of the sections smtp, lmtp and route; may be "". */
 void site_open(struct site *site, const char *yaml);
 void site_close(struct site *site);
-void site_turn(struct site *site); /* the loop, and a moment for the threads */
-
 /* Until the index has everything that was answered: SMTP answers when a message is durable, not when it is
  * visible. */
 void site_catch_up(struct site *site);
@@ -71,23 +71,8 @@ void site_queue_all(struct site *site, struct str *envelopes);
 void site_verify(struct site *site); /* all blobs of all partitions are whole */
 
 /* One session. */
-struct site_session {
-    struct site *site;
-    void *worker;
-    const struct service_proto *proto;
-    struct net_stream *stream;
-    struct net_mem_sink sink;
-    size_t seen; /* output matched so far */
-};
 /* proto: "smtp", "submission", "lmtp"; also the name of its service. */
-void session_open(struct site_session *s, struct site *site, const char *proto, enum dispatch_tls tls);
-void session_close(struct site_session *s); /* if it is not closed yet; then the worker */
-void session_feed(struct site_session *s, struct slice bytes, bool by_bytes);
-/* Waits for a line that is not yet seen; false: closed, or none came. Without CRLF. */
-bool session_line(struct site_session *s, struct slice *line_out);
-bool session_wait_closed(struct site_session *s);
-/* Turns until nothing more can come. */
-void session_quiet(struct site_session *s);
+void session_open(struct play_session *s, struct site *site, const char *proto, enum dispatch_tls tls);
 
 bool glob_matches(const char *pattern, struct slice text);
 bool glob_matches_slice(struct slice pattern, struct slice text);
