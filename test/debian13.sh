@@ -64,6 +64,6 @@ done
 inside "[ -f /srv/build/build.ninja ] || meson setup /srv/build /srv/source
     meson compile -C /srv/build"
 status=0
-inside "meson test -C /srv/build --no-rebuild --print-errorlogs --timeout-multiplier ${MS_PATIENCE:-3} $suite_args" || status=$?
+inside "meson test -C /srv/build --no-rebuild --num-processes \$((\$(nproc) + 1)) --print-errorlogs --timeout-multiplier ${MS_PATIENCE:-3} $suite_args" || status=$?
 [ -z "$results" ] || cp "$tree/srv/build/meson-logs/testlog.junit.xml" "$results" 2>/dev/null || true
 exit $status
