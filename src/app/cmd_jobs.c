@@ -9,7 +9,8 @@
 static const struct app_column pool_columns[] = {{"POOL", false}, {"JOBS", true}, {"LIMIT", true}};
 static const struct app_column channel_columns[] = {
     {"CHANNEL", false}, {"POOL", false}, {"STATE", false}, {"JOBS", true}, {"THREADS", true}, {"READY", true},
-    {"DEFERRED", true}, {"DELAYED", true}, {"HOSTS", true}, {"OLDEST", true}, {"NEXT DUE", false}};
+    {"DEFERRED", true}, {"DELAYED", true}, {"HOSTS", true}, {"OLDEST", true}, {"NEXT DUE", false},
+    {"WAITING FOR", false}};
 static const struct app_column job_columns[] = {
     {"JOB", true}, {"CHANNEL", false}, {"LOOP", false}, {"STATE", false}, {"THREADS", true}, {"ENTRIES", true},
     {"AGE", true}, {"IDLE", true}};
@@ -79,6 +80,11 @@ static void add_channel(struct view *v, const struct app_row *row)
     add(t, row, "hosts");
     add_span(t, number(row, "oldest_s"), !slice_eq_cstr(app_row_value(row, "oldest"), "-"));
     add_time(t, row, "next");
+    if (slice_eq_cstr(app_row_value(row, "why"), "-"))
+        add(t, row, "why");
+    else
+        app_table_addf(t, SLICE_FMT " (" SLICE_FMT ")", SLICE_ARG(app_row_value(row, "why")),
+                       SLICE_ARG(app_row_value(row, "why_entries")));
 }
 
 static void add_job(struct app_table *t, const struct app_row *row)

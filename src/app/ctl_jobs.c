@@ -4,6 +4,7 @@
  *   jobs-status [WHAT [CHANNEL]]  pools, channels and jobs; WHAT: one kind only, "" = all; of one channel only
  *   channel-stop|start NAME
  */
+#include "app_why.h"
 #include "ctl.h"
 
 #include "ms/base/clock.h"
@@ -47,6 +48,17 @@ static const char *channel_state(const struct wanted *w, const struct jobctl_cha
     return v->stopped ? "stopped" : "started";
 }
 
+/* What most of its entries wait for. */
+static void emit_why(struct ctl_row *r, const struct jobctl_channel_view *v)
+{
+    unsigned most = JOBCTL_WHY_IN_WORK;
+    for (unsigned why = JOBCTL_WHY_IN_WORK + 1; why < JOBCTL_WHY_COUNT; why++)
+        if (v->by_why[why] > (most == JOBCTL_WHY_IN_WORK ? 0 : v->by_why[most]))
+            most = why;
+    ctl_row_add(r, "why", "%s", most == JOBCTL_WHY_IN_WORK ? "-" : app_why_word((enum jobctl_why)most));
+    ctl_row_number(r, "why_entries", most == JOBCTL_WHY_IN_WORK ? 0 : v->by_why[most]);
+}
+
 static void emit_channel(const struct wanted *w, const struct jobctl_channel_view *v)
 {
     struct ctl_row r;
@@ -66,6 +78,7 @@ static void emit_channel(const struct wanted *w, const struct jobctl_channel_vie
     ctl_row_time(&r, "oldest", v->oldest_us);
     ctl_row_number(&r, "oldest_s", age_s(v->oldest_us, clock_wall_us()));
     ctl_row_time(&r, "next", v->next_us);
+    emit_why(&r, v);
     ctl_row_end(&r);
 }
 
