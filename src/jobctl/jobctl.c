@@ -156,7 +156,7 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
     enum ms_err err = queue_find(&snap, id, &entry);
     jobctl_sched_done(j->sched, job, id, err != MS_ENOTFOUND, earliest_us, now_us);
     if (!err)
-        (void)jobctl__put(j, &entry, earliest_us);
+        (void)jobctl__put(j, &entry, earliest_us, false);
     part_snap_end(&snap);
 }
 
@@ -206,7 +206,9 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     MS_TRY(part_snap_begin(j->partition, &snap));
     enum ms_err err = queue_find(&snap, id, &entry);
     if (!err)
-        err = entry.held ? MS_ENOTFOUND : jobctl__put(j, &entry, 0);
+        err = entry.held ? MS_ENOTFOUND : jobctl__put(j, &entry, 0, false);
+    if (err == MS_ELIMIT) /* not tracked: now it takes the place of the worst */
+        err = jobctl__put(j, &entry, 0, true);
     part_snap_end(&snap);
     if (!err)
         err = jobctl_sched_run(j->sched, id, clock_wall_us());

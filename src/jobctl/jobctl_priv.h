@@ -57,6 +57,7 @@ struct jobctl_scan {       /* of all the queue */
     const char *asked_why; /* another one is asked for; NULL: not */
     const char *why;       /* of the one that runs */
     bool is_running, has_begun;
+    bool is_sweeping;      /* all was read: what is not there any more goes */
     struct queue_id after; /* has_begun: where it stands */
     struct loop_timer timer;
     uint64_t begun_ns, entries, damaged;
@@ -95,8 +96,10 @@ struct queue_id jobctl__id_unpack(const uint64_t a[2]);
 
 /* jobctl_scan.c */
 struct jobctl_chan *jobctl__chan_find(struct jobctl *j, struct slice name); /* a configured one, or NULL */
-/* What the queue says of an entry; earliest_us: not before, whatever that is. MS_ENOTFOUND: nothing to do for it. */
-enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us);
+/* What the queue says of an entry; earliest_us: not before, whatever that is; is_first: the operator wants it now.
+ * MS_ENOTFOUND: nothing to do for it. */
+enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us,
+                        bool is_first);
 void jobctl__scan_init(struct jobctl *j);
 void jobctl__scan_fini(struct jobctl *j);
 /* All of the queue is to be read, again from the beginning; why: a constant, for the log. */

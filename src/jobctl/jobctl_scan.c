@@ -12,6 +12,7 @@
 
 #define SLICE_NS    1000000 /* of reading; there are up to LOOP_HOOK_ROUNDS_MAX slices a turn */
 #define SLICE_LOOK  64      /* entries between looks at the clock */
+#define SWEEP_SLICE 4096    /* tracked entries looked at, likewise */
 #define AGAIN_MS    1000    /* after an index that could not be read */
 #define UNKNOWN_MAX 256     /* channels that are named once in the log */
 
@@ -32,7 +33,8 @@ static void channel_is_unknown(struct jobctl *j, struct slice name)
     OBS_EVENT(OBS_JOBCTL_NO_CHANNEL, 0, OBS_S("channel", name));
 }
 
-enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us)
+enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint64_t earliest_us,
+                        bool is_first)
 {
     const struct jobctl_chan *chan = jobctl__chan_find(j, entry->channel);
     if (!chan)
@@ -45,6 +47,7 @@ enum ms_err jobctl__put(struct jobctl *j, const struct queue_entry *entry, uint6
                              .class_ = entry->class_,
                              .recipients = entry->pending,
                              .held = entry->held,
+                             .is_first = is_first,
                              .is_retry = entry->attempts > 0 || earliest_us > 0,
                              .host = entry->host};
     enum ms_err err = jobctl_sched_put(j->sched, chan->index, &e, clock_wall_us());
@@ -67,7 +70,7 @@ static void on_ready(void *owner, const struct bus_msg *msg)
     }
     enum ms_err err = queue_find(&snap, &id, &entry);
     if (err == MS_OK)
-        (void)jobctl__put(j, &entry, 0);
+        (void)jobctl__put(j, &entry, 0, false);
     else if (err == MS_ENOTFOUND)
         jobctl_sched_gone(j->sched, &id);
     part_snap_end(&snap);
@@ -116,9 +119,10 @@ static void scan_begin(struct jobctl *j)
     scan->why = scan->asked_why;
     scan->asked_why = NULL;
     scan->is_running = true;
-    scan->has_begun = false;
+    scan->has_begun = scan->is_sweeping = false;
     scan->entries = scan->damaged = 0;
     scan->begun_ns = clock_mono_ns();
+    jobctl_sched_round(j->sched);
     obs_count(MET_JOBCTL_SCANS, 1);
 }
 
@@ -147,7 +151,7 @@ static enum ms_err slice_read(struct jobctl *j, struct part_snap *snap)
     uint64_t end_ns = clock_mono_ns() + SLICE_NS, n = 0;
     MS_TRY(queue_reader_begin(&reader, snap, scan->has_begun ? &scan->after : NULL));
     while ((err = queue_reader_next(&reader, &entry)) == MS_OK) {
-        (void)jobctl__put(j, &entry, 0);
+        (void)jobctl__put(j, &entry, 0, false);
         scan->has_begun = true;
         scan->after = entry.id;
         if (++n % SLICE_LOOK == 0 && clock_mono_ns() >= end_ns)
@@ -160,10 +164,24 @@ static enum ms_err slice_read(struct jobctl *j, struct part_snap *snap)
     return err;
 }
 
+/* MS_OK: there is more. MS_ENOTFOUND: all was read. */
+static enum ms_err scan_slice(struct jobctl *j)
+{
+    struct part_snap snap;
+    if (j->scan.is_sweeping)
+        return jobctl_sched_sweep(j->sched, SWEEP_SLICE) ? MS_OK : MS_ENOTFOUND;
+    MS_TRY(part_snap_begin(j->partition, &snap));
+    enum ms_err err = slice_read(j, &snap);
+    part_snap_end(&snap);
+    if (err != MS_ENOTFOUND)
+        return err;
+    j->scan.is_sweeping = true;
+    return MS_OK;
+}
+
 void jobctl__scan_step(struct jobctl *j)
 {
     struct jobctl_scan *scan = &j->scan;
-    struct part_snap snap;
     /* semantics 4.6: when enough has been delivered, entries there was no room for are looked for again. */
     if (!scan->is_running && jobctl_sched_overflowed(j->sched))
         jobctl__scan(j, "room");
@@ -171,11 +189,7 @@ void jobctl__scan_step(struct jobctl *j)
         scan_begin(j);
     if (!scan->is_running || loop_timer_is_running(&scan->timer))
         return;
-    enum ms_err err = part_snap_begin(j->partition, &snap);
-    if (!err) {
-        err = slice_read(j, &snap);
-        part_snap_end(&snap);
-    }
+    enum ms_err err = scan_slice(j);
     if (!err) {
         jobctl__step_soon(j); /* there is more: at once, behind what the turn brought for others */
     } else if (err == MS_ENOTFOUND) {

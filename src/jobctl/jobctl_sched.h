@@ -39,6 +39,7 @@ struct sched_entry {
     uint8_t class_, state;
     bool in_list, is_waiting, is_first, is_retry;
     bool is_dropped; /* finished or held while assigned or taken: goes when that ends */
+    uint8_t round;   /* the one it was last put in */
 };
 
 /* Entries by id: chained, grown a few buckets at a time, so that no event pays for all of it. */
@@ -137,6 +138,8 @@ struct jobctl_sched {
     struct sched_entry *spare; /* chain of unused ones */
     void **chunks;
     size_t chunk_count;
+    uint8_t round; /* jobctl_sched_round */
+    size_t swept;  /* entries looked at since */
 };
 
 /* jobctl_sched_table.c: memory of entries and where they are found */

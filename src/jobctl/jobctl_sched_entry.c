@@ -305,6 +305,7 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
     else
         e = jobctl__entry_new(s, &from->id);
     entry_fill(e, c, from);
+    e->round = s->round;
     entry_return(s, e, now_us);
     return MS_OK;
 }

@@ -95,7 +95,7 @@ struct sched_entry *jobctl__entry_new(struct jobctl_sched *s, const struct queue
         chunk_add(s);
     struct sched_entry *e = s->spare, **at;
     s->spare = e->chain;
-    *e = (struct sched_entry){.id = *id, .defer = {.index = HEAP_NOT_IN}};
+    *e = (struct sched_entry){.id = *id, .round = s->round, .defer = {.index = HEAP_NOT_IN}};
     at = place_of(t, id);
     MS_ASSERT(at && !*at);
     *at = e;

@@ -85,6 +85,11 @@ void jobctl_sched_stop_channel(struct jobctl_sched *s, uint32_t channel, bool st
 MS_MUST_USE enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *e, uint64_t now_us);
 void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id);
 
+/* All of the queue is about to be put, after changes that were not told. Behind its end jobctl_sched_sweep forgets what was not put
+ * since: so many entries a call are looked at; true: there are more. */
+void jobctl_sched_round(struct jobctl_sched *s);
+bool jobctl_sched_sweep(struct jobctl_sched *s, size_t most);
+
 /* -- events of jobs */
 void jobctl_sched_job_opened(struct jobctl_sched *s, uint32_t job, uint64_t now_us);
 /* The entry's work ended: gone, or (retry) to wait for due_us. */

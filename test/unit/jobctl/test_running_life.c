@@ -170,6 +170,14 @@ static void restart_changes_nothing(void **state)
     site_destroy(s);
 }
 
+static void wait_for_lost(uint64_t notes)
+{
+    uint64_t end_us = clock_wall_us() + PATIENCE_S * 1000000ull;
+    while (obs_counter_get(MET_BUS_NOTES_LOST) < notes && clock_wall_us() < end_us)
+        nanosleep(&(const struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(obs_counter_get(MET_BUS_NOTES_LOST), notes);
+}
+
 /* The control thread stands still while more changes than there is room for: it reads the queue. */
 static void notes_are_lost(void **state)
 {
@@ -180,15 +188,44 @@ static void notes_are_lost(void **state)
     WAIT_FOR(s, tracked(s) == 0);
     s->is_deaf = true;
     enqueue(s, (struct kind){.channel = "fast"}, LOST);
-    uint64_t end_us = clock_wall_us() + PATIENCE_S * 1000000ull;
-    while (obs_counter_get(MET_BUS_NOTES_LOST) == lost && clock_wall_us() < end_us)
-        nanosleep(&(const struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_true(obs_counter_get(MET_BUS_NOTES_LOST) > lost);
+    wait_for_lost(lost + LOST - PART_NOTES);
     s->is_deaf = false;
     WAIT_FOR(s, delivered(s, 1, 10 + LOST) == 10 + LOST);
     WAIT_FOR(s, tracked(s) == 0);
     assert_true(obs_counter_get(MET_JOBCTL_SCANS) > scans);
     check_once(s, 1, 10 + LOST);
+    site_stop(s);
+    site_destroy(s);
+}
+
+/* Entries that went away meanwhile are not tracked for ever. */
+static void notes_of_the_end_are_lost(void **state)
+{
+    struct site *s = life_site();
+    uint64_t lost = obs_counter_get(MET_BUS_NOTES_LOST);
+    struct part_rec rec;
+    enqueue(s, (struct kind){.channel = "late"}, 20);
+    WAIT_FOR(s, tracked(s) == 20);
+    struct queue_id taken = script_id(1);
+    assert_int_equal(jobctl_take(s->jobctl, &taken), MS_OK);
+    s->is_deaf = true;
+    enqueue(s, (struct kind){.channel = "fast"}, 2 * PART_NOTES);
+    part_rec_init(&rec);
+    for (uint64_t n = 1; n <= 10; n++) {
+        struct queue_id id = script_id(n);
+        queue_op_delete(&rec, &id);
+    }
+    put_record(s, &rec);
+    part_rec_fini(&rec);
+    wait_for_lost(lost + PART_NOTES + 10);
+    s->is_deaf = false;
+    WAIT_FOR(s, delivered(s, 21, 2 * PART_NOTES) == 2 * PART_NOTES);
+    WAIT_FOR(s, tracked(s) == 11); /* one is taken */
+    assert_int_equal(view(s, LATE).waiting, 10);
+    jobctl_give_back(s->jobctl, &taken);
+    assert_int_equal(jobctl_run(s->jobctl, &taken), MS_ENOTFOUND);
+    reload(s, CONF);
+    WAIT_FOR(s, tracked(s) == 10);
     site_stop(s);
     site_destroy(s);
 }
@@ -204,6 +241,24 @@ static void larger_than_max_messages(void **state)
     WAIT_FOR(s, tracked(s) <= 100 && delivered(s, 1, 3000) == 3000);
     WAIT_FOR(s, tracked(s) == 0);
     check_once(s, 1, 3000);
+    site_stop(s);
+    site_destroy(s);
+}
+
+/* One that there was no room for goes ahead of all when the operator says so. */
+static void run_takes_a_place(void **state)
+{
+    struct site *s = site_create();
+    struct queue_id last = script_id(300), none = script_id(301);
+    site_open(s);
+    enqueue(s, (struct kind){.channel = "late"}, 300);
+    site_start(s, "job_controller: {max_messages: 100, pools: {DEFAULT: {}}}\n"
+                  "channels: {late: {driver: store, after: +3600}}\n");
+    WAIT_FOR(s, view(s, 0).waiting == 100);
+    assert_int_equal(reason(s, 300).why, JOBCTL_WHY_UNKNOWN);
+    assert_int_equal(jobctl_run(s->jobctl, &none), MS_ENOTFOUND);
+    assert_int_equal(jobctl_run(s->jobctl, &last), MS_OK);
+    WAIT_FOR(s, delivered(s, 300, 1) == 1);
     site_stop(s);
     site_destroy(s);
 }
@@ -307,7 +362,9 @@ int main(void)
         cmocka_unit_test(cut_off),
         cmocka_unit_test(restart_changes_nothing),
         cmocka_unit_test(notes_are_lost),
+        cmocka_unit_test(notes_of_the_end_are_lost),
         cmocka_unit_test(larger_than_max_messages),
+        cmocka_unit_test(run_takes_a_place),
         cmocka_unit_test(channel_moves_to_another_pool),
         cmocka_unit_test(channel_goes_and_comes_back),
         cmocka_unit_test(reloads_while_entries_go),
