@@ -275,9 +275,8 @@ static void print_classes(const struct sim_print *p)
 static const char *const channel_names[] = {"channel",  "queued",       "queued_max",  "queued_max_s",
                                             "jobs_max", "jobs_started", "threads_max", "attempts",
                                             "failed",   "notices",      "empty_s"};
-static const char *const channel_heads[] = {"channel",      "left",    "queue at most", "at",
-                                            "jobs at most", "started", "threads",       "attempts",
-                                            "failed",       "notices", "empty at"};
+static const char *const channel_heads[] = {"channel", "left",     "queued", "at",      "jobs", "started",
+                                            "threads", "attempts", "failed", "notices", "empty"};
 
 static void print_channels(const struct sim_print *p)
 {
@@ -299,7 +298,7 @@ static void print_channels(const struct sim_print *p)
         add_wait(&row, r->empty_us, r->queued == 0 && r->arrived);
         rows_add(&rows, &row);
     }
-    rows_end(&rows, "\n");
+    rows_end(&rows, "\nQueued at most, and when; jobs and threads at most; when the queue was empty:\n");
 }
 
 /* -- the end */
