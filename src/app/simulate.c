@@ -33,7 +33,8 @@ void sim__stream_next(struct sim *s, struct sim_stream *st)
     st->next_us = MS_MAX(next_us, st->next_us); /* by chance a round may reach into the next one */
 }
 
-static void tell(struct sim *s, const struct queue_id *id, const struct sim_entry *e)
+/* false: there is no room for it. */
+static bool tell(struct sim *s, const struct queue_id *id, const struct sim_entry *e)
 {
     const struct sim_stream *st = &s->streams[e->load];
     char host[SIM_HOST_NAME_MAX + 32] = "";
@@ -48,9 +49,12 @@ static void tell(struct sim *s, const struct queue_id *id, const struct sim_entr
     else if (st->load.hosts)
         snprintf(host, sizeof host, " %u %u", e->load, e->host);
     told.host = slice_cstr(host);
+    uint64_t count = jobctl_sched_count(s->sched);
+    bool is_full = count >= s->entries_max;
     enum ms_err err = jobctl_sched_put(s->sched, (uint32_t)st->channel, &told, s->now_us);
-    MS_ASSERT(!err ||
-              err == MS_ELIMIT); /* what there is no room for comes when others have gone: on_overflow */
+    MS_ASSERT(!err || err == MS_ELIMIT);
+    s->is_mixed |= !err && is_full;
+    return !err;
 }
 
 struct arrival { /* of one message */
@@ -77,7 +81,8 @@ static void entry_arrives(struct sim *s, size_t stream, struct arrival *a, uint6
         c->result.queued_max = c->result.queued;
         c->result.queued_max_at_us = s->now_us - s->base_us;
     }
-    tell(s, &id, e);
+    if (!tell(s, &id, e) && !s->is_mixed)
+        sim_line_add(&s->entries, &s->outside[e->class_], &id);
 }
 
 uint64_t sim__rcpts_per_entry(const struct channel_conf *conf)
@@ -111,16 +116,34 @@ static void message_arrives(struct sim *s, size_t stream)
     sim__stream_next(s, st);
 }
 
-/* semantics 4.6: the queue is read anew. */
-static void on_overflow(struct sim *s)
+/* Once somebody was put out for a better one it is not known who is outside: all are told again, as when the server
+ * reads its queue. */
+static void tell_all(struct sim *s)
 {
     bool more = true;
     for (uint64_t slot = 0; more; slot++) {
         struct queue_id id;
         struct sim_entry *e = sim_entries_at(&s->entries, slot, &id, &more);
         if (e && e->end.index == HEAP_NOT_IN)
-            tell(s, &id, e);
+            (void)tell(s, &id, e);
     }
+}
+
+/* semantics 4.6: there is room again, for the best. */
+static void on_overflow(struct sim *s)
+{
+    struct queue_id id;
+    struct sim_entry *e;
+    if (s->is_mixed) {
+        tell_all(s);
+        return;
+    }
+    for (unsigned i = 0; i < QUEUE_CLASS_COUNT; i++)
+        while ((e = sim_line_first(&s->entries, &s->outside[i], &id))) {
+            if (!tell(s, &id, e))
+                return;
+            sim_line_remove_first(&s->entries, &s->outside[i]);
+        }
 }
 
 /* -- attempts */

@@ -81,3 +81,34 @@ struct sim_entry *sim_entries_at(const struct sim_entries *a, uint64_t slot, str
     *id_out = id_of(e, slot);
     return e->number ? e : NULL;
 }
+
+/* -- lines */
+void sim_line_add(struct sim_entries *a, struct sim_line *line, const struct queue_id *id)
+{
+    struct sim_entry *e = sim_entries_get(a, id);
+    uint64_t slot = ms_get_be64(id->b + 8);
+    MS_ASSERT(e->end.index == HEAP_NOT_IN);
+    e->end.key = 0;
+    if (line->last)
+        slot_get(a, line->last - 1)->end.key = slot + 1;
+    else
+        line->first = slot + 1;
+    line->last = slot + 1;
+}
+
+struct sim_entry *sim_line_first(const struct sim_entries *a, const struct sim_line *line,
+                                 struct queue_id *id_out)
+{
+    if (!line->first)
+        return NULL;
+    struct sim_entry *e = slot_get(a, line->first - 1);
+    *id_out = id_of(e, line->first - 1);
+    return e;
+}
+
+void sim_line_remove_first(struct sim_entries *a, struct sim_line *line)
+{
+    line->first = slot_get(a, line->first - 1)->end.key;
+    if (!line->first)
+        line->last = 0;
+}

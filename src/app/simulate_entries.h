@@ -9,7 +9,7 @@
 #include "ms/queue.h"
 
 struct sim_entry {
-    struct heap_node end; /* of its attempt; while it is free: key = slot of the next free one + 1 */
+    struct heap_node end; /* of its attempt; while free, or in a line: key = slot of the next one + 1 */
     uint64_t number;      /* in the order of arrival, from 1; 0: free */
     uint64_t message;     /* of its load, for the dice */
     struct queue_id id;   /* while it is in work */
@@ -18,6 +18,9 @@ struct sim_entry {
     uint16_t attempts, part;
     uint8_t load, class_, notices;
     bool will_fail;
+};
+struct sim_line { /* slot + 1 of the first and the last; 0: empty */
+    uint64_t first, last;
 };
 struct sim_entries {
     struct sim_entry **chunks;
@@ -32,5 +35,10 @@ struct sim_entry *sim_entries_get(const struct sim_entries *a, const struct queu
 /* Of slot i, from 0: NULL when there is none; *more_out: there are further slots. */
 struct sim_entry *sim_entries_at(const struct sim_entries *a, uint64_t slot, struct queue_id *id_out,
                                  bool *more_out);
+/* A line of entries that are in no heap, first come, first out; nothing else takes them meanwhile. */
+void sim_line_add(struct sim_entries *a, struct sim_line *line, const struct queue_id *id);
+struct sim_entry *sim_line_first(const struct sim_entries *a, const struct sim_line *line,
+                                 struct queue_id *id_out);
+void sim_line_remove_first(struct sim_entries *a, struct sim_line *line);
 
 #endif

@@ -273,6 +273,40 @@ static void test_after(void **state)
     }
 }
 
+/* An attempt is never later than the next notice or the return: what it finds decides what the sender is told. */
+static void test_due(void **state)
+{
+    static const char text[] = POOLS "channels: {store: {driver: store, backoff: 1h 4h, notices: 3h 6h}}\n";
+    static const struct {
+        uint64_t now_h, attempts, notices, due_h; /* hours from the arrival */
+    } rows[] = {
+        {0, 1, 0, 1},                                                /* the first wait */
+        {1, 2, 0, 3},                                                /* 5, but for the notice */
+        {3, 3, 1, 6},                                                /* 7, but for the return */
+        {2, 9, 0, 3},     {2, 1, 0, 3}, {5, 1, 1, 6}, {6, 4, 1, 10}, /* past the return: recipients on hold */
+        {100, 4, 1, 104},
+    };
+    const uint64_t hour_us = 3600000000, arrival_us = 1000 * hour_us;
+    struct conf_report report;
+    struct conf *conf;
+    struct channel_times t;
+    conf_report_init(&report);
+    enum ms_err err =
+        conf_parse_bytes(tables, MS_ARRAY_LEN(tables), slice_cstr(text), "/x.yaml", &report, &conf);
+    assert_int_equal(err, MS_OK);
+    channel_times_make(conf_map_find(conf, "channels.*", "store"), NULL, conf_section(conf, "queue"), &t);
+    for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++)
+        assert_int_equal(channel_due_us(&t, QUEUE_NORMAL, arrival_us, (uint32_t)rows[i].attempts,
+                                        (unsigned)rows[i].notices, arrival_us + rows[i].now_h * hour_us),
+                         arrival_us + rows[i].due_h * hour_us);
+    assert_int_equal(channel_notices_reached(&t, QUEUE_NORMAL, 0, 3 * hour_us - 1), 0);
+    assert_int_equal(channel_notices_reached(&t, QUEUE_NORMAL, 0, 3 * hour_us), 1);
+    assert_int_equal(channel_notices_reached(&t, QUEUE_NORMAL, 1, 100 * hour_us),
+                     1); /* the return is no notice */
+    conf_unref(&conf);
+    conf_report_fini(&report);
+}
+
 static void test_registry(void **state)
 {
     static const struct channel_driver a = {.name = "store"}, b = {.name = "other"};
@@ -296,7 +330,7 @@ int main(void)
         cmocka_unit_test(test_conf_rows), cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_notices),   cmocka_unit_test(test_notices_of_local),
         cmocka_unit_test(test_ceilings),  cmocka_unit_test(test_after),
-        cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_registry),  cmocka_unit_test(test_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

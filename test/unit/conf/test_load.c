@@ -111,6 +111,36 @@ static void test_merge(void **state)
 }
 
 /* A syntax error in one file hides nothing in the others. */
+/* Values set by hand win over every file; their mistakes are told like those of a file. */
+static void test_with_values(void **state)
+{
+    static const struct conf_kv good[] = {
+        {"smtp.banner", "old"}, {"smtp.banner", "hand"}, {"smtp.hosts", "[d, e]"}, {"channels.z.maxjobs", "7"}};
+    static const struct conf_kv bad[] = {{"smtp.command_timeout", "5"}, {"smtp.speed", "1"}};
+    struct conf_report report;
+    struct conf *conf;
+
+    clean_site();
+    write_file("main.yaml", FX_SERVER "smtp: {banner: main, tls: off}\nchannels: {x: {maxjobs: 1}}\n");
+    write_file("conf.d/10.yaml", "smtp: {banner: ten, hosts: [c]}\n");
+    conf_report_init(&report);
+    assert_int_equal(conf_load_with(FX_TABLES, "main.yaml", good, MS_ARRAY_LEN(good), &report, &conf), MS_OK);
+    const struct fx_smtp *smtp = conf_section(conf, "smtp");
+    assert_string_equal(smtp->banner, "hand");
+    assert_int_equal(smtp->hosts.count, 2);
+    assert_int_equal(conf_map_count(conf, "channels.*"), 2);
+    conf_unref(&conf);
+    for (size_t i = 0; i < MS_ARRAY_LEN(bad); i++) {
+        conf_report_fini(&report);
+        conf_report_init(&report);
+        assert_int_equal(conf_load_with(FX_TABLES, "main.yaml", &bad[i], 1, &report, &conf), MS_EINVAL);
+        assert_null(conf);
+        assert_string_equal(report.errors[0].file, "--set");
+    }
+    conf_report_fini(&report);
+    clean_site();
+}
+
 static void test_all_files_report(void **state)
 {
     write_file("main.yaml", FX_SERVER "smtp: {size_max: 0}\nsmtp: {}\n");
@@ -251,7 +281,7 @@ static void test_diff(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merge),      cmocka_unit_test(test_all_files_report),
+        cmocka_unit_test(test_merge), cmocka_unit_test(test_with_values),      cmocka_unit_test(test_all_files_report),
         cmocka_unit_test(test_peek), cmocka_unit_test(test_unreadable), cmocka_unit_test(test_secret),
         cmocka_unit_test(test_diff),
     };
