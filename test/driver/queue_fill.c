@@ -9,7 +9,8 @@
  *   --age SECONDS      arrival of the first, before now   --spread SECONDS  the last arrives so much later
  *   --due SECONDS      behind now; 0: at once             --attempts N      made already
  *   --held N           every N-th is held; 0: none        --body BYTES      of a message; 1000 entries share one
- *   --name TEXT        X-Test-Id is TEXT-<number of the message>
+ *   --sender ADDRESS   fill@example.net   --name TEXT     X-Test-Id is TEXT-<number of the message>
+ *   --first N          0: number i of the first entry
  *
  * The partition is opened as commands do that need no server; a record has at most FILL_RECORD entries.
  */
@@ -29,8 +30,8 @@ const size_t app_driver_count = 0;
 #define FILL_META_MAX (PART_META_MAX * 3 / 4)
 
 static struct {
-    const char *config, *channel, *suffix, *to, *name, *class_;
-    uint64_t entries, hosts, recipients, age, spread, due, attempts, held, body;
+    const char *config, *channel, *suffix, *to, *name, *class_, *sender;
+    uint64_t entries, hosts, recipients, age, spread, due, attempts, held, body, first;
 } opt = {.channel = "store",
          .suffix = ".example.net",
          .name = "fill",
@@ -51,6 +52,8 @@ static const struct {
     {"hosts", NULL, &opt.hosts, 100000000},
     {"suffix", &opt.suffix, NULL, 200},
     {"to", &opt.to, NULL, 200},
+    {"sender", &opt.sender, NULL, 200},
+    {"first", NULL, &opt.first, 1000000000000},
     {"recipients", NULL, &opt.recipients, QUEUE_RECIPIENTS_MAX},
     {"class", &opt.class_, NULL, 20},
     {"age", NULL, &opt.age, 1000000000},
@@ -149,7 +152,7 @@ static size_t recipients_make(uint64_t number, const char *host, struct queue_re
         if (opt.to)
             snprintf(texts[k], sizeof texts[k], "%s", opt.to);
         else
-            snprintf(texts[k], sizeof texts[k], "r%llu-%llu@%s", (unsigned long long)number,
+            snprintf(texts[k], sizeof texts[k], "r%llu-%llu@%s", (unsigned long long)(opt.first + number),
                      (unsigned long long)k, host[0] ? host : "example.org");
         rcpts[k] = (struct queue_recipient){
             .number = (uint32_t)k, .address = slice_cstr(texts[k]), .original = slice_cstr(texts[k])};
@@ -176,7 +179,7 @@ static enum ms_err entry_add(uint64_t number, struct part_body *body)
         .hold_reason = is_held ? SLICE_LIT("4.0.0 held by the test") : slice_make(NULL, 0),
         .channel = slice_cstr(opt.channel),
         .host = slice_cstr(host),
-        .sender = SLICE_LIT("fill@example.net"),
+        .sender = slice_cstr(opt.sender),
         .trace = slice_cstr(trace)};
     const struct queue_attempt attempt = {.due_us = e.due_us, .tried_us = e.arrival_us, .count = true};
     size_t n = recipients_make(number, host, rcpts, texts);
