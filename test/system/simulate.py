@@ -102,7 +102,7 @@ def check_limits(sim):
     same("J13", one("count=100,host=busy", "threaddepth=128"), (1, 1))
     same("J14", one("count=15,hosts=15"), (2, 15))
     both = jobs_of(sim, *sets("channels.tcp_local.filesperjob=10", "channels.other.filesperjob=10"),
-                   *loads("channel=tcp_local,count=70,time=1m", "channel=other,count=50,from=1s,time=1h"))
+                   *loads("channel=tcp_local,count=70,time=1m", "channel=other,count=50,from=1s,time=1h"), "--for", "2h")
     same("J8", [jobs for _, jobs, _ in both], [7, 5])  # 3, and 2 more when those of the first have gone
     first = sim.rows(*sets("channels.tcp_local.filesperjob=10", "channels.other.filesperjob=10"),
                      *loads("channel=tcp_local,count=70,time=1m", "channel=other,count=50,from=1s,time=1m"), "--for", "2s", "--step", "1s")
