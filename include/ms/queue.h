@@ -9,6 +9,7 @@
  * Rows (entries version 2, recipients version 1; byte by byte in src/queue/queue_rows.c), database queue:
  *   entry id (16)                    -> envelope row: queue_entry without recipients
  *   entry id (16) + be32 recipient   -> recipient row
+ *   20 x 0xff + name                 -> a channel that is stopped
  * A finished recipient's row says so; the entry goes away with its last recipient - at once when nobody else must remember
  * it, else by QUEUE_OP_FORGET after the other partition's `delivered` rows may be forgotten (rule 3.5).
  *
@@ -112,7 +113,8 @@ void queue_op_forget(struct part_rec *rec, const struct queue_id *id);
 void queue_op_hold(struct part_rec *rec, const struct queue_id *id, bool hold, struct slice reason);
 void queue_op_delete(struct part_rec *rec, const struct queue_id *id);
 
-/* The operator's stop of a channel: a row of its own, so that it outlives the process. */
+/* The operator's stop of a channel, or its end: a row of its own, so that it outlives the process. channel: 1 to QUEUE_NAME_MAX
+ * octets, none of them 0. at_us: since when. MS_EEXIST: it is stopped already, since then; MS_ENOTFOUND: it is not stopped. */
 void queue_op_stop(struct part_rec *rec, struct slice channel, bool stop, uint64_t at_us);
 
 /* Every queue op appends one result to part_reply.result, in op order with those of the store: MS_OK, MS_ENOTFOUND (no such

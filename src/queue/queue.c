@@ -16,6 +16,7 @@ static const struct part_op ops[] = {
     OP(QUEUE_OP_FORGET, 1, "queue_forget", forget),
     OP(QUEUE_OP_HOLD, 1, "queue_hold", hold),
     OP(QUEUE_OP_DELETE, 1, "queue_delete", delete),
+    OP(QUEUE_OP_STOP, 1, "queue_stop", stop),
 };
 
 static const struct part_row rows[] = {

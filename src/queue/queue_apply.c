@@ -4,6 +4,7 @@
  * enqueue has no refusal of its own (storage rule 2.3): its id is new, its bytes are in the record. An
  * entry goes when its last recipient is finished and no other partition remembers one of them; else it
  * stays, finished, until forget. It holds one reference to its blob as long as it is there.
+ * That a channel is stopped is a row by itself, whether there are entries of it or not.
  */
 #include "queue_priv.h"
 
@@ -282,6 +283,24 @@ static enum ms_err hold(struct part_tx *tx, struct slice op)
     return entry_save(tx, &en.e);
 }
 
+/* -- channels */
+static enum ms_err stop(struct part_tx *tx, struct slice op)
+{
+    uint8_t key_bytes[QUEUE__STOP_KEY_MAX], row[QUEUE__STOP_ROW];
+    struct queue__op_stop o;
+    struct slice key, old;
+    enum ms_err err;
+
+    MS_TRY(queue__op_stop_parse(op, &o));
+    key = queue__key_stop(key_bytes, slice_cstr(o.row.channel));
+    err = db_get(part_tx_db(tx), PART_DB_QUEUE, key, &old);
+    if (o.stop && err == MS_ENOTFOUND)
+        return db_put(part_tx_db(tx), PART_DB_QUEUE, key, queue__stop_emit(&o.row, row));
+    if (err)
+        return err; /* started: it was not stopped */
+    return o.stop ? MS_EEXIST : db_del(part_tx_db(tx), PART_DB_QUEUE, key);
+}
+
 enum ms_err queue__apply_enqueue(struct part_tx *tx, struct slice op)
 {
     return finish(tx, enqueue(tx, op));
@@ -310,4 +329,9 @@ enum ms_err queue__apply_hold(struct part_tx *tx, struct slice op)
 enum ms_err queue__apply_delete(struct part_tx *tx, struct slice op)
 {
     return finish(tx, remove_now(tx, op));
+}
+
+enum ms_err queue__apply_stop(struct part_tx *tx, struct slice op)
+{
+    return finish(tx, stop(tx, op));
 }

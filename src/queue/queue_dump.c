@@ -156,6 +156,25 @@ void queue__dump_hold(struct slice op, struct str *out)
     text(out, "reason", o.reason);
 }
 
+static void dump_stop(const char *what, const struct queue_stop *stop, struct str *out)
+{
+    str_add_cstr(out, what);
+    text(out, "channel", slice_cstr(stop->channel));
+    num(out, "since_us", stop->since_us);
+}
+
+void queue__dump_stop(struct slice op, struct str *out)
+{
+    struct queue__op_stop o;
+
+    if (queue__op_stop_parse(op, &o)) {
+        damaged(out, op);
+        return;
+    }
+    dump_stop("queue_stop", &o.row, out);
+    num(out, "stop", o.stop);
+}
+
 static void dump_entry(const struct queue_entry *e, struct str *out)
 {
     begin(out, "queue", &e->id);
@@ -184,11 +203,14 @@ void queue__dump_row(struct slice key, struct slice value, struct str *out)
 {
     struct queue_entry e;
     struct queue_recipient rcpt;
+    struct queue_stop stop;
 
     if (key.len == QUEUE__ENTRY_KEY && !queue__entry_parse(key, value, &e)) {
         dump_entry(&e, out);
     } else if (key.len == QUEUE__RECIPIENT_KEY && !queue__recipient_parse(key, value, &rcpt)) {
         dump_recipient(key, &rcpt, out);
+    } else if (queue__key_is_stop(key) && !queue__stop_parse(key, value, &stop)) {
+        dump_stop("stop", &stop, out);
     } else {
         damaged(out, key);
         str_add_cstr(out, " = ");

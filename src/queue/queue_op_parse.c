@@ -142,3 +142,17 @@ enum ms_err queue__op_hold_parse(struct slice op, struct queue__op_hold *out)
     out->reason = read_text(&r, QUEUE_REASON_MAX);
     return end_of(&r);
 }
+
+enum ms_err queue__op_stop_parse(struct slice op, struct queue__op_stop *out)
+{
+    struct rd r = rd_make(op);
+    struct slice name;
+
+    *out = (struct queue__op_stop){.stop = read_u8(&r, 1), .row.since_us = rd_u64(&r)};
+    name = read_text(&r, QUEUE_NAME_MAX);
+    if (name.len == 0 || memchr(name.ptr, 0, name.len))
+        return MS_EINVAL;
+    MS_TRY(end_of(&r));
+    memcpy(out->row.channel, name.ptr, name.len);
+    return MS_OK;
+}

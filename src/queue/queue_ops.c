@@ -19,6 +19,7 @@
  * 66 forget    id
  * 67 hold      id, u8 hold (0: release), text reason
  * 68 delete    id
+ * 69 stop      u8 stop (0: started again), u64 us: since when, text channel (1..64 octets, none of them 0)
  */
 #include "queue_priv.h"
 
@@ -138,4 +139,16 @@ void queue_op_hold(struct part_rec *rec, const struct queue_id *id, bool hold, s
     str_add_byte(op, hold);
     str_add_bytes16(op, slice_sub(reason, 0, QUEUE_REASON_MAX));
     part_rec_op_end(rec);
+}
+
+void queue_op_stop(struct part_rec *rec, struct slice channel, bool stop, uint64_t at_us)
+{
+    struct str *op = op_begin(rec, QUEUE_OP_STOP);
+
+    MS_ASSERT(channel.len > 0 && channel.len <= QUEUE_NAME_MAX);
+    str_add_byte(op, stop);
+    str_add_le64(op, at_us);
+    str_add_bytes16(op, channel);
+    part_rec_op_end(rec);
+    rec->relief = true; /* an operator's means against a full disk, too */
 }

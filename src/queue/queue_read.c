@@ -1,5 +1,5 @@
 /*
- * queue_read.c - entries and recipients from one snapshot.
+ * queue_read.c - entries, recipients and stopped channels from one snapshot.
  */
 #include "queue_priv.h"
 
@@ -36,6 +36,8 @@ enum ms_err queue_next(struct part_snap *snap, const struct queue_id *after, str
     /* The rows of an entry's recipients all lie before the next id. */
     err = db_cur_seek(cur, slice_make(from.b, sizeof(from.b)), &key, &row);
     db_cur_close(&cur);
+    if (!err && queue__key_is_stop(key))
+        return MS_ENOTFOUND; /* they lie behind all entries */
     return err ? err : queue__entry_parse(key, row, out);
 }
 
@@ -56,4 +58,22 @@ enum ms_err queue_recipient_next(struct part_snap *snap, const struct queue_id *
     if (!slice_has_prefix(key, slice_make(id->b, sizeof(id->b))))
         return MS_ENOTFOUND;
     return queue__recipient_parse(key, row, out);
+}
+
+enum ms_err queue_stop_next(struct part_snap *snap, struct slice after, struct queue_stop *out)
+{
+    uint8_t from[QUEUE__STOP_KEY_MAX + 1];
+    struct slice key, row;
+    struct db_cur *cur;
+    enum ms_err err;
+    size_t len = QUEUE__STOP_KEY;
+
+    memset(from, 0xff, len);
+    if (after.len)
+        len = queue__key_stop(from, after).len;
+    from[len++] = 0; /* no name has that octet: what follows comes behind all that is not longer */
+    MS_TRY(db_cur_open(snap->txn, PART_DB_QUEUE, &cur));
+    err = db_cur_seek(cur, slice_make(from, len), &key, &row);
+    db_cur_close(&cur);
+    return err ? err : queue__stop_parse(key, row, out);
 }

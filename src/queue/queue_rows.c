@@ -30,6 +30,10 @@
  *                   2 u8  NOTIFY of RFC 3461: bits 1 never, 2 success, 4 failure, 8 delay; 0 = not given
  *                   3 u8  flags: 1 another partition holds a delivered row for it
  *                   4 text address, text original address, text ORCPT, text reason of the last failure
+ * stop        key   0 20 bytes 0xff, 20 name of a channel that is stopped (1 to 64 octets)
+ *                   Behind all entries, whose epoch is the number of a segment.
+ *             val   0 u8  version: 1
+ *                   1 u64 since then, microseconds since 1970
  */
 #include "queue_priv.h"
 
@@ -43,6 +47,19 @@ struct slice queue__key_recipient(uint8_t out[QUEUE__RECIPIENT_KEY], const struc
     memcpy(out, id->b, QUEUE__ENTRY_KEY);
     ms_put_be32(out + QUEUE__ENTRY_KEY, number);
     return slice_make(out, QUEUE__RECIPIENT_KEY);
+}
+
+struct slice queue__key_stop(uint8_t out[QUEUE__STOP_KEY_MAX], struct slice name)
+{
+    MS_ASSERT(name.len > 0 && name.len <= QUEUE_NAME_MAX);
+    memset(out, 0xff, QUEUE__STOP_KEY);
+    memcpy(out + QUEUE__STOP_KEY, name.ptr, name.len);
+    return slice_make(out, QUEUE__STOP_KEY + name.len);
+}
+
+bool queue__key_is_stop(struct slice key)
+{
+    return key.len > QUEUE__STOP_KEY;
 }
 
 static size_t put_text(uint8_t *out, struct slice text, size_t max)
@@ -187,5 +204,29 @@ enum ms_err queue__recipient_parse(struct slice key, struct slice row, struct qu
     if (r.bad || rd_left(&r) || row.ptr[1] > QUEUE_RCPT_FAILED || out->notify > 15 ||
         row.ptr[3] > ROW_RECORDED)
         return MS_EDAMAGED;
+    return MS_OK;
+}
+
+struct slice queue__stop_emit(const struct queue_stop *stop, uint8_t out[QUEUE__STOP_ROW])
+{
+    out[0] = QUEUE__VERSION;
+    ms_put_le64(out + 1, stop->since_us);
+    return slice_make(out, QUEUE__STOP_ROW);
+}
+
+enum ms_err queue__stop_parse(struct slice key, struct slice row, struct queue_stop *out)
+{
+    struct slice name = slice_sub(key, QUEUE__STOP_KEY, SIZE_MAX);
+
+    if (name.len == 0 || name.len > QUEUE_NAME_MAX || memchr(name.ptr, 0, name.len))
+        return MS_EDAMAGED;
+    for (size_t i = 0; i < QUEUE__STOP_KEY; i++)
+        if (key.ptr[i] != 0xff)
+            return MS_EDAMAGED;
+    MS_TRY(row_begin(row, QUEUE__VERSION));
+    if (row.len != QUEUE__STOP_ROW)
+        return MS_EDAMAGED;
+    *out = (struct queue_stop){.since_us = ms_get_le64(row.ptr + 1)};
+    memcpy(out->channel, name.ptr, name.len);
     return MS_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * queue_verify.c - do entries and recipients fit each other? Every entry's reference to its blob is told to
- * the partition.
+ * queue_verify.c - do entries and recipients fit each other, and can all rows be read? Every entry's reference to
+ * its blob is told to the partition.
  */
 #include "queue_priv.h"
 
@@ -72,6 +72,15 @@ static void recipient_row(struct verify *v, struct slice key, struct slice value
     v->pending += rcpt.state == QUEUE_RCPT_PENDING;
 }
 
+static void stop_row(struct verify *v, struct slice key, struct slice value)
+{
+    struct queue_stop stop;
+
+    entry_end(v);
+    if (queue__stop_parse(key, value, &stop))
+        v->problem(v->owner, "queue: the row of a stopped channel cannot be read");
+}
+
 enum ms_err queue__verify(struct part_snap *snap, void (*ref)(void *, uint64_t), void *ref_owner,
                           void (*problem)(void *, const char *), void *owner)
 {
@@ -85,6 +94,8 @@ enum ms_err queue__verify(struct part_snap *snap, void (*ref)(void *, uint64_t),
     for (; !err; err = db_cur_next(cur, &key, &value)) {
         if (key.len == QUEUE__RECIPIENT_KEY)
             recipient_row(&v, key, value);
+        else if (queue__key_is_stop(key))
+            stop_row(&v, key, value);
         else
             entry_row(&v, key, value);
     }

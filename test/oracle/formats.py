@@ -320,7 +320,7 @@ class Recipient:
 
 class State:
     TABLES = ("blob", "blobext", "digest", "account", "name", "mailbox", "message", "expunged", "change", "delivered", "entry",
-              "recipient", "copy", "plan", "chunk")
+              "recipient", "stop", "copy", "plan", "chunk")
 
     def __init__(self):
         for table in self.TABLES:
@@ -448,6 +448,9 @@ def put_queue(state, key, raw):
         need(not any(zeros) and not zero, "queue entry: zeros")
         state.entry[key] = Entry(klass, flags, ret, body, blob, size, arrival, due, attempts, count, pending, texts(rest, 0, 6),
                                  tried, notices)
+    elif len(key) > 20:
+        need(key[:20] == b"\xff" * 20 and len(key) <= 84 and 0 not in key[20:] and len(raw) == 9, "stopped channel")
+        state.stop[key[20:]] = row("Q", raw)[0]
     else:
         status, notify, flags, rest = row("BBB", raw)
         state.recipient.setdefault(key[:16], {})[int.from_bytes(key[16:], "big")] = Recipient(status, notify, flags,

@@ -78,6 +78,8 @@ def listing(state):
                f" due={entry.due} tried={entry.tried} notices={entry.notices} held={entry.flags & 1}")
         for number, rcpt in sorted(state.recipient[name].items()):
             yield f"recipient {number} {shown(rcpt.texts[0])} {STATES[rcpt.state]} {shown(rcpt.texts[3])}"
+    for name, since in sorted(state.stop.items()):
+        yield f"stopped {shown(name)} since={since}"
 
 
 def flat(table, path=()):

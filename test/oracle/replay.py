@@ -741,6 +741,17 @@ class Replay:
         self.entry(name)
         self.drop(name)
 
+    def stop(self, op):
+        stop, since, name = op.upto("B", 1), op.get("Q"), bytes(op.text(64, 1))
+        refuse_if(0 in name, INVALID)
+        op.done()
+        refuse_if(stop and name in self.state.stop, EXISTS)
+        refuse_if(not stop and name not in self.state.stop, MISSING)
+        if stop:
+            self.state.stop[name] = since
+        else:
+            del self.state.stop[name]
+
     def hole(self, op):
         """Damage that a server knew of (the page's Salvage)."""
 
@@ -749,7 +760,7 @@ class Replay:
         16: account_create, 17: mailbox_create_1, 18: mailbox_delete, 19: mailbox_rename_1, 20: mailbox_attr, 21: mailbox_purge,
         22: deliver, 23: append_1, 24: flags, 25: expunge, 26: copy, 27: purge, 28: quota_set, 29: forget_delivered,
         30: account_delete, 31: copy_begin, 32: copy_step,
-        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete}.items()} | {(17, 2): mailbox_create, (19, 2): mailbox_rename, (23, 2): append, (65, 2): result}
+        64: enqueue, 65: result_1, 66: forget, 67: hold, 68: delete, 69: stop}.items()} | {(17, 2): mailbox_create, (19, 2): mailbox_rename, (23, 2): append, (65, 2): result}
 
 
 def read_log(folder, until=None):

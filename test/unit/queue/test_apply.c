@@ -400,6 +400,80 @@ static void test_walk(void **state)
     done(&fx);
 }
 
+static enum ms_err set_stop(const char *channel, bool stop, uint64_t at_us)
+{
+    queue_op_stop(&fx.rec, slice_cstr(channel), stop, at_us);
+    return apply_one(&fx);
+}
+
+/* "name=since " of each, in their order. */
+static void stops_are(const char *want)
+{
+    struct queue_stop s = {.channel = ""};
+    struct str got;
+    enum ms_err err;
+
+    str_init(&got, 0);
+    look(&fx);
+    while ((err = queue_stop_next(&fx.snap, slice_cstr(s.channel), &s)) == MS_OK)
+        str_addf(&got, "%s=%llu ", s.channel, (unsigned long long)s.since_us);
+    IS(err, MS_ENOTFOUND);
+    done(&fx);
+    assert_string_equal(str_cstr(&got), want);
+    str_fini(&got);
+}
+
+/* The stop of a channel is a row that is no entry; it is there whether there are entries or not. */
+static void test_stop(void **state)
+{
+    struct queue_entry e;
+    struct queue_id id;
+
+    stops_are("");
+    IS(set_stop("b", false, 1), MS_ENOTFOUND);
+    OK(set_stop("b", true, 10));
+    IS(queue_next(look(&fx), NULL, &e), MS_ENOTFOUND);
+    done(&fx);
+    IS(set_stop("b", true, 20), MS_EEXIST); /* the first says since when */
+    stops_are("b=10 ");
+    OK(set_stop("bb", true, 11));
+    OK(set_stop("a", true, 12));
+    id = enqueue(2);
+    OK(set_stop("zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", true, 13));
+    stops_are("a=12 b=10 bb=11 zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz=13 ");
+    OK(queue_next(look(&fx), NULL, &e));
+    assert_memory_equal(e.id.b, id.b, 16);
+    IS(queue_next(&fx.snap, &id, &e), MS_ENOTFOUND);
+    done(&fx);
+    verify_is(0);
+    OK(set_stop("b", false, 30));
+    OK(set_stop("zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz", false, 30));
+    IS(set_stop("b", false, 31), MS_ENOTFOUND);
+    fixture_reopen(&fx, PART_REBUILD);
+    stops_are("a=12 bb=11 ");
+    OK(set_stop("b", true, 40));
+    stops_are("a=12 b=40 bb=11 ");
+}
+
+/* A row that cannot be read is told, by verify and by who asks; the op repairs it. */
+static void test_stop_damaged(void **state)
+{
+    uint8_t key[QUEUE__STOP_KEY_MAX];
+    struct queue_stop s;
+    struct db_txn *txn;
+
+    OK(set_stop("a", true, 1));
+    OK(db_write_begin(partition_db(fx.p), &txn, NULL));
+    OK(db_put(txn, PART_DB_QUEUE, queue__key_stop(key, SLICE_LIT("a")), SLICE_LIT("\1???")));
+    OK(db_write_commit(&txn, NULL));
+    verify_is(1);
+    IS(queue_stop_next(look(&fx), SLICE_LIT(""), &s), MS_EDAMAGED);
+    done(&fx);
+    OK(set_stop("a", false, 2));
+    verify_is(0);
+    stops_are("");
+}
+
 static void dump(struct str *out)
 {
     struct slice key, value;
@@ -470,9 +544,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_enqueue),  T(test_shared),       T(test_existing), T(test_result),
-        T(test_recorded), T(test_if_delivered), T(test_hold),     T(test_walk),
-        T(test_rebuild),  T(test_verify),       T(test_attempt),  T(test_old_result),
+        T(test_enqueue),      T(test_shared),     T(test_existing), T(test_result),       T(test_recorded),
+        T(test_if_delivered), T(test_hold),       T(test_walk),     T(test_rebuild),      T(test_verify),
+        T(test_attempt),      T(test_old_result), T(test_stop),     T(test_stop_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

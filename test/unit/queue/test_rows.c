@@ -146,6 +146,53 @@ static void test_old_row(void **state)
     str_fini(&text);
 }
 
+static void stop_row_is(struct slice key, const uint8_t *row, size_t len, enum ms_err want)
+{
+    struct queue_stop stop;
+    uint8_t *copy = malloc(len ? len : 1); /* the sanitizer sees reads past the end */
+
+    memcpy(copy, row, len);
+    IS(queue__stop_parse(key, slice_make(copy, len), &stop), want);
+    free(copy);
+}
+
+static void test_stop_row(void **state)
+{
+    static const char *const names[] = {"a", "tcp_local",
+                                        "12345678901234567890123456789012345678901234567890123456789012",
+                                        "1234567890123456789012345678901234567890123456789012345678901234"};
+    uint8_t key_bytes[QUEUE__STOP_KEY_MAX + 1], row[QUEUE__STOP_ROW + 1] = {0};
+    const struct queue_stop stop = {.since_us = 1700000000000001};
+    struct queue_stop got;
+
+    assert_int_equal(queue__stop_emit(&stop, row).len, QUEUE__STOP_ROW);
+    for (size_t i = 0; i < MS_ARRAY_LEN(names); i++) {
+        struct slice key = queue__key_stop(key_bytes, slice_cstr(names[i]));
+
+        assert_true(queue__key_is_stop(key));
+        OK(queue__stop_parse(key, slice_make(row, QUEUE__STOP_ROW), &got));
+        assert_string_equal(got.channel, names[i]);
+        assert_int_equal(got.since_us, stop.since_us);
+        for (size_t cut = 0; cut < QUEUE__STOP_ROW; cut++)
+            stop_row_is(key, row, cut, MS_EDAMAGED);
+        stop_row_is(key, row, QUEUE__STOP_ROW + 1, MS_EDAMAGED);
+        for (size_t at = 0; at < QUEUE__STOP_KEY; at++) { /* keys that no stop has */
+            key_bytes[at] = 0xfe;
+            stop_row_is(key, row, QUEUE__STOP_ROW, MS_EDAMAGED);
+            key_bytes[at] = 0xff;
+        }
+        row[0] = 2;
+        stop_row_is(key, row, QUEUE__STOP_ROW, MS_EVERSION);
+        row[0] = 1;
+        key_bytes[key.len - 1] = 0;
+        stop_row_is(key, row, QUEUE__STOP_ROW, MS_EDAMAGED);
+    }
+    memset(key_bytes, 0xff, sizeof(key_bytes));
+    stop_row_is(slice_make(key_bytes, QUEUE__STOP_KEY), row, QUEUE__STOP_ROW, MS_EDAMAGED);
+    stop_row_is(slice_make(key_bytes, sizeof(key_bytes)), row, QUEUE__STOP_ROW, MS_EDAMAGED);
+    assert_false(queue__key_is_stop(slice_make(key_bytes, QUEUE__RECIPIENT_KEY)));
+}
+
 static void test_rows(void **state)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(rows); i++) {
@@ -219,6 +266,16 @@ static void build_delete(struct part_rec *rec)
     queue_op_delete(rec, &sample_id);
 }
 
+static void build_stop(struct part_rec *rec)
+{
+    queue_op_stop(rec, SLICE_LIT("tcp_\"local\""), true, 1700000000000001);
+}
+
+static void build_start(struct part_rec *rec)
+{
+    queue_op_stop(rec, SLICE_LIT("x"), false, 0);
+}
+
 #define ID "id=00000000000000010002000000000003"
 
 static const struct {
@@ -237,13 +294,16 @@ static const struct {
      "address=\"c@d\" original=\"C@D\" orcpt=\"rfc822;C@D\""},
     {QUEUE_OP_RESULT, build_result, queue__dump_result,
      "queue_result " ID " due_us=77 tried_us=76 notices=3 count=1 to=0 state=done recorded=1 if_delivered=1 "
-                        "reason=\"\" to=4 state=pending recorded=0 "
+     "reason=\"\" to=4 state=pending recorded=0 "
      "if_delivered=0 reason=\"4.0.0 later\""},
     {QUEUE_OP_RESULT, build_result_v1, queue__dump_result_v1,
      "queue_result " ID " due_us=77 to=4 state=done recorded=0 if_delivered=1 reason=\"ok\""},
     {QUEUE_OP_FORGET, build_forget, queue__dump_forget, "queue_forget " ID},
     {QUEUE_OP_HOLD, build_hold, queue__dump_hold, "queue_hold " ID " hold=1 reason=\"why\""},
     {QUEUE_OP_DELETE, build_delete, queue__dump_delete, "queue_delete " ID},
+    {QUEUE_OP_STOP, build_stop, queue__dump_stop,
+     "queue_stop channel=\"tcp_\\x22local\\x22\" since_us=1700000000000001 stop=1"},
+    {QUEUE_OP_STOP, build_start, queue__dump_stop, "queue_stop channel=\"x\" since_us=0 stop=0"},
 };
 
 static void dump_exact(part_dump_fn *fn, const uint8_t *p, size_t len, struct str *out)
@@ -294,6 +354,34 @@ static void test_ops(void **state)
     }
 }
 
+/* What no builder makes. */
+static void test_stop_op_bad(void **state)
+{
+    static const struct {
+        const char *what;
+        uint8_t bytes[16];
+        size_t len;
+    } bad[] = {
+        {"neither stop nor start", {2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 'x'}, 12},
+        {"no name", {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 11},
+        {"a zero in the name", {1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 'x', 0}, 13},
+        {"something behind", {1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 'x', 'y'}, 13},
+        {"nothing", {0}, 0},
+    };
+    uint8_t big[11 + QUEUE_NAME_MAX + 1] = {1};
+    struct queue__op_stop o;
+
+    for (size_t i = 0; i < MS_ARRAY_LEN(bad); i++)
+        if (queue__op_stop_parse(slice_make(bad[i].bytes, bad[i].len), &o) != MS_EINVAL)
+            fail_msg("%s", bad[i].what);
+    memset(big + 11, 'x', sizeof(big) - 11);
+    ms_put_le16(big + 9, QUEUE_NAME_MAX + 1);
+    IS(queue__op_stop_parse(slice_make(big, sizeof(big)), &o), MS_EINVAL);
+    ms_put_le16(big + 9, QUEUE_NAME_MAX);
+    OK(queue__op_stop_parse(slice_make(big, sizeof(big) - 1), &o));
+    assert_int_equal(strlen(o.row.channel), QUEUE_NAME_MAX);
+}
+
 static void test_refused_by_builder(void **state)
 {
     static uint8_t big[QUEUE_ADDRESS_MAX + 1];
@@ -326,8 +414,10 @@ static void test_refused_by_builder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_old_row),
-                                       cmocka_unit_test(test_ops), cmocka_unit_test(test_refused_by_builder)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),     cmocka_unit_test(test_old_row),
+        cmocka_unit_test(test_stop_row), cmocka_unit_test(test_stop_op_bad),
+        cmocka_unit_test(test_ops),      cmocka_unit_test(test_refused_by_builder)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
