@@ -59,9 +59,15 @@ MS_MUST_USE enum ms_err jobctl_take(struct jobctl *j, const struct queue_id *id)
 void jobctl_give_back(struct jobctl *j, const struct queue_id *id);
 MS_MUST_USE enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id);
 bool jobctl_is_active(const struct jobctl *j, const struct queue_id *id); /* a job has it */
-/* A stopped channel starts no jobs and gives its jobs nothing; mail is taken and waits. Until started again, or a restart of the server.
- * MS_ENOTFOUND: no such channel. */
-MS_MUST_USE enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop);
+/* A stopped channel starts no jobs and gives its jobs nothing; mail is taken and waits, until it is started again: a restart does not
+ * start it, and one that is taken out of the configuration and comes back is still stopped. The change holds at once; done (never
+ * within the call) tells that it is durable, or (err) that it is undone; MS_EUNKNOWN: the log failed, a restart will tell.
+ * MS_ENOTFOUND: no such channel. MS_EEXIST: it is so already. MS_EFULL, MS_EBUSY (a change is under way): ask again later. For all of
+ * these and other errors nothing changes and done does not run. */
+typedef void jobctl_stop_fn(void *owner, enum ms_err err);
+MS_MUST_USE enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop, jobctl_stop_fn *done, void *owner);
+void jobctl_channel_forget(struct jobctl *j, const void *owner); /* its done will not run; what was posted still happens */
+uint64_t jobctl_channel_stopped_us(const struct jobctl *j, uint32_t channel); /* since when by the operator; 0: he did not */
 bool jobctl_has_channel(const struct jobctl *j, struct slice channel);
 /* Why an entry is not in work; a held one, or one that is gone: JOBCTL_WHY_UNKNOWN. */
 void jobctl_explain(const struct jobctl *j, const struct queue_id *id, struct jobctl_reason *out);

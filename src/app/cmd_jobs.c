@@ -8,8 +8,8 @@
 /* clang-format off */
 static const struct app_column pool_columns[] = {{"POOL", false}, {"JOBS", true}, {"LIMIT", true}};
 static const struct app_column channel_columns[] = {
-    {"CHANNEL", false}, {"POOL", false}, {"STATE", false}, {"JOBS", true}, {"THREADS", true}, {"READY", true},
-    {"DEFERRED", true}, {"DELAYED", true}, {"HOSTS", true}, {"OLDEST", true}, {"NEXT DUE", false},
+    {"CHANNEL", false}, {"POOL", false}, {"STATE", false}, {"SINCE", false}, {"JOBS", true}, {"THREADS", true},
+    {"READY", true}, {"DEFERRED", true}, {"DELAYED", true}, {"HOSTS", true}, {"OLDEST", true}, {"NEXT DUE", false},
     {"WAITING FOR", false}};
 static const struct app_column job_columns[] = {
     {"JOB", true}, {"CHANNEL", false}, {"LOOP", false}, {"STATE", false}, {"THREADS", true}, {"ENTRIES", true},
@@ -72,6 +72,7 @@ static void add_channel(struct view *v, const struct app_row *row)
     app_table_addf(t, SLICE_FMT "%s", SLICE_ARG(name), complete ? "" : "*");
     add(t, row, "pool");
     add(t, row, "state");
+    add_time(t, row, "since");
     add_of(t, row, "jobs", "maxjobs");
     add_of(t, row, "in_work", "threads");
     add(t, row, "ready");

@@ -4,6 +4,7 @@
  */
 #include "ctl.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "ms/obs.h"
@@ -189,11 +190,19 @@ static void on_closed(void *owner, enum net_close_why why)
 static const struct net_callbacks ctl_callbacks = {
     .on_data = on_data, .on_drain = on_drain, .on_closed = on_closed};
 
+static uint32_t uid_of(int fd)
+{
+    struct ucred cred = {.uid = UINT32_MAX};
+    socklen_t len = sizeof cred;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 ? cred.uid : UINT32_MAX;
+}
+
 static void on_accept(void *owner, int fd, const struct net_addr *peer)
 {
     struct ctl_server *c = owner;
     struct ctl_session *s = ms_new(struct ctl_session);
     s->server = c;
+    s->uid = uid_of(fd);
     arena_init(&s->arena, 4 * CTL_LINE_MAX);
     list_push_back(&c->sessions, &s->node);
     c->count++;
@@ -212,6 +221,7 @@ struct ctl_server *ctl_server_open(struct server *server, struct loop *control, 
     c->control = control;
     list_init(&c->sessions);
     list_init(&c->queue_acts);
+    list_init(&c->channel_acts);
     snprintf(where, sizeof where, "unix:%s", path);
     if (net_listener_open(control, where, CTL_SESSIONS_MAX, on_accept, c, &c->listener, why_out) != MS_OK) {
         ms_free(c);
@@ -236,6 +246,7 @@ void ctl_server_close(struct ctl_server **cp)
     for (unsigned i = 0; i < 100 && !list_is_empty(&c->sessions); i++)
         loop_turn(c->control);
     ctl_queue_stop(c);
+    ctl_channel_end(c);
     ms_free(c);
     *cp = NULL;
 }

@@ -40,7 +40,8 @@ struct ctl_server {
     struct net_listener *listener;
     struct list sessions;
     unsigned count;
-    struct list queue_acts; /* of ctl_queue_act.c: they outlive the session that asked for them */
+    struct list queue_acts;   /* of ctl_queue_act.c: they outlive the session that asked for them */
+    struct list channel_acts; /* of ctl_channel.c, likewise */
 };
 
 struct ctl_session {
@@ -48,6 +49,7 @@ struct ctl_session {
     struct ctl_server *server;
     struct net_stream *stream;
     struct arena arena;
+    uint32_t uid; /* of the process at the other end */
     struct ctl_task *task;
     bool answered;
 };
@@ -78,10 +80,12 @@ void ctl_row_end(struct ctl_row *r);
 ctl_request_fn ctl_resolve;
 ctl_request_fn ctl_dispatcher_status, ctl_dispatcher_kill, ctl_dispatcher_service;
 ctl_request_fn ctl_session_list, ctl_session_kick;
-ctl_request_fn ctl_jobs_status, ctl_channel_stop, ctl_queue_explain;
+ctl_request_fn ctl_jobs_status, ctl_queue_explain;
+ctl_request_fn ctl_channel_stop;
 ctl_request_fn ctl_reload, ctl_config_diff;
 ctl_request_fn ctl_queue_list, ctl_queue_show, ctl_queue_act;
 /* No act is under way when it returns; what was posted still happens. */
 void ctl_queue_stop(struct ctl_server *c);
+void ctl_channel_end(struct ctl_server *c); /* likewise */
 
 #endif

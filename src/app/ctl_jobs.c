@@ -2,7 +2,6 @@
  * ctl_jobs.c - the job controller over the admin socket, in rows.
  *
  *   jobs-status [WHAT [CHANNEL]]  pools, channels and jobs; WHAT: one kind only, "" = all; of one channel only
- *   channel-stop|start NAME
  */
 #include "app_why.h"
 #include "ctl.h"
@@ -59,13 +58,14 @@ static void emit_why(struct ctl_row *r, const struct jobctl_channel_view *v)
     ctl_row_number(r, "why_entries", most == JOBCTL_WHY_IN_WORK ? 0 : v->by_why[most]);
 }
 
-static void emit_channel(const struct wanted *w, const struct jobctl_channel_view *v)
+static void emit_channel(const struct wanted *w, uint32_t index, const struct jobctl_channel_view *v)
 {
     struct ctl_row r;
     ctl_row_begin(&r, w->session, "channel");
     ctl_row_add(&r, "channel", "%s", v->name);
     ctl_row_add(&r, "pool", "%s", v->pool);
     ctl_row_add(&r, "state", "%s", channel_state(w, v));
+    ctl_row_time(&r, "since", jobctl_channel_stopped_us(server_jobctl(w->session->server->server), index));
     ctl_row_number(&r, "jobs", v->jobs + v->retiring);
     ctl_row_number(&r, "maxjobs", v->limits.maxjobs);
     ctl_row_number(&r, "in_work", v->assigned);
@@ -87,7 +87,7 @@ static void emit_channels(const struct wanted *w)
     struct jobctl_channel_view v;
     for (uint32_t i = 0; jobctl_sched_channel_view(w->sched, i, &v); i++)
         if (w->is_all || i == w->channel)
-            emit_channel(w, &v);
+            emit_channel(w, i, &v);
 }
 
 static void emit_job(const struct wanted *w, uint32_t job, const struct jobctl_job_view *v)
@@ -157,15 +157,4 @@ void ctl_jobs_status(struct ctl_session *s, const struct slice *words, size_t co
             is_kind = true;
         }
     ctl_answer(s, is_kind ? EX_OK : EX_USAGE, is_kind ? "" : "jobs-status [pools|channels|jobs [CHANNEL]]");
-}
-
-void ctl_channel_stop(struct ctl_session *s, const struct slice *words, size_t count)
-{
-    bool stop = slice_eq_cstr(words[0], "channel-stop");
-    if (count != 2)
-        ctl_answer(s, EX_USAGE, "one channel is needed");
-    else if (jobctl_channel_stop(server_jobctl(s->server->server), words[1], stop) != MS_OK)
-        answer_no_channel(s, words[1]);
-    else
-        ctl_answer(s, EX_OK, "");
 }

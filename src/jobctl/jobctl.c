@@ -216,16 +216,6 @@ enum ms_err jobctl_run(struct jobctl *j, const struct queue_id *id)
     return err;
 }
 
-enum ms_err jobctl_channel_stop(struct jobctl *j, struct slice channel, bool stop)
-{
-    const struct jobctl_chan *chan = jobctl__chan_find(j, channel);
-    if (!chan)
-        return MS_ENOTFOUND;
-    jobctl_sched_stop_channel(j->sched, chan->index, stop);
-    jobctl__step_soon(j);
-    return MS_OK;
-}
-
 bool jobctl_has_channel(const struct jobctl *j, struct slice channel)
 {
     return jobctl__chan_find((struct jobctl *)(uintptr_t)j, channel) != NULL;
@@ -304,6 +294,7 @@ void jobctl_destroy(struct jobctl **jp)
         jobctl__outbox_fini(&j->lanes[i].out);
         jobctl__lane_fini(&j->lanes[i]);
     }
+    jobctl__stop_fini(j);
     jobctl_sched_destroy(&j->sched);
     conf_unref(&j->conf);
     ms_free(j);

@@ -45,12 +45,23 @@ struct jobctl_job {
     void *impl;
 };
 
+/* Of a channel, asked for by the operator: on its way to the log. */
+struct jobctl_change {
+    jobctl_stop_fn *done; /* NULL: none is under way */
+    void *owner;
+    uint64_t request;
+    uint64_t before_us; /* stopped_us, if it fails */
+};
+
 struct jobctl_chan {
+    struct jobctl *jobctl;
     char name[CHANNEL_NAME_MAX + 1];
     const struct channel_conf *conf; /* in jobctl.conf; NULL: not configured now */
     const struct channel_driver *driver;
     void *env;
-    uint32_t index; /* in the scheduler */
+    uint32_t index;      /* in the scheduler */
+    uint64_t stopped_us; /* by the operator, since then; 0: not */
+    struct jobctl_change change;
 };
 
 struct jobctl_scan {       /* of all the queue */
@@ -76,6 +87,8 @@ struct jobctl {
     struct jobctl_job jobs[JOBCTL_JOBS_MAX];
     struct jobctl_chan channels[JOBCTL_CHANNELS_MAX];
     unsigned channel_count;
+    struct queue_stop *stops; /* as the start found them */
+    size_t stop_count;
     char pools[JOBCTL_POOLS_MAX][CHANNEL_NAME_MAX + 1]; /* names the scheduler knows */
     unsigned pool_count;
     struct loop_timer timer;
@@ -89,6 +102,13 @@ struct jobctl {
 };
 
 void jobctl__step_soon(struct jobctl *j);
+/* -- jobctl_stop.c */
+MS_MUST_USE enum ms_err jobctl__stops_read(struct jobctl *j);
+void jobctl__stop_init(struct jobctl *j,
+                       struct jobctl_chan *chan); /* a new row: was it stopped before the start? */
+void jobctl__stop_warn(const struct jobctl_chan *chan);
+void jobctl__stop_apply(struct jobctl_chan *chan); /* to the scheduler; not configured counts as stopped */
+void jobctl__stop_fini(struct jobctl *j);
 void jobctl__lane_init(struct jobctl_lane *lane);
 void jobctl__lane_fini(struct jobctl_lane *lane); /* its loop is stopped */
 void jobctl__id_pack(const struct queue_id *id, uint64_t a[2]);

@@ -74,10 +74,11 @@ static void take_channel(struct jobctl *j, const char *name, const struct channe
 {
     struct jobctl_chan *chan = row_find(j, name);
     struct jobctl_limits limits;
-    bool is_back = chan && !chan->conf;
+    bool was_there = chan && chan->conf;
     if (!chan) {
         chan = &j->channels[j->channel_count++];
         snprintf(chan->name, sizeof chan->name, "%s", name);
+        jobctl__stop_init(j, chan);
     }
     chan->conf = conf;
     chan->driver = channel_driver_find(j->registry, conf->driver, &chan->env);
@@ -86,8 +87,10 @@ static void take_channel(struct jobctl *j, const char *name, const struct channe
     enum ms_err err =
         jobctl_sched_set_channel(j->sched, name, conf->pool, &limits, clock_wall_us(), &chan->index);
     MS_ASSERT(!err && chan->index == chan - j->channels);
-    if (is_back) /* one that an operator stopped stays so */
-        jobctl_sched_stop_channel(j->sched, chan->index, false);
+    if (was_there)
+        return;
+    jobctl__stop_warn(chan);
+    jobctl__stop_apply(chan); /* one that an operator stopped stays so */
 }
 
 static void take_pool(struct jobctl *j, const char *name, const struct jobctl_pool_conf *pool)
@@ -109,7 +112,7 @@ void jobctl_reload(struct jobctl *j, const struct conf *conf)
         if (!chan->conf || conf_map_find(conf, "channels.*", chan->name))
             continue; /* take_channel gives it the new one */
         chan->conf = NULL;
-        jobctl_sched_stop_channel(j->sched, chan->index, true);
+        jobctl__stop_apply(chan);
     }
     for (size_t i = 0; i < conf_map_count(conf, "job_controller.pools.*"); i++) {
         const struct jobctl_pool_conf *pool = conf_map_entry(conf, "job_controller.pools.*", i, &name);
@@ -129,8 +132,12 @@ void jobctl_reload(struct jobctl *j, const struct conf *conf)
 enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_errinfo *why_out)
 {
     struct str errors;
+    enum ms_err err = jobctl__stops_read(j);
+    if (err)
+        return ms_fail(why_out, err, "which channels are stopped cannot be read from the queue: %s",
+                       ms_err_text(err));
     str_init(&errors, 0);
-    enum ms_err err = jobctl_plan(j, conf, &errors);
+    err = jobctl_plan(j, conf, &errors);
     if (err)
         (void)ms_fail(why_out, err, "%s", str_cstr(&errors));
     else

@@ -97,7 +97,7 @@ def check_status(binary):
             same("head", lines[0].split()[0], head)
             same("lines", len(lines), count + 1)
             check_table(lines)
-        need(re.search(r"^store +STORE +started +1/\d+ +0/\d+ +0 +0 +0 +0 +- +- +-$", channels, re.M), channels)
+        need(re.search(r"^store +STORE +started +- +1/\d+ +0/\d+ +0 +0 +0 +0 +- +- +-$", channels, re.M), channels)
         need(re.search(r"^ *\d+ +store +loop\d +idle +0/\d+ +1 +\d+s +\d+s$", jobs, re.M), jobs)
         kinds = [row["row"] for row in rows(site, "jobs", "status")]
         same("rows", kinds, ["pool"] * 2 + ["channel"] * 20 + ["job"])
