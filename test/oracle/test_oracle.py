@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 import reader  # noqa: E402
 from formats import read_index  # noqa: E402
-from msite import Site, message  # noqa: E402
+from msite import Site, message, wait_for  # noqa: E402
 from replay import read_log  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -100,13 +100,15 @@ class Load:
     def action(self):
         """One random thing a user or a sender does."""
         rnd = self.rnd
-        name = rnd.choices(("deliver", "abandon", "submit", "append", "several", "store", "expunge", "copy", "move", "names"),
-                           (6, 1, 1, 4, 2, 8, 2, 3, 2, 3))[0]
+        name = rnd.choices(("deliver", "abandon", "submit", "append", "several", "store", "expunge", "copy", "move", "names", "channel"),
+                           (6, 1, 1, 4, 2, 8, 2, 3, 2, 3, 1))[0]
         if name == "deliver":
             with self.site.lmtp() as client:
                 deliver(client, rnd.sample(USERS, rnd.randint(1, len(USERS))), self.data())
         elif name == "abandon":
             self.abandon()
+        elif name == "channel":
+            self.site.command("channel", rnd.choice(("stop", "start")), "store")
         elif name == "submit":
             user = rnd.choice(USERS)
             with self.site.submission(user) as client:
@@ -323,6 +325,7 @@ class Oracle:
         """Start, look with IMAP, stop: log, index and IMAP are equal."""
         self.site.kill()
         self.site.start()
+        wait_for(self.is_at_rest, 60)
         seen = imap_view(self.site)
         status = self.site.stop()
         if status != 0:
@@ -334,6 +337,11 @@ class Oracle:
         if not any(row[2] for row in seen.values()):
             raise RuntimeError("no message was compared")
         return f"{sum(len(row[2]) for row in seen.values())} messages in {len(seen)} mailboxes"
+
+    def is_at_rest(self):
+        """Nothing is delivered meanwhile."""
+        rows = self.site.run("channel", "list", "-o", "tsv", "-c", self.site.config).stdout
+        return "\tstopped\t" in rows or not self.site.run("queue", "list", "-c", self.site.config).stdout.strip()
 
     def rebuilt(self, with_checkpoints):
         before = state_view(read_index(self.folder / "index.mdb"))

@@ -115,6 +115,12 @@ def removal_work(site):
     site.run("user", "delete", "gone", "--now", "-c", site.config)
 
 
+def stop_work(site):
+    """A channel that is stopped, started, and stopped: a row stays."""
+    for verb in ("stop", "start", "stop"):
+        site.run("channel", verb, "store", "-c", site.config)
+
+
 def make(binary, folder):
     with tempfile.TemporaryDirectory(prefix="golden-") as work:
         site = new_site(work, binary).start()
@@ -128,6 +134,7 @@ def make(binary, folder):
         queue_work(site)
         removal_work(site)
         wait_for(lambda: " in_work=0 " in site.command("jobs", "status").stdout, 10)
+        stop_work(site)
         time.sleep(3)  # expunge_keep and a purge
         site.stop()
         index = dump(site, "index")
