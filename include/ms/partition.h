@@ -282,6 +282,8 @@ bool part_body_piece(const struct part_body *b, unsigned piece, struct slice *ou
 /* Appends the source form to the op under construction and hands bytes and stream over to rec. Up to PART_BODIES_MAX bodies a
  * record; further ops of the same record emit a body again and name the same bytes. Several bodies: not with ack_durable. */
 void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op);
+/* For a further op of the record, behind one that names the body in full and cannot be refused: a short form, however long the body. */
+void part_body_emit_again(const struct part_body *b, struct str *op);
 /* Undoes the hand-over of the only body after a post that took nothing (MS_EFULL); what else is in rec is of no use without the
  * bytes. */
 void part_body_take_back(struct part_body *b, struct part_rec *rec);

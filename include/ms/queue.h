@@ -90,6 +90,11 @@ void queue_register(struct partition *p);
  * record name the same source) or by id. */
 MS_MUST_USE enum ms_err queue_op_enqueue(struct part_rec *rec, struct part_body *body, uint64_t blob,
                                          const struct queue_entry *entry, const struct queue_recipient *rcpts, size_t n);
+/* A further entry of the same message in the same record, right behind the one before: short, however long the message. */
+MS_MUST_USE enum ms_err queue_op_enqueue_again(struct part_rec *rec, const struct part_body *body, uint64_t blob,
+                                               const struct queue_entry *entry, const struct queue_recipient *rcpts, size_t n);
+/* Octets of such an op, but for its recipients. */
+size_t queue_op_enqueue_bytes(const struct queue_entry *entry);
 struct queue_outcome {
     uint32_t number;
     enum queue_rcpt_state state; /* PENDING = retry */

@@ -59,7 +59,8 @@ typedef void route_answer_fn(void *owner, uint64_t request, const struct route_a
 MS_MUST_USE enum ms_err route_resolve(struct route *r, struct slice address, unsigned flags, struct arena *arena,
                                       struct route_answer *out, route_answer_fn *done, void *owner, uint64_t *request_out);
 
-/* The single entry for new mail. One enqueue op per (channel, host, hold reason), all in one record, answered at durable. */
+/* The single entry for new mail. One enqueue op per (channel, host, hold reason), more where the channel
+ * says single, single_sys or addrsperfile, all in one record, answered at durable. */
 struct route_rcpt {
     struct route_target target;
     struct slice original; /* as the sender wrote it */
@@ -82,6 +83,9 @@ struct route_message {
 };
 /* Adds the enqueue ops to a record of the caller's (a delivery, a result): both happen or none. */
 MS_MUST_USE enum ms_err route_add(struct route *r, const struct route_message *mail, struct part_rec *rec, struct queue_id *first_out);
+/* Octets of the record that this target costs beside those of its recipient: its part of an entry, one of its own where the channel
+ * splits. So a session can tell beforehand whether its recipients fit into one record. envelope_bytes: of sender and ENVID. */
+size_t route_target_bytes(const struct route *r, const struct route_target *target, size_t envelope_bytes);
 /* A record of its own, ack_durable. MS_EFULL as part_post: nothing is taken, the body can be given again. MS_EINVAL: a text passes its
  * maximum in queue.h. MS_ELIMIT: more recipients and texts than one record holds (PART_META_MAX). */
 MS_MUST_USE enum ms_err route_submit(struct route *r, const struct route_message *mail, struct queue_id *first_out,

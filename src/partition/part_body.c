@@ -419,3 +419,19 @@ void part_body_emit(struct part_body *b, struct part_rec *rec, struct str *op)
     part__source_emit(&src, op);
     str_fini(&parts);
 }
+
+/* The row is there by then, with cache and all parts. */
+void part_body_emit_again(const struct part_body *b, struct str *op)
+{
+    MS_ASSERT(b->handed_over);
+    if (b->stream) {
+        part_blob_source_emit_existing(op, b->sent[0].position);
+        return;
+    }
+    const struct part_blob_source src = {.how = PART_SOURCE_INLINE,
+                                         .size = b->bytes,
+                                         .hash = b->hash,
+                                         .flags = b->digest,
+                                         .offset = b->offset};
+    part__source_emit(&src, op);
+}

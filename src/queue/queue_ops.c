@@ -9,8 +9,8 @@
  *              u8 body type, text hold reason, text channel, text host, text sender, text ENVID, text trace,
  *              u16 count (1..1000), per recipient, numbers ascending: u32 number, u8 NOTIFY, text address,
  *              text original, text ORCPT
- *              Further enqueue ops of one record carry the same source: the first makes the blob, all refer
- *              to it.
+ *              Further enqueue ops of one record name the same blob, in short: in line without the cache, of
+ *              parts by its id. The first makes it, all refer to it.
  * 65 result    version 2: id, u64 due us, u64 tried us, u8 notices, u8 flags (1 counts as an attempt),
  *              u16 count (<= 1000), per recipient: u32 number, u8 state (0 retry, 1 done, 2 failed),
  *              u8 flags (1 recorded, 2 only if a deliver op of this record took it), text reason
@@ -22,6 +22,9 @@
  * 69 stop      u8 stop (0: started again), u64 us: since when, text channel (1..64 octets, none of them 0)
  */
 #include "queue_priv.h"
+
+/* Head of the op; source in line without a cache; numbers of the entry; six lengths; the count. */
+#define OP_AGAIN_BYTES (8 + 38 + 36 + 12 + 2)
 
 static struct str *op_begin(struct part_rec *rec, enum queue_op_kind kind)
 {
@@ -66,6 +69,20 @@ static void emit_entry(struct str *op, const struct queue_entry *e)
     str_add_bytes16(op, e->trace);
 }
 
+static void emit_envelope(struct str *op, const struct queue_entry *entry,
+                          const struct queue_recipient *rcpts, size_t n)
+{
+    emit_entry(op, entry);
+    str_add_le16(op, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) {
+        str_add_le32(op, rcpts[i].number);
+        str_add_byte(op, rcpts[i].notify);
+        str_add_bytes16(op, rcpts[i].address);
+        str_add_bytes16(op, rcpts[i].original);
+        str_add_bytes16(op, rcpts[i].orcpt);
+    }
+}
+
 enum ms_err queue_op_enqueue(struct part_rec *rec, struct part_body *body, uint64_t blob,
                              const struct queue_entry *entry, const struct queue_recipient *rcpts, size_t n)
 {
@@ -78,17 +95,33 @@ enum ms_err queue_op_enqueue(struct part_rec *rec, struct part_body *body, uint6
         part_body_emit(body, rec, op);
     else
         part_blob_source_emit_existing(op, blob);
-    emit_entry(op, entry);
-    str_add_le16(op, (uint16_t)n);
-    for (size_t i = 0; i < n; i++) {
-        str_add_le32(op, rcpts[i].number);
-        str_add_byte(op, rcpts[i].notify);
-        str_add_bytes16(op, rcpts[i].address);
-        str_add_bytes16(op, rcpts[i].original);
-        str_add_bytes16(op, rcpts[i].orcpt);
-    }
+    emit_envelope(op, entry, rcpts, n);
     part_rec_op_end(rec);
     return MS_OK;
+}
+
+enum ms_err queue_op_enqueue_again(struct part_rec *rec, const struct part_body *body, uint64_t blob,
+                                   const struct queue_entry *entry, const struct queue_recipient *rcpts,
+                                   size_t n)
+{
+    struct str *op;
+
+    if (!entry_fits(entry) || !recipients_fit(rcpts, n))
+        return MS_EINVAL;
+    op = op_begin(rec, QUEUE_OP_ENQUEUE);
+    if (body)
+        part_body_emit_again(body, op);
+    else
+        part_blob_source_emit_existing(op, blob);
+    emit_envelope(op, entry, rcpts, n);
+    part_rec_op_end(rec);
+    return MS_OK;
+}
+
+size_t queue_op_enqueue_bytes(const struct queue_entry *e)
+{
+    return OP_AGAIN_BYTES + e->hold_reason.len + e->channel.len + e->host.len + e->sender.len + e->envid.len +
+           e->trace.len;
 }
 
 void queue_op_result(struct part_rec *rec, const struct queue_id *id, const struct queue_attempt *attempt,

@@ -22,13 +22,15 @@ static size_t text_bytes(const struct route_rcpt *way)
            t->partition.len + t->channel.len + t->host.len + t->hold.len;
 }
 
-/* Of the ops: a row in the queue each, or one target of a deliver op (with a Return-Path). */
+/* Of the ops: a row in the queue and its part of an entry each, or one target of a deliver op (with a Return-Path). */
 static size_t answer_bytes(const struct smtpd_session *s, const struct route_answer *answer)
 {
+    const struct route *route = s->worker->mine->route;
     const struct route_rcpt *way = &s->tx->asked.way;
-    size_t bytes = 0;
+    size_t bytes = 0, envelope = s->tx->sender.len + s->tx->envid.len;
     for (size_t i = 0; i < answer->count; i++)
-        bytes += ROW_BYTES + way->original.len + way->orcpt.len + answer->targets[i].address.len;
+        bytes += ROW_BYTES + way->original.len + way->orcpt.len + answer->targets[i].address.len +
+                 route_target_bytes(route, &answer->targets[i], envelope);
     if (answer->count == 1 && smtpd__is_lmtp(s))
         bytes +=
             TARGET_BYTES + answer->targets[0].login.len + answer->targets[0].detail.len + s->tx->sender.len;

@@ -186,6 +186,220 @@ static void test_channel_rules(void **state)
     setup(NULL);
 }
 
+/* effect: channels.*.single_sys */
+static void test_single_sys(void **state)
+{
+    const struct route_rcpt rcpts[] = {
+        rcpt("a@x.org", "sys", "", ""),     rcpt("b@y.org", "sys", "", ""),
+        rcpt("c@x.org", "store", "", ""),   rcpt("d@x.org", "sys", "", ""),
+        rcpt("e@x.org", "two", "", ""),     rcpt("f@y.org", "store", "", ""),
+        rcpt("g+h@x.org", "sys", "", "on"), rcpt("i@x.org", "sys", "r.com", ""),
+        rcpt("j@x.org", "two", "", ""),     rcpt("k@x.org", "one", "", ""),
+        rcpt("l@x.org", "two", "", ""),     rcpt("m@x.org", "one", "", ""),
+        rcpt("n@y.org", "two", "", ""),     rcpt("o@y.org", "sys", "", ""),
+        rcpt("p", "sys", "", ""),           rcpt("q@x.org", "sys", "x.org", ""),
+        rcpt("r@x.org", "gone", "", ""),
+    };
+    static const struct {
+        const char *channel, *host, *hold, *rcpts;
+    } want[] = {
+        {"sys", "x.org", "", "a@x.org d@x.org q@x.org"}, /* the last one's host was given */
+        {"sys", "y.org", "", "b@y.org o@y.org"},
+        {"store", "", "", "c@x.org f@y.org"},    /* the option is off */
+        {"two", "x.org", "", "e@x.org j@x.org"}, /* addrsperfile */
+        {"sys", "x.org", "on", "g+h@x.org"},
+        {"sys", "r.com", "", "i@x.org"}, /* not local, or sent elsewhere */
+        {"one", "", "", "k@x.org"},      /* single */
+        {"two", "x.org", "", "l@x.org"},
+        {"one", "", "", "m@x.org"},
+        {"two", "y.org", "", "n@y.org"},
+        {"sys", "", "", "p"},
+        {"gone", "", "", "r@x.org"},
+    };
+    struct part_body *body;
+    struct queue_id id;
+    struct part_snap snap;
+    struct queue_entry entry;
+    teardown(NULL);
+    site_open(&site,
+              "job_controller: {pools: {DEFAULT: {}}}\n"
+              "channels: {store: {driver: store}, sys: {driver: store, single_sys: yes},\n"
+              "  two: {driver: store, single_sys: yes, addrsperfile: 2}, "
+              "one: {driver: store, single_sys: yes, single: yes}}\n",
+              false, NULL, NULL);
+    body = body_make(SLICE_LIT("hello\r\n"));
+    const struct route_message mail = {
+        .rcpts = rcpts, .rcpt_count = MS_ARRAY_LEN(rcpts), .body = body, .trace = SLICE_LIT("1f-2.3")};
+    submit(&mail, &id);
+    part_body_destroy(&body);
+    look(&snap, &id);
+    assert_int_equal(queue_find(&snap, &id, &entry), MS_OK);
+    for (size_t i = 0; i < MS_ARRAY_LEN(want); i++) {
+        entry_is(&snap, &entry, want[i].channel, want[i].host, want[i].hold, want[i].rcpts);
+        id = entry.id;
+        assert_int_equal(queue_next(&snap, &id, &entry), i + 1 < MS_ARRAY_LEN(want) ? MS_OK : MS_ENOTFOUND);
+    }
+    part_snap_end(&snap);
+    teardown(NULL);
+    setup(NULL);
+}
+
+#define SYS_CONF                                                                                             \
+    "job_controller: {pools: {DEFAULT: {}}}\nchannels: {store: {driver: store}, sys: {driver: store, "       \
+    "single_sys: yes}}\n"
+
+/* n recipients in turn at so many domains; long ones have names of 60 octets and more. */
+static struct route_rcpt *many_rcpts(size_t n, size_t domains, bool are_long)
+{
+    struct route_rcpt *rcpts = ms_alloc_array(n, sizeof *rcpts);
+    for (size_t i = 0; i < n; i++) {
+        char *name = ms_alloc(512);
+        if (are_long)
+            snprintf(name, 512, "%060zu@%0180zu.example.org", i, i % domains);
+        else
+            snprintf(name, 512, "u%zu@d%zu.org", i, i % domains);
+        rcpts[i] = rcpt(name, "sys", "", "");
+    }
+    return rcpts;
+}
+
+static void many_free(struct route_rcpt *rcpts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ms_free((void *)(uintptr_t)rcpts[i].target.address.ptr);
+    ms_free(rcpts);
+}
+
+static void on_ref(void *owner, const char *line)
+{
+    fail_msg("%s", line);
+}
+
+/* A message of a few parts, or in line, with the largest cache a row holds. */
+static struct part_body *body_large(size_t bytes)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    static uint8_t cache[1900];
+    struct part_body *body = part_body_create(site.client, 8 << 20, on_body, NULL);
+    uint8_t *text = ms_alloc(bytes);
+    enum ms_err err;
+    memset(text, 'x', bytes);
+    for (size_t at = 0; at < bytes;) {
+        size_t n = MS_MIN(bytes - at, (size_t)60000);
+        err = part_body_add(body, slice_make(text + at, n));
+        assert_true(err == MS_OK || err == MS_EFULL);
+        at += err ? 0 : n;
+        loop_turn(site.loop);
+    }
+    while ((err = part_body_finish(body, slice_make(cache, sizeof cache), false)) == MS_EMORE) {
+        loop_turn(site.loop);
+        nanosleep(&moment, NULL);
+    }
+    assert_int_equal(err, MS_OK);
+    ms_free(text);
+    return body;
+}
+
+/* semantics 4.8, J15: 400 entries, whatever the size of the message; one blob, which all of them name. */
+static void test_j15(void **state)
+{
+    static const size_t sizes[] = {10, 5 << 20};
+    teardown(NULL);
+    site_open(&site, SYS_CONF, false, NULL, NULL);
+    for (size_t k = 0; k < MS_ARRAY_LEN(sizes); k++) {
+        struct route_rcpt *rcpts = many_rcpts(1000, 400, false);
+        struct part_body *body = body_large(sizes[k]);
+        const struct route_message mail = {.rcpts = rcpts, .rcpt_count = 1000, .body = body};
+        struct queue_id id;
+        struct part_snap snap;
+        struct queue_entry e;
+        size_t entries = 0, recipients = 0;
+        uint64_t blob = 0;
+        submit(&mail, &id);
+        part_body_destroy(&body);
+        look(&snap, &id);
+        for (enum ms_err err = queue_find(&snap, &id, &e); !err; err = queue_next(&snap, &id, &e)) {
+            assert_int_equal(e.recipient_count, entries < 200 ? 3 : 2);
+            blob = entries ? blob : e.blob;
+            assert_int_equal(e.blob, blob);
+            assert_int_equal(e.blob_bytes, sizes[k]);
+            entries++;
+            recipients += e.recipient_count;
+            id = e.id;
+        }
+        assert_int_equal(entries, 400);
+        assert_int_equal(recipients, 1000);
+        struct part_blob row;
+        assert_int_equal(part_blob_find(&snap, blob, &row), MS_OK);
+        assert_int_equal(row.refs, 400);
+        assert_int_equal(row.cache.len, 1900);
+        part_snap_end(&snap);
+        many_free(rcpts, 1000);
+    }
+    struct ms_errinfo why = {{0}};
+    partition_stop(site.partition);
+    assert_int_equal(partition_verify(site.partition, on_ref, NULL, &why), MS_OK);
+    route_destroy(&site.route);
+    account_client_destroy(&site.accounts);
+    account_close(&site.directory);
+    partition_close(&site.partition);
+    loop_destroy(&site.loop);
+    bus_destroy(&site.bus);
+    conf_unref(&site.conf);
+    setup(NULL);
+}
+
+/* What a session reckons with is no less than what the record takes. */
+static void test_record_bytes(void **state)
+{
+    static const struct {
+        size_t rcpts, domains;
+        bool are_long;
+        const char *conf;
+    } rows[] = {
+        {1000, 1000, false, SYS_CONF},
+        {1000, 1000, true, SYS_CONF},
+        {900, 1, true, SYS_CONF},
+        {500, 500, true,
+         "job_controller: {pools: {DEFAULT: {}}}\nchannels: {store: {driver: store}, sys: {driver: store, "
+         "single: yes}}\n"},
+        {1000, 10, true,
+         "job_controller: {pools: {DEFAULT: {}}}\nchannels: {store: {driver: store}, sys: {driver: store, "
+         "addrsperfile: 3}}\n"},
+        {1000, 10, false,
+         "job_controller: {pools: {DEFAULT: {}}}\nchannels: {store: {driver: store}, sys: {driver: "
+         "store}}\n"},
+    };
+    for (size_t k = 0; k < MS_ARRAY_LEN(rows); k++) {
+        teardown(NULL);
+        site_open(&site, rows[k].conf, false, NULL, NULL);
+        struct route_rcpt *rcpts = many_rcpts(rows[k].rcpts, rows[k].domains, rows[k].are_long);
+        struct part_body *body = body_large(10);
+        const struct route_message mail = {.rcpts = rcpts,
+                                           .rcpt_count = rows[k].rcpts,
+                                           .body = body,
+                                           .sender = SLICE_LIT("someone@example.net"),
+                                           .envid = SLICE_LIT("QQ314159"),
+                                           .trace = SLICE_LIT("1f-2.3")};
+        size_t bytes = 4096; /* the message itself, and the record */
+        struct queue_id id;
+        struct part_rec rec;
+        for (size_t i = 0; i < rows[k].rcpts; i++)
+            bytes += 16 + 2 * rcpts[i].target.address.len +
+                     route_target_bytes(site.route, &rcpts[i].target, mail.sender.len + mail.envid.len);
+        part_rec_init(&rec);
+        assert_int_equal(route_add(site.route, &mail, &rec, &id), MS_OK);
+        assert_true(str_is_over(&rec.meta) ? bytes > PART_META_MAX : rec.meta.len <= bytes);
+        if (rows[k].domains == 1) /* and not twice as much where they go together */
+            assert_true(!str_is_over(&rec.meta));
+        part_rec_fini(&rec);
+        part_body_destroy(&body);
+        many_free(rcpts, rows[k].rcpts);
+    }
+    teardown(NULL);
+    setup(NULL);
+}
+
 static void test_fields(void **state)
 {
     struct route_rcpt rcpts[2] = {rcpt("anna@e.org", "store", "", ""), rcpt("bert@e.org", "store", "", "")};
@@ -318,6 +532,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_groups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_channel_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_single_sys, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_j15, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_record_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split, setup, teardown),
         cmocka_unit_test_setup_teardown(test_add_blob, setup, teardown),
