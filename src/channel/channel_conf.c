@@ -45,9 +45,9 @@
      .help = "A queue entry for each recipient, instead of one for all of a message."}, \
     {.key = "single_sys", .type = CONF_BOOL, CONF_AT(struct channel_conf, single_sys), .dflt = "no", \
      .flags = CONF_RELOAD, \
-     .help = "A queue entry for each destination. Recipients that go to a host have one in any case; with this, local " \
-             "ones are told apart by the domains of their addresses, which become the hosts of the entries. Of no " \
-             "effect where single is set; addrsperfile divides further."}, \
+     .help = "A queue entry for each destination. Recipients that go to a host have one in any case; with this, " \
+             "local ones are told apart by the domains of their addresses, which become the hosts of the entries. Of " \
+             "no effect where single is set; addrsperfile divides further."}, \
     {.key = "addrsperfile", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperfile), .dflt = "none", \
      .min = "1", .max = "1000", .flags = CONF_RELOAD | CONF_CAN_BE_NONE, \
      .help = "Most recipients of one queue entry; more make further ones."}, \
