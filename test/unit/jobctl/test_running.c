@@ -157,7 +157,7 @@ static void running_jobs_are_given_work_first(void **state)
     struct site *s = places_site();
     for (unsigned i = 1; i <= 50; i++) {
         enqueue(s, (struct kind){.channel = "fast"}, 1);
-        WAIT_FOR(s, tracked(s) == 0);
+        WAIT_FOR(s, delivered(s, i, 1) == 1 && tracked(s) == 0);
     }
     assert_int_equal(s->script.jobs, 1);
     enqueue(s, (struct kind){.channel = "slow1"}, 1);

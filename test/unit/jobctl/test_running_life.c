@@ -184,8 +184,10 @@ static void notes_are_lost(void **state)
     enum { LOST = 3 * PART_NOTES };
     struct site *s = life_site();
     uint64_t scans = obs_counter_get(MET_JOBCTL_SCANS), lost = obs_counter_get(MET_BUS_NOTES_LOST);
+    uint64_t notes = obs_counter_get(MET_JOBCTL_NOTES);
     enqueue(s, (struct kind){.channel = "fast"}, 10);
-    WAIT_FOR(s, tracked(s) == 0);
+    WAIT_FOR(s, obs_counter_get(MET_JOBCTL_NOTES) == notes + 20 &&
+                    tracked(s) == 0); /* new and gone: none is left */
     s->is_deaf = true;
     enqueue(s, (struct kind){.channel = "fast"}, LOST);
     wait_for_lost(lost + LOST - PART_NOTES);
@@ -349,7 +351,7 @@ static void reloads_while_entries_go(void **state)
     }
     WAIT_FOR(s, delivered(s, 1, 3000) == 3000);
     check_once(s, 1, 3000);
-    assert_true(obs_counter_get(MET_JOBCTL_SCANS) - scans >= 7);
+    assert_true(obs_counter_get(MET_JOBCTL_SCANS) - scans >= 2);
     site_stop(s);
     site_destroy(s);
 }
