@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
-"""Limits of jobs in the running server: changed by reload under load, life and idle times, jobs that are always there. Jobs and
-attempts are counted in the driver's log.
+"""Limits of jobs in the running server: changed by reload under load, life and idle times, jobs that are always there, one message for many
+hosts. Jobs and attempts are counted in the driver's log.
 
 usage: jobs_limits.py MAILSERVERD_SCRIPTED QUEUE_FILL
 """
 import argparse
 import collections
+import concurrent.futures
 import pathlib
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import message, wait_for  # noqa: E402
-from scripted import Sender, scripted  # noqa: E402
-from tap import Tap, need, same  # noqa: E402
+from scripted import Sender, now_us, scripted  # noqa: E402
+from tap import Tap, expect, need, same  # noqa: E402
 
 
 def jobs(site):
@@ -142,6 +144,39 @@ def check_idle(args):
         sender.close()
 
 
+def make_users(site, domains, users):
+    """Recipients at that many domains."""
+    rcpts = [f"u{n}@d{n % domains}.example.org" for n in range(users)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for done in pool.map(lambda number: site.command("domain", "add", f"d{number}.example.org"), range(domains)):
+            expect(done, 0)
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write("login\n" + "".join(rcpt + "\n" for rcpt in rcpts))
+        file.flush()
+        expect(site.command("user", "import", file.name), 0)
+    return rcpts
+
+
+def check_many_hosts(args):
+    """J15: one message, 1000 recipients at 400 hosts, filesperjob 100: 400 entries; 100 threads a job: 4 jobs; 10: 10, by job_limit."""
+    sets = ("route.local_channel=out", "channels.out.single_sys=yes", "channels.out.filesperjob=100", "channels.out.threaddepth=10")
+    with scripted(args.binary, args.filler, script="* 1500 sent\n", sets=sets) as site:
+        rcpts = make_users(site, 400, 1000)
+        sender, counts = Sender(site), {}
+        for threads in (100, 10):
+            change(site, max_client_threads=threads, idle_timeout="0s")
+            before, begun = len(site.events()), now_us()
+            sender.send([(rcpts, message(f"threads{threads}"))])
+            need(wait_for(lambda before=before: [e.kind for e in site.events()[before:]].count("settled") == 400, 60), "not delivered")
+            becomes(site, 0)
+            events = [event for event in site.events() if event.us > begun]
+            counts[threads] = sum(event.kind == "open" for event in events)
+            same("hosts", len({event.host for event in events if event.kind == "begin"}), 400)
+            same("recipients", sum(event.kind == "result" for event in events), 1000)
+        sender.close()
+        same("jobs by max_client_threads", counts, {100: 4, 10: 10})
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary", type=pathlib.Path)
@@ -152,6 +187,7 @@ def main():
     tap.run("threaddepth by reload", check_threaddepth, args)
     tap.run("max_life_entries, max_life_time", check_life, args)
     tap.run("minjobs, idle_timeout", check_idle, args)
+    tap.run("one message for 400 hosts", check_many_hosts, args)
     return tap.end()
 
 
