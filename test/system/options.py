@@ -214,7 +214,8 @@ def check_route(binary):
         need(client.select("INBOX")[1][0] == b"1", "mail to postmaster")
         need(site.imap("anna").select("INBOX")[1][0] == b"0", "anna got mail of postmaster")
         # effect: channels.*.pool
-        need("channel=second  pool=OTHER" in site.command("jobs", "status").stdout, "the channel's pool")
+        rows = [json.loads(line) for line in site.command("jobs", "status", "channels", "-o", "json").stdout.splitlines()]
+        need([row["pool"] for row in rows if row["channel"] == "second"] == ["OTHER"], f"the channel's pool: {rows}")
         with site.submission("anna") as sender:
             sender.sendmail("anna@example.org", ["bert@example.org"], message("by-channel"))
         # effect: channels.*.driver  (store: it ends in the mailbox)
