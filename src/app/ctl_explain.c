@@ -27,6 +27,7 @@ struct explain {
     struct jobctl_reason why;
     bool is_untracked, has_channel;
     struct jobctl_channel_view channel; /* when the scheduler knows it */
+    uint64_t stopped_us;                /* since when the operator stopped it; 0: he did not */
     const char *word;
     struct slice reason; /* of the last failure, or of the hold */
     struct slice rcpt;   /* whom it met */
@@ -40,8 +41,10 @@ static void find_channel(struct explain *x)
     const struct jobctl_sched *sched = jobctl_scheduler(x->server->jobctl);
     x->has_channel = jobctl_has_channel(x->server->jobctl, x->e->channel);
     for (uint32_t i = 0; x->has_channel && jobctl_sched_channel_view(sched, i, &v); i++)
-        if (slice_eq_cstr(x->e->channel, v.name))
+        if (slice_eq_cstr(x->e->channel, v.name)) {
             x->channel = v;
+            x->stopped_us = jobctl_channel_stopped_us(x->server->jobctl, i);
+        }
 }
 
 /* The last failure of a recipient that is still to come. */
@@ -150,6 +153,14 @@ static void say_untracked(struct str *out, const struct explain *x)
         str_add_cstr(out, "the job controller is about to read it");
 }
 
+static void say_stopped(struct str *out, const struct explain *x)
+{
+    char when[APP_TIME_MAX];
+    str_addf(out, "channel %s is stopped", x->channel.name);
+    if (x->stopped_us)
+        str_addf(out, " since %s", app_time(x->stopped_us, when));
+}
+
 static void say_due(struct str *out, const struct explain *x)
 {
     if (x->e->attempts)
@@ -174,7 +185,7 @@ static void say_tracked(struct str *out, const struct explain *x)
         say_due(out, x);
         return;
     case JOBCTL_WHY_STOPPED:
-        str_addf(out, "channel %s is stopped", x->channel.name);
+        say_stopped(out, x);
         return;
     case JOBCTL_WHY_DEFERRED:
         str_addf(out, "by %safter no job is started for it before ", class_names[x->e->class_]);

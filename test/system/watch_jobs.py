@@ -127,8 +127,9 @@ def check_waiting(site):
     send(site, ["a", "b"])
     first, second = queued(site, 2)
     row = why(site, first)
+    since = rows(site, "channel", "list")[0]["since"][:19] + "Z"
     same("row", (row["why"], row["text"], row["class"], row["pending"], row["attempts"], row["until"], row["reason"]),
-         ("stopped", "channel store is stopped", "normal", "2", "0", "-", ""))
+         ("stopped", f"channel store is stopped since {since}", "normal", "2", "0", "-", ""))
     need(abs(seconds(row["return"]) - seconds(row["arrival"]) - 12 * 86400) < 1, row)  # the last of the notices
     need(abs(seconds(row["notice"]) - seconds(row["arrival"]) - 3 * 86400) < 1, row)
     expect(site.command("queue", "hold", second, "--why", "a flood\u0007, see ticket 17"), EX_OK)
@@ -136,7 +137,7 @@ def check_waiting(site):
     same("held", (row["why"], row["return"], row["notice"]), ("held", "-", "-"))
     need("ticket 17" in row["reason"], row)
     lines = text(site, "queue", "explain", first, second).splitlines()
-    same("first", lines[0], f"{first}  stopped: channel store is stopped")
+    same("first", lines[0], f"{first}  stopped: channel store is stopped since {since}")
     need(re.fullmatch(r"    channel store, class normal, 2 recipients, here since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", lines[1]), lines[1])
     need(re.fullmatch(r"    if it goes on failing, it is given up at \S+Z; its sender hears of the delay at \S+Z", lines[2]), lines[2])
     same("second", lines[3], f"{second}  held: it is held until it is released")
