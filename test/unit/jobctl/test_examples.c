@@ -1,4 +1,4 @@
-/* The worked examples of the reference: J1-J15 (semantics 4.8), A1-A10 (semantics 5). */
+/* The worked examples of the reference: J1-J15 (semantics 4.8); A1-A10 are in test_after. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,35 +14,157 @@ struct host_load {
     unsigned each;
 };
 static const struct example {
-    const char *name;
-    uint64_t maxjobs, filesperjob, addrsperjob, threaddepth, threads, job_limit;
+    const char *name; /* the row of the table */
+    uint64_t maxjobs, filesperjob, addrsperjob;
+    uint64_t threaddepth; /* 0: not stated; the default as well as one that is never passed */
+    uint64_t threads, job_limit;
     bool by_host;
     struct host_load load[3];
     uint64_t recipients;
     uint64_t jobs;
-    uint64_t in_work; /* 0: not looked at */
+    uint64_t in_work[3]; /* entries in all; of the first job, of the second. 0: not looked at */
 } examples[] = {
-    {"J1", 4, 10, 0, UNSET, 1, 10, .load = {{1, 35}}, .jobs = 4},
-    {"J2", 4, 10, 0, UNSET, 1, 10, .load = {{1, 100}}, .jobs = 4},
-    {"J3", 100, 10, 0, UNSET, 1, 10, .load = {{1, 100}}, .jobs = 10},
-    {"J3, JOB_LIMIT 6", 100, 10, 0, UNSET, 1, 6, .load = {{1, 100}}, .jobs = 6},
-    {"J4", 100, 0, 0, 1000, 1, 10, .load = {{1, 900}}, .jobs = 1},
-    {"J5", 100, 0, 0, UNSET, 1, 10, .load = {{1, 5000}}, .jobs = 1},
-    {"J6, 10", 100, 10, 0, UNSET, 1, 10, .load = {{1, 10}}, .jobs = 1},
-    {"J6, 11", 100, 10, 0, UNSET, 1, 10, .load = {{1, 11}}, .jobs = 2},
-    {"J6, 20", 100, 10, 0, UNSET, 1, 10, .load = {{1, 20}}, .jobs = 2},
-    {"J6, 21", 100, 10, 0, UNSET, 1, 10, .load = {{1, 21}}, .jobs = 3},
-    {"J7", 100, 10, 100, UNSET, 1, 20, .load = {{1, 12}}, .recipients = 950, .jobs = 10},
-    {"J10", 7, 0, 0, 10, 10, 10, true, {{1, 128}}, .jobs = 2, .in_work = 13},
-    {"J11, 10", 7, 0, 0, 10, 10, 10, true, {{1, 10}}, .jobs = 1, .in_work = 1},
-    {"J11, 11", 7, 0, 0, 10, 10, 10, true, {{1, 11}}, .jobs = 1, .in_work = 2},
-    {"J11, 100", 7, 0, 0, 10, 10, 10, true, {{1, 100}}, .jobs = 1, .in_work = 10},
-    {"J11, 101", 7, 0, 0, 10, 10, 10, true, {{1, 101}}, .jobs = 2, .in_work = 11},
-    {"J12", 7, 0, 0, 10, 10, 10, true, {{1, 25}, {1, 3}, {1, 1}}, .jobs = 1, .in_work = 5},
-    {"J13", 7, 0, 0, 128, 10, 10, true, {{1, 100}}, .jobs = 1, .in_work = 1},
-    {"J14", 7, 0, 0, 10, 10, 10, true, {{15, 1}}, .jobs = 2, .in_work = 15},
-    {"J15, 100 threads", 100, 100, 0, 10, 100, 10, true, {{400, 1}}, .jobs = 4, .in_work = 400},
-    {"J15, 10 threads", 100, 100, 0, 10, 10, 10, true, {{400, 1}}, .jobs = 10, .in_work = 100},
+    {"J1 | single-threaded, filesperjob 10 maxjobs 4, JOB_LIMIT 10 | 35 | ceil(3.5)=4 -> min(4,4,10)=4", 4,
+     10, 0, 0, 1, 10, .load = {{1, 35}}, .jobs = 4},
+    {"J2 | same | 100 | 10 -> 4 (maxjobs)", 4, 10, 0, 0, 1, 10, .load = {{1, 100}}, .jobs = 4},
+    {"J3 | filesperjob 10, maxjobs unset | 100 | min(10,100,10)=10", 100, 10, 0, 0, 1, 10, .load = {{1, 100}},
+     .jobs = 10},
+    {"J3 | ... with JOB_LIMIT 6 -> 6", 100, 10, 0, 0, 1, 6, .load = {{1, 100}}, .jobs = 6},
+    {"J4 | filesperjob unset, threaddepth 1000, single-threaded | 900 | 1", 100, 0, 0, 1000, 1, 10,
+     .load = {{1, 900}}, .jobs = 1},
+    {"J5 | filesperjob 0 | 5000, threaddepth huge | 1", 100, 0, 0, UNSET, 1, 10, .load = {{1, 5000}},
+     .jobs = 1},
+    {"J6 | filesperjob 10 | 10 | 1", 100, 10, 0, 0, 1, 10, .load = {{1, 10}}, .jobs = 1},
+    {"J6 | filesperjob 10 | 11 | 2", 100, 10, 0, 0, 1, 10, .load = {{1, 11}}, .jobs = 2},
+    {"J6 | filesperjob 10 | 20 | 2", 100, 10, 0, 0, 1, 10, .load = {{1, 20}}, .jobs = 2},
+    {"J6 | filesperjob 10 | 21 | 3", 100, 10, 0, 0, 1, 10, .load = {{1, 21}}, .jobs = 3},
+    {"J7 | filesperjob 10 addrsperjob 100, 12 files, 950 recipients | | max(2,10)=10 before caps", 100, 10,
+     100, 0, 1, 20, .load = {{1, 12}}, .recipients = 950, .jobs = 10},
+    {"J10 | smart-host channel, one host, threaddepth 10, MAX_CLIENT_THREADS 10, maxjobs 7 | 128 | threads "
+     "ceil(12.8)=13 -> 2 jobs (10+3 threads)",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 128}},
+     .jobs = 2,
+     .in_work = {13, 10, 3}},
+    {"J11 | same, backlog 1 | threads 1 | jobs 1",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 1}},
+     .jobs = 1,
+     .in_work = {1}},
+    {"J11 | same, backlog 10 | threads 1 | jobs 1",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 10}},
+     .jobs = 1,
+     .in_work = {1}},
+    {"J11 | same, backlog 11 | threads 2 | jobs 1",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 11}},
+     .jobs = 1,
+     .in_work = {2}},
+    {"J11 | same, backlog 100 | threads 10 | jobs 1",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 100}},
+     .jobs = 1,
+     .in_work = {10}},
+    {"J11 | same, backlog 101 | threads 11 | jobs 2",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 101}},
+     .jobs = 2,
+     .in_work = {11, 10, 1}},
+    {"J12 | hosts a:25 b:3 c:1, threaddepth 10 | 29 | threads 3+1+1=5 in 1 job",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{1, 25}, {1, 3}, {1, 1}},
+     .jobs = 1,
+     .in_work = {5}},
+    {"J13 | threaddepth 128, one busy host with 100 messages | 100 | 1 thread",
+     7,
+     0,
+     0,
+     128,
+     10,
+     10,
+     true,
+     {{1, 100}},
+     .jobs = 1,
+     .in_work = {1}},
+    {"J14 | 15 different hosts, one message each, MAX_CLIENT_THREADS 10 | 15 | 15 threads -> 2 jobs by S2",
+     7,
+     0,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{15, 1}},
+     .jobs = 2,
+     .in_work = {15, 10, 5}},
+    {"J15 | one message, 1000 recipients at 400 hosts, single_sys | 400 files | filesperjob 100, threaddepth "
+     "10, MAX_CLIENT_THREADS 100 -> max(4, 400/100) = 4",
+     100,
+     100,
+     0,
+     10,
+     100,
+     10,
+     true,
+     {{400, 1}},
+     .recipients = 1000,
+     .jobs = 4,
+     .in_work = {400}},
+    {"J15 | ... with MAX_CLIENT_THREADS 10 -> 40, cap JOB_LIMIT 10 -> 10",
+     100,
+     100,
+     0,
+     10,
+     10,
+     10,
+     true,
+     {{400, 1}},
+     .recipients = 1000,
+     .jobs = 10,
+     .in_work = {100}},
 };
 
 static void load(struct jobctl_sched *s, uint32_t chan, const struct example *x)
@@ -66,25 +188,36 @@ static void load(struct jobctl_sched *s, uint32_t chan, const struct example *x)
     assert_int_equal(left, 0);
 }
 
+static void play(const struct example *x, uint64_t threaddepth)
+{
+    struct jobctl_sched *s = jobctl_sched_create(1000000);
+    struct jobctl_limits limits = channel(x->maxjobs, x->filesperjob, threaddepth, x->threads);
+    unsigned assigned = 0;
+    uint32_t chan;
+    limits.addrsperjob = x->addrsperjob;
+    limits.by_host = x->by_host;
+    jobctl_sched_set_pool(s, "P", x->job_limit);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &limits, 0, &chan), MS_OK);
+    load(s, chan, x);
+    settle(s, 1000, &assigned);
+    if (jobctl_sched_jobs(s, chan) != x->jobs || (x->in_work[0] && assigned != x->in_work[0]))
+        fail_msg("%s: %u jobs, %u in work", x->name, jobctl_sched_jobs(s, chan), assigned);
+    for (uint32_t i = 0; i < 2 && x->in_work[1]; i++) {
+        struct jobctl_job_view job;
+        assert_true(jobctl_sched_job_view(s, i, &job));
+        assert_int_equal(job.in_work, x->in_work[1 + i]);
+    }
+    jobctl_sched_destroy(&s);
+}
+
 /* effect: channels.*.maxjobs, channels.*.filesperjob, channels.*.addrsperjob, channels.*.threaddepth,
  * channels.*.max_client_threads, job_controller.pools.*.job_limit, channels.*.pool */
 static void test_jobs(void **state)
 {
     for (size_t i = 0; i < MS_ARRAY_LEN(examples); i++) {
-        const struct example *x = &examples[i];
-        struct jobctl_sched *s = jobctl_sched_create(1000000);
-        struct jobctl_limits limits = channel(x->maxjobs, x->filesperjob, x->threaddepth, x->threads);
-        unsigned assigned = 0;
-        uint32_t chan;
-        limits.addrsperjob = x->addrsperjob;
-        limits.by_host = x->by_host;
-        jobctl_sched_set_pool(s, "P", x->job_limit);
-        assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &limits, 0, &chan), MS_OK);
-        load(s, chan, x);
-        settle(s, 1000, &assigned);
-        if (jobctl_sched_jobs(s, chan) != x->jobs || (x->in_work && assigned != x->in_work))
-            fail_msg("%s: %u jobs, %u in work", x->name, jobctl_sched_jobs(s, chan), assigned);
-        jobctl_sched_destroy(&s);
+        play(&examples[i], examples[i].threaddepth ? examples[i].threaddepth : UNSET);
+        if (!examples[i].threaddepth)
+            play(&examples[i], 10);
     }
 }
 
@@ -147,158 +280,12 @@ static void test_ten_channels(void **state)
     jobctl_sched_destroy(&s);
 }
 
-/* -- semantics 5: channel normalafter +60 urgentafter +5 nonurgentafter 4000 */
-struct defer {
-    struct jobctl_sched *s;
-    uint32_t chan;
-    uint64_t next;
-};
-
-static struct defer defer_start(void)
-{
-    struct defer d = {.s = jobctl_sched_create(1000000)};
-    struct jobctl_limits limits = channel(10, 100, 10, 10);
-    limits.after[QUEUE_NORMAL] = (struct jobctl_after){.us = 60 * SECOND_US};
-    limits.after[QUEUE_URGENT] = (struct jobctl_after){.us = 5 * SECOND_US};
-    limits.after[QUEUE_NONURGENT] = (struct jobctl_after){.absolute = true, .us = 4000 * SECOND_US};
-    jobctl_sched_set_pool(d.s, "P", 100);
-    assert_int_equal(jobctl_sched_set_channel(d.s, "c", "P", &limits, 0, &d.chan), MS_OK);
-    return d;
-}
-
-static void arrive(struct defer *d, enum queue_class class_, uint64_t second)
-{
-    struct jobctl_entry e = {
-        .id = id_of(++d->next), .arrival_us = second * SECOND_US, .class_ = class_, .recipients = 1};
-    assert_int_equal(jobctl_sched_put(d->s, d->chan, &e, second * SECOND_US), MS_OK);
-    settle(d->s, second * SECOND_US, NULL);
-}
-
-/* Nothing starts a moment before; at the time so many jobs have started and taken so many entries. */
-static void starts(struct defer *d, uint64_t second, unsigned jobs, unsigned taken)
-{
-    unsigned assigned = 0;
-    if (jobctl_sched_jobs(d->s, d->chan) == 0 && jobctl_sched_count(d->s)) {
-        struct jobctl_decision w = jobctl_sched_next(d->s, second * SECOND_US - 1);
-        assert_int_equal(w.act, JOBCTL_ACT_WAIT);
-        assert_int_equal(w.wake_us, second * SECOND_US);
-    }
-    assert_int_equal(settle(d->s, second * SECOND_US, &assigned), jobs);
-    assert_int_equal(assigned, taken);
-    jobctl_sched_destroy(&d->s);
-}
-
-/* effect: channels.*.after, channels.*.urgentafter, channels.*.normalafter, channels.*.nonurgentafter,
- * channels.*.secondclassafter, channels.*.thirdclassafter */
-static void test_deferral(void **state)
-{
-    struct defer d = defer_start();
-    arrive(&d, QUEUE_NORMAL, 1000); /* A1 */
-    starts(&d, 1060, 1, 1);
-
-    d = defer_start();
-    arrive(&d, QUEUE_NORMAL, 1000); /* A2: takes both, one after the other by threaddepth */
-    arrive(&d, QUEUE_NORMAL, 1050);
-    starts(&d, 1060, 1, 1);
-
-    d = defer_start();
-    arrive(&d, QUEUE_NORMAL, 1000); /* A3: rule 5 */
-    arrive(&d, QUEUE_URGENT, 1010);
-    starts(&d, 1015, 1, 1);
-
-    d = defer_start();
-    arrive(&d, QUEUE_NONURGENT, 1000); /* A4 */
-    starts(&d, 4000, 1, 1);
-}
-
-static unsigned jobs_now(struct defer *d)
-{
-    return jobctl_sched_jobs(d->s, d->chan);
-}
-
-static void test_no_deferral(void **state)
-{
-    struct defer d = defer_start();
-    arrive(&d, QUEUE_NONURGENT, 5000); /* A5: T in the past */
-    assert_int_equal(jobs_now(&d), 1);
-    jobctl_sched_destroy(&d.s);
-
-    d = defer_start();
-    arrive(&d, QUEUE_SECONDCLASS, 1000); /* A6: no setting */
-    assert_int_equal(jobs_now(&d), 1);
-    jobctl_sched_destroy(&d.s);
-
-    d = defer_start(); /* A7: a job lingers at 1000; a normal message at 1001 is taken at once, by no new job */
-    struct queue_id id = id_of(1);
-    arrive(&d, QUEUE_SECONDCLASS, 999);
-    jobctl_sched_done(d.s, 0, &id, false, 0, 999 * SECOND_US);
-    arrive(&d, QUEUE_NORMAL, 1001);
-    id = id_of(2);
-    assert_true(jobctl_sched_is_assigned(d.s, &id));
-    assert_int_equal(jobs_now(&d), 1);
-    jobctl_sched_destroy(&d.s);
-}
-
-/* A8: 400 normal messages arrive from 1000 to 1059: at 1060 4 jobs with 10 threads each. */
-static void test_deferred_crowd(void **state)
-{
-    struct defer d = defer_start();
-    for (unsigned i = 0; i < 400; i++)
-        arrive(&d, QUEUE_NORMAL, 1000 + i * 59 / 399);
-    assert_int_equal(jobs_now(&d), 0);
-    starts(&d, 1060, 4, 40);
-}
-
-/* Rules 2, 7-9: a later message never makes an earlier one wait longer; not for retries, nor what the operator wants now;
- * when the one with the shortest wait goes, the others keep theirs; a change of limits moves no window that has begun. */
-static void test_deferral_rules(void **state)
-{
-    struct defer d = defer_start();
-    for (unsigned i = 0; i < 60; i++)
-        arrive(&d, QUEUE_NORMAL, 1000 + i);
-    starts(&d, 1060, 1, 6);
-
-    d = defer_start();
-    struct jobctl_entry retry = {.id = id_of(7),
-                                 .arrival_us = 1000 * SECOND_US,
-                                 .class_ = QUEUE_NORMAL,
-                                 .recipients = 1,
-                                 .is_retry = true};
-    assert_int_equal(jobctl_sched_put(d.s, d.chan, &retry, 1000 * SECOND_US), MS_OK);
-    assert_int_equal(settle(d.s, 1000 * SECOND_US, NULL), 1);
-    jobctl_sched_destroy(&d.s);
-
-    d = defer_start();
-    struct queue_id one = id_of(1), two = id_of(2);
-    arrive(&d, QUEUE_NORMAL, 1000);
-    assert_int_equal(jobctl_sched_run(d.s, &one, 1001 * SECOND_US), MS_OK);
-    assert_int_equal(settle(d.s, 1001 * SECOND_US, NULL), 1);
-    jobctl_sched_destroy(&d.s);
-
-    d = defer_start();
-    arrive(&d, QUEUE_NORMAL, 1000);
-    arrive(&d, QUEUE_URGENT, 1010);
-    jobctl_sched_gone(d.s, &two);
-    starts(&d, 1060, 1, 1);
-
-    d = defer_start();
-    arrive(&d, QUEUE_NORMAL, 1000);
-    struct jobctl_channel_view view;
-    assert_true(jobctl_sched_channel_view(d.s, d.chan, &view));
-    assert_int_equal(view.waiting, 1);
-    assert_int_equal(view.next_us, 1060 * SECOND_US);
-    view.limits.after[QUEUE_NORMAL].us = 30 * SECOND_US;
-    assert_int_equal(jobctl_sched_set_channel(d.s, "c", "P", &view.limits, 1010 * SECOND_US, &d.chan), MS_OK);
-    starts(&d, 1030, 1, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jobs),           cmocka_unit_test(test_shared_pool),
-        cmocka_unit_test(test_ten_channels),   cmocka_unit_test(test_deferral),
-        cmocka_unit_test(test_no_deferral),    cmocka_unit_test(test_deferred_crowd),
-        cmocka_unit_test(test_deferral_rules),
+        cmocka_unit_test(test_jobs),
+        cmocka_unit_test(test_shared_pool),
+        cmocka_unit_test(test_ten_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
