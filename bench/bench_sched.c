@@ -76,13 +76,13 @@ int main(int argc, char **argv)
     if (argc != 4 && argc != 5)
         return 64;
     uint64_t entries = strtoull(argv[1], NULL, 10), messages = strtoull(argv[3], NULL, 10);
-    uint64_t max = argc == 5 ? strtoull(argv[4], NULL, 10) : UINT64_MAX / 2, before = allocated();
+    uint64_t max = argc == 5 ? strtoull(argv[4], NULL, 10) : UINT64_MAX / 2;
     struct bench b = {
         .s = jobctl_sched_create(max), .hosts = strtoull(argv[2], NULL, 10), .now_us = 1000000000};
     jobctl_sched_set_pool(b.s, "P", 10);
     if (b.hosts == 0 || jobctl_sched_set_channel(b.s, "c", "P", &limits, 0, &b.channel) != MS_OK)
         return 64;
-    uint64_t begin = now_ns();
+    uint64_t before = allocated(), begin = now_ns();
     while (b.next < entries)
         arrive(&b);
     uint64_t filled = now_ns(), bytes = jobctl_sched_bytes(b.s), all = allocated() - before,

@@ -172,9 +172,7 @@ void jobctl_sched_stop_channel(struct jobctl_sched *s, uint32_t channel, bool st
 {
     struct sched_channel *c = &s->channels[channel];
     c->is_stopped = stop;
-    jobs_again(s, c); /* those of the least number: they go, or stay */
-    if (!stop && !list_is_linked(&c->busy))
-        list_push_back(&s->busy, &c->busy);
+    jobs_again(s, c); /* those of the least number go, or stay; who has a thread free looks for work */
     s->look_for_open = true;
 }
 

@@ -69,4 +69,22 @@ static inline unsigned settle(struct jobctl_sched *s, uint64_t now, unsigned *as
     }
 }
 
+static inline uint32_t add(struct jobctl_sched *s, const char *name, const char *pool,
+                           const struct jobctl_limits *limits)
+{
+    uint32_t index;
+    assert_int_equal(jobctl_sched_set_channel(s, name, pool, limits, 0, &index), MS_OK);
+    return index;
+}
+
+/* A job has the entry; its work ends. */
+static inline void end(struct jobctl_sched *s, uint64_t n, uint64_t now)
+{
+    struct queue_id id = id_of(n);
+    struct jobctl_reason why;
+    jobctl_sched_explain(s, &id, now, &why);
+    assert_int_equal(why.why, JOBCTL_WHY_IN_WORK);
+    jobctl_sched_done(s, why.job, &id, false, 0, now);
+}
+
 #endif

@@ -80,8 +80,44 @@ static void test_stop(void **state)
     jobctl_sched_destroy(&s);
 }
 
+/* Jobs of the least number: gone when the channel is stopped, after their lingering, and back when it starts; one that reaches the end
+ * of its life is replaced; when the pool is full they wait for a place like others. */
+static void test_least_number(void **state)
+{
+    struct jobctl_limits limits = channel(3, 0, UNSET, 1), other = channel(2, 1, UNSET, 1);
+    struct jobctl_sched *s = jobctl_sched_create(1000);
+    limits.minjobs = 2;
+    limits.life_entries = 1;
+    jobctl_sched_set_pool(s, "P", 2);
+    uint32_t chan = add(s, "a", "P", &limits), b = add(s, "b", "P", &other);
+    assert_int_equal(settle(s, 0, NULL), 2);
+    settle(s, 1000 * SECOND_US, NULL);
+    assert_int_equal(jobctl_sched_jobs(s, chan), 2); /* they linger for ever */
+    jobctl_sched_stop_channel(s, chan, true);
+    settle(s, 1001 * SECOND_US, NULL);
+    assert_int_equal(jobctl_sched_jobs(s, chan), 0);
+    put(s, b, 1, QUEUE_NORMAL, 1, 0);
+    put(s, b, 2, QUEUE_NORMAL, 2, 0);
+    assert_int_equal(settle(s, 1001 * SECOND_US, NULL), 2);
+    jobctl_sched_stop_channel(s, chan, false);
+    assert_int_equal(settle(s, 1001 * SECOND_US, NULL), 0); /* the pool is full */
+    end(s, 1, 1001 * SECOND_US);
+    assert_int_equal(settle(s, 1061 * SECOND_US, NULL), 1);
+    end(s, 2, 1061 * SECOND_US);
+    assert_int_equal(settle(s, 1121 * SECOND_US, NULL), 1);
+    assert_int_equal(jobctl_sched_jobs(s, chan), 2);
+    put(s, chan, 3, QUEUE_NORMAL, 3, 0);
+    assert_int_equal(settle(s, 1122 * SECOND_US, NULL),
+                     0); /* its last work; no place for another until it has gone */
+    end(s, 3, 1122 * SECOND_US);
+    assert_int_equal(settle(s, 1122 * SECOND_US, NULL), 1);
+    assert_int_equal(jobctl_sched_jobs(s, chan), 2);
+    jobctl_sched_destroy(&s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_life), cmocka_unit_test(test_stop)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_life), cmocka_unit_test(test_stop),
+                                       cmocka_unit_test(test_least_number)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

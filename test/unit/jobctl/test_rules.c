@@ -1,4 +1,4 @@
-/* Rules of semantics 4.5 and 5 that no worked example shows: fairness in a pool, who lets go of a job, what a stop ends. */
+/* Rules of semantics 4.5 and 5 that no worked example shows: fairness in a pool, who lets go of a job, grouping. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,14 +7,6 @@
 #include <stdio.h>
 
 #include "jobctl_check.h"
-
-static uint32_t add(struct jobctl_sched *s, const char *name, const char *pool,
-                    const struct jobctl_limits *limits)
-{
-    uint32_t index;
-    assert_int_equal(jobctl_sched_set_channel(s, name, pool, limits, 0, &index), MS_OK);
-    return index;
-}
 
 static void put_host(struct jobctl_sched *s, uint32_t chan, uint64_t n, const char *host, bool is_retry)
 {
@@ -34,15 +26,6 @@ static uint32_t opens(struct jobctl_sched *s, uint64_t now)
     assert_int_equal(d.act, JOBCTL_ACT_OPEN_JOB);
     jobctl_sched_job_opened(s, d.job, now);
     return d.channel;
-}
-
-static void end(struct jobctl_sched *s, uint64_t n, uint64_t now)
-{
-    struct queue_id id = id_of(n);
-    struct jobctl_reason why;
-    jobctl_sched_explain(s, &id, now, &why);
-    assert_int_equal(why.why, JOBCTL_WHY_IN_WORK);
-    jobctl_sched_done(s, why.job, &id, false, 0, now);
 }
 
 static struct jobctl_reason explain(struct jobctl_sched *s, uint64_t n, uint64_t now)
@@ -129,20 +112,17 @@ static void test_share_of_cap(void **state)
     assert_int_equal(opens(s, 1000), ca); /* 2/10 before 1/2; by maxjobs alone 2/100 */
     jobctl_sched_destroy(&s);
 
-    s = jobctl_sched_create(1000); /* a runs 2 of 4, b 1 of 2: alike, so the first; by maxjobs a */
-    jobctl_sched_set_pool(s, "P", 4);
-    cb = add(s, "b", "P", &b);
+    s = jobctl_sched_create(1000); /* a runs 3 of 5 (maxjobs 100 in a pool of 5), b 1 of 2 */
+    jobctl_sched_set_pool(s, "P", 5);
     ca = add(s, "a", "P", &a);
-    for (uint64_t n = 1; n <= 2; n++)
+    cb = add(s, "b", "P", &b);
+    for (uint64_t n = 1; n <= 3; n++)
         put(s, ca, n, QUEUE_NORMAL, 10, 0);
-    put(s, cb, 3, QUEUE_NORMAL, 10, 0);
-    settle(s, 1000, NULL);
-    jobctl_sched_set_pool(s, "P", 3);
-    put(s, ca, 4, QUEUE_NORMAL, 20, 0);
-    put(s, cb, 5, QUEUE_NORMAL, 20, 0);
-    assert_int_equal(jobctl_sched_next(s, 1000).act, JOBCTL_ACT_WAIT);
-    jobctl_sched_set_pool(s, "P", 4);
-    assert_int_equal(opens(s, 1000), cb);
+    put(s, cb, 4, QUEUE_NORMAL, 10, 0);
+    assert_int_equal(settle(s, 1000, NULL), 4);
+    put(s, ca, 5, QUEUE_NORMAL, 20, 0);
+    put(s, cb, 6, QUEUE_NORMAL, 20, 0);
+    assert_int_equal(opens(s, 1000), cb); /* 1/2 before 3/5; by maxjobs alone 3/100 */
     jobctl_sched_destroy(&s);
 }
 
@@ -171,41 +151,6 @@ static void test_idle_job_yields(void **state)
         assert_int_equal(jobctl_sched_jobs(s, ca), 0);
         jobctl_sched_destroy(&s);
     }
-}
-
-/* Jobs of the least number: gone when the channel is stopped, after their lingering, and back when it starts; one that reaches the end
- * of its life is replaced; when the pool is full they wait for a place like others. */
-static void test_least_number(void **state)
-{
-    struct jobctl_limits limits = channel(3, 0, UNSET, 1), other = channel(2, 1, UNSET, 1);
-    struct jobctl_sched *s = jobctl_sched_create(1000);
-    limits.minjobs = 2;
-    limits.life_entries = 1;
-    jobctl_sched_set_pool(s, "P", 2);
-    uint32_t chan = add(s, "a", "P", &limits), b = add(s, "b", "P", &other);
-    assert_int_equal(settle(s, 0, NULL), 2);
-    settle(s, 1000 * SECOND_US, NULL);
-    assert_int_equal(jobctl_sched_jobs(s, chan), 2); /* they linger for ever */
-    jobctl_sched_stop_channel(s, chan, true);
-    settle(s, 1001 * SECOND_US, NULL);
-    assert_int_equal(jobctl_sched_jobs(s, chan), 0);
-    put(s, b, 1, QUEUE_NORMAL, 1, 0);
-    put(s, b, 2, QUEUE_NORMAL, 2, 0);
-    assert_int_equal(settle(s, 1001 * SECOND_US, NULL), 2);
-    jobctl_sched_stop_channel(s, chan, false);
-    assert_int_equal(settle(s, 1001 * SECOND_US, NULL), 0); /* the pool is full */
-    end(s, 1, 1001 * SECOND_US);
-    assert_int_equal(settle(s, 1061 * SECOND_US, NULL), 1);
-    end(s, 2, 1061 * SECOND_US);
-    assert_int_equal(settle(s, 1121 * SECOND_US, NULL), 1);
-    assert_int_equal(jobctl_sched_jobs(s, chan), 2);
-    put(s, chan, 3, QUEUE_NORMAL, 3, 0);
-    assert_int_equal(settle(s, 1122 * SECOND_US, NULL),
-                     0); /* its last work; no place for another until it has gone */
-    end(s, 3, 1122 * SECOND_US);
-    assert_int_equal(settle(s, 1122 * SECOND_US, NULL), 1);
-    assert_int_equal(jobctl_sched_jobs(s, chan), 2);
-    jobctl_sched_destroy(&s);
 }
 
 /* What the operator wants now goes at once: deferred, in backoff, or to a host that has its threads already. */
@@ -337,13 +282,76 @@ static void test_change_of_limits(void **state)
     jobctl_sched_destroy(&s);
 }
 
+/* The end of work in a job that takes no more frees its host's thread for another job. */
+static void test_thread_of_retiring_job(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create(1000);
+    struct jobctl_limits limits = channel(2, 0, 2, 2);
+    limits.by_host = true;
+    limits.life_entries = 2;
+    jobctl_sched_set_pool(s, "P", 2);
+    uint32_t chan = add(s, "a", "P", &limits);
+    put_host(s, chan, 1, "x", false);
+    put_host(s, chan, 2, "y", false);
+    assert_int_equal(settle(s, 1000, NULL), 1); /* these were its two */
+    put_host(s, chan, 3, "z", false);
+    assert_int_equal(settle(s, 1000, NULL), 1);
+    put_host(s, chan, 4, "x", false);
+    settle(s, 1000, NULL);
+    assert_int_equal(explain(s, 4, 1000).why,
+                     JOBCTL_WHY_HOST_THREADS); /* though the second job has one free */
+    end(s, 1, 1000);
+    settle(s, 1000, NULL);
+    assert_int_equal(explain(s, 4, 1000).why, JOBCTL_WHY_IN_WORK);
+    jobctl_sched_destroy(&s);
+}
+
+/* A, the recipients of N, is without those that wait for a deferral, and with them when it has ended. */
+static void test_recipients(void **state)
+{
+    struct jobctl_sched *s = jobctl_sched_create(1000);
+    struct jobctl_limits limits = channel(10, 0, UNSET, 1);
+    limits.addrsperjob = 20;
+    limits.after[QUEUE_NORMAL].us = SECOND_US;
+    jobctl_sched_set_pool(s, "P", 10);
+    uint32_t chan = add(s, "a", "P", &limits);
+    for (uint64_t n = 1; n <= 9; n++) { /* 10, 20, 30 recipients: one job, one, two */
+        struct jobctl_entry e = {.id = id_of(n), .class_ = QUEUE_NORMAL, .recipients = 10};
+        uint64_t now = n * 1000 * SECOND_US, jobs = n % 3 ? 1 : 2;
+        e.arrival_us = now;
+        assert_int_equal(jobctl_sched_put(s, chan, &e, now), MS_OK);
+        for (unsigned k = 1; k < (n - 1) % 3 + 1; k++) {
+            e.id = id_of(n * 100 + k);
+            assert_int_equal(jobctl_sched_put(s, chan, &e, now), MS_OK);
+        }
+        settle(s, now, NULL);
+        assert_int_equal(jobctl_sched_jobs(s, chan), 0);
+        assert_int_equal(settle(s, now + SECOND_US, NULL), jobs);
+        for (unsigned k = 0; k < 3; k++) { /* all of it ends: nothing is left of the numbers */
+            e.id = id_of(k ? n * 100 + k : n);
+            if (jobctl_sched_is_assigned(s, &e.id))
+                end(s, k ? n * 100 + k : n, now + SECOND_US);
+            settle(s, now + SECOND_US, NULL);
+        }
+        assert_int_equal(jobctl_sched_count(s), 0);
+        settle(s, now + 100 * SECOND_US, NULL);
+    }
+    jobctl_sched_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_due_time),        cmocka_unit_test(test_share_of_cap),
-        cmocka_unit_test(test_idle_job_yields), cmocka_unit_test(test_least_number),
-        cmocka_unit_test(test_run_at_once),     cmocka_unit_test(test_single_threaded),
-        cmocka_unit_test(test_regroup),         cmocka_unit_test(test_change_of_limits),
+        cmocka_unit_test(test_due_time),
+        cmocka_unit_test(test_share_of_cap),
+        cmocka_unit_test(test_idle_job_yields),
+
+        cmocka_unit_test(test_run_at_once),
+        cmocka_unit_test(test_single_threaded),
+        cmocka_unit_test(test_regroup),
+        cmocka_unit_test(test_change_of_limits),
+        cmocka_unit_test(test_thread_of_retiring_job),
+        cmocka_unit_test(test_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
