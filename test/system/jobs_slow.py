@@ -79,7 +79,8 @@ def check_channels(args):
 
 
 def check_hosts(args):
-    """One channel, ten hosts with 400 entries each; h0 takes 2 s, the others 20 ms. threaddepth 100: four threads each at most."""
+    """One channel, ten hosts with 400 entries each; h0 takes 2 s, the others 20 ms. threaddepth 100: four threads each at most,
+    and one more of a job that has nothing else to do."""
     sets = ("channels.out.threaddepth=100", "channels.out.max_client_threads=20", "job_controller.pools.DEFAULT.job_limit=2")
     script = "h0.example.net 2000 sent\n* 20 sent\n"
     with scripted(args.binary, args.filler, start=False, script=script, sets=sets) as site:
@@ -93,7 +94,7 @@ def check_hosts(args):
             most[event.host] = max(most[event.host], in_work[event.host])
             slow += event.kind == "settled" and event.host == "h0.example.net"
         same("hosts", len(most), 10)
-        need(max(most.values()) <= 4, f"threads of each host: {dict(most)}")
+        need(max(most.values()) <= 5, f"threads of each host: {dict(most)}")
         need(min(most.values()) >= 2, f"threads of each host: {dict(most)}")
         need(slow < 200, f"{slow} entries of the slow host were done when the others were empty")
         return f"{slow} of 400 entries of the slow host were done when nine others were empty"
