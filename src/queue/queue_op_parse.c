@@ -148,7 +148,8 @@ enum ms_err queue__op_stop_parse(struct slice op, struct queue__op_stop *out)
     struct rd r = rd_make(op);
     struct slice name;
 
-    *out = (struct queue__op_stop){.stop = read_u8(&r, 1), .row.since_us = rd_u64(&r)};
+    *out = (struct queue__op_stop){.stop = read_u8(&r, 1)};
+    out->row.since_us = rd_u64(&r); /* by itself: initialisers of one list have no order */
     name = read_text(&r, QUEUE_NAME_MAX);
     if (name.len == 0 || memchr(name.ptr, 0, name.len))
         return MS_EINVAL;
