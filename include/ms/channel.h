@@ -48,7 +48,10 @@ struct channel_queue_conf { /* section "queue" */
 enum channel_units { CHANNEL_DAYS, CHANNEL_HOURS };
 extern const struct conf_table channel_defaults_table, channel_table, channel_queue_table;
 
-enum channel_outcome { CHANNEL_DONE /* nothing left to do for the entry */, CHANNEL_RETRY /* due_us is in the queue */ };
+enum channel_outcome {
+    CHANNEL_DONE, /* nothing left to do for the entry now: it is gone, finished or held */
+    CHANNEL_RETRY /* due_us is in the queue */
+};
 
 /* The controller's handle of a job on its loop; its own state is behind it. */
 struct channel_job {

@@ -136,8 +136,9 @@ static void step(struct jobctl *j)
     carry_out(j, now_us);
 }
 
-/* A job ended its work on an entry. A retry is what the queue says of it now: when it is due, and what was said
- * while it was in work (another class, a hold, another grouping by hosts). */
+/* A job ended its work on an entry. What becomes of it is what the queue says now: gone, or when it is due, and what
+ * was said while it was in work (another class, a hold, another grouping by hosts). That is looked at whatever the
+ * job says: one that found its entry held has nothing left to do, but the hold may be over by now. */
 static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *id, bool retry)
 {
     struct part_snap snap;
@@ -149,13 +150,14 @@ static void entry_ended(struct jobctl *j, uint32_t job, const struct queue_id *i
     j->jobs[job].lane->in_work--;
     if (retry)
         obs_count(MET_JOBCTL_RETRIED, 1);
-    if (!retry || part_snap_begin(j->partition, &snap) != MS_OK) {
-        jobctl_sched_done(j->sched, job, id, retry, earliest_us, now_us);
+    if (part_snap_begin(j->partition, &snap) != MS_OK) {
+        jobctl_sched_done(j->sched, job, id, true, earliest_us, now_us);
         return;
     }
     enum ms_err err = queue_find(&snap, id, &entry);
-    jobctl_sched_done(j->sched, job, id, err != MS_ENOTFOUND, earliest_us, now_us);
-    if (!err)
+    bool is_there = err ? err != MS_ENOTFOUND /* damaged: looked at again */ : entry.pending > 0;
+    jobctl_sched_done(j->sched, job, id, is_there, earliest_us, now_us);
+    if (!err && is_there)
         (void)jobctl__put(j, &entry, earliest_us, false);
     part_snap_end(&snap);
 }

@@ -135,6 +135,7 @@ static void scan_end(struct jobctl *j)
               OBS_U("ms", (clock_mono_ns() - scan->begun_ns) / 1000000));
     if (scan->damaged)
         OBS_EVENT(OBS_JOBCTL_DAMAGED, 0, OBS_U("entries", scan->damaged));
+    jobctl__step_soon(j); /* another one may have been asked for meanwhile, or the sweep made room */
 }
 
 static void on_again(struct loop_timer *timer)

@@ -14,8 +14,9 @@
 #define SCRIPT_ENTRIES 60000
 
 struct script_entry {
-    unsigned failures; /* attempts that fail, before the first of them */
-    atomic_uint given; /* to a job */
+    unsigned failures;   /* attempts that fail, before the first of them */
+    bool is_passed_over; /* the first one finds it held: there is nothing to do, and that is said */
+    atomic_uint given;   /* to a job */
     atomic_uint delivered;
     atomic_uint in_work;
     atomic_ullong due_us; /* what a failure said */
@@ -70,18 +71,23 @@ static inline void work_free(struct script_work *w)
     ms_free(w);
 }
 
-static inline void on_result(void *owner, uint64_t request, const struct part_reply *reply)
+static inline void work_say(struct script_work *w)
 {
-    struct script_work *w = owner;
     struct script_job *job = w->job;
     uint64_t ticket = w->ticket;
     enum channel_outcome outcome = w->outcome;
-    if (reply->err)
-        job->script->wrong++;
     script_entry(w)->in_work--;
     work_free(w);
     channel_entry_done(job->handle, ticket, outcome);
     job->script->ended++;
+}
+
+static inline void on_result(void *owner, uint64_t request, const struct part_reply *reply)
+{
+    struct script_work *w = owner;
+    if (reply->err)
+        w->job->script->wrong++;
+    work_say(w);
 }
 
 static inline void work_post(void *owner)
@@ -106,6 +112,11 @@ static inline void work_end(struct script_work *w)
     struct queue_outcome outcome = {.state = fails ? QUEUE_RCPT_PENDING : QUEUE_RCPT_DONE};
     w->is_ending = true;
     w->outcome = fails ? CHANNEL_RETRY : CHANNEL_DONE;
+    if (e->is_passed_over && e->given == 1) {
+        w->outcome = CHANNEL_DONE;
+        work_say(w);
+        return;
+    }
     e->due_us = attempt.due_us;
     queue_op_result(&w->rec, &w->id, &attempt, &outcome, 1);
     work_post(w);

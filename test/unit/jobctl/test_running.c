@@ -226,6 +226,76 @@ static void nothing_is_polled(void **state)
     site_destroy(s);
 }
 
+static void hold(struct site *s, uint64_t n, bool is_held)
+{
+    struct queue_id id = script_id(n);
+    struct part_rec rec;
+    part_rec_init(&rec);
+    queue_op_hold(&rec, &id, is_held, SLICE_LIT(""));
+    put_record(s, &rec);
+    part_rec_fini(&rec);
+}
+
+/* A job that finds its entry held has nothing to do. The hold may be over before that is heard, and its note, too. */
+static void released_before_its_job_is_heard(void **state)
+{
+    struct site *s = site_create();
+    uint64_t notes = obs_counter_get(MET_JOBCTL_NOTES);
+    site_open(s);
+    site_start(s, CONF);
+    s->script.is_holding = true;
+    s->script.entries[1].is_passed_over = s->script.entries[2].is_passed_over = true;
+    enqueue(s, (struct kind){.channel = "slow"}, 2);
+    WAIT_FOR(s, s->script.given == 2);
+    hold(s, 1, true);
+    hold(s, 2, true);
+    hold(s, 1, false);
+    WAIT_FOR(s, obs_counter_get(MET_JOBCTL_NOTES) == notes + 5);
+    s->script.is_holding = false;
+    WAIT_FOR(s, delivered(s, 1, 1) == 1);
+    WAIT_FOR(s, tracked(s) == 0);
+    assert_int_equal(s->script.given, 3);
+    hold(s, 2, false);
+    WAIT_FOR(s, delivered(s, 1, 2) == 2);
+    WAIT_FOR(s, tracked(s) == 0);
+    check_once(s, 1, 2);
+    site_stop(s);
+    site_destroy(s);
+}
+
+/* -- a look at all of the queue while there is one */
+enum { MANY = 30000 };
+struct again {
+    struct site *site;
+    struct loop_hook hook;
+    uint64_t read;
+};
+
+/* Behind the first slice, a millisecond's work. */
+static void on_first_slice(struct loop_hook *hook)
+{
+    struct again *again = MS_CONTAINER_OF(hook, struct again, hook);
+    uint64_t read = obs_counter_get(MET_JOBCTL_SCANNED) - again->read;
+    assert_true(read > 0 && read < MANY);
+    reload(again->site, CONF);
+}
+
+/* What is asked for while the queue is read begins when that has ended, also when nothing else happens. */
+static void asked_for_again_while_it_reads(void **state)
+{
+    struct again again = {.site = site_create(), .read = obs_counter_get(MET_JOBCTL_SCANNED)};
+    struct site *s = again.site;
+    uint64_t scans = obs_counter_get(MET_JOBCTL_SCANS);
+    site_open(s);
+    enqueue(s, (struct kind){.channel = "slow", .held = true}, MANY);
+    site_start(s, CONF);
+    loop_hook_arm(s->control, &again.hook, on_first_slice);
+    WAIT_FOR(s, obs_counter_get(MET_JOBCTL_SCANNED) == again.read + 2 * MANY);
+    assert_int_equal(obs_counter_get(MET_JOBCTL_SCANS), scans + 2);
+    site_stop(s);
+    site_destroy(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +307,8 @@ int main(void)
         cmocka_unit_test(running_jobs_are_given_work_first),
         cmocka_unit_test(a_loop_stands_still),
         cmocka_unit_test(nothing_is_polled),
+        cmocka_unit_test(released_before_its_job_is_heard),
+        cmocka_unit_test(asked_for_again_while_it_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
