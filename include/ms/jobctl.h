@@ -31,6 +31,7 @@
 
 struct jobctl_conf { /* section "job_controller" */
     uint64_t max_messages; /* tracked at once; of a larger queue the best */
+    uint64_t synch_ms;     /* of a larger queue: time between two looks for those that became due */
 };
 struct jobctl_pool_conf { uint64_t job_limit; };
 extern const struct conf_table jobctl_table, jobctl_pools_table; /* "job_controller", "job_controller.pools.*" */

@@ -12,9 +12,20 @@ static const struct conf_opt jobctl_opts[] = {
      .min = "100",
      .max = "100000000",
      .flags = CONF_RELOAD,
-     .help = "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
-             "has the best, by "
-             "class and age, and reads on when a quarter of them has gone."},
+     .help =
+         "Queue entries the job controller keeps in memory (some 200 bytes each). Of a larger queue it "
+         "has the best, by class, then those that can go now, then by age, and reads on when a quarter of "
+         "them has gone."},
+    {.key = "synch_time",
+     .type = CONF_DURATION,
+     CONF_AT(struct jobctl_conf, synch_ms),
+     .dflt = "15m",
+     .min = "100ms",
+     .max = "1d",
+     .flags = CONF_RELOAD,
+     .help = "While more entries wait than max_messages: time between two readings of the queue, for those "
+             "not in "
+             "memory that can go meanwhile."},
 };
 
 static const struct conf_opt pool_opts[] = {
@@ -28,9 +39,36 @@ static const struct conf_opt pool_opts[] = {
      .help = "Most jobs that run at a time in this pool, over all its channels."},
 };
 
+/* Jobs that are always kept do not give their places to other channels: one that gets none would never deliver. */
+static enum ms_err pool_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct jobctl_pool_conf *pool = entry;
+    const struct conf *conf = conf_check_conf(check);
+    const char *other = NULL;
+    uint64_t kept = 0;
+    for (size_t i = 0; i < conf_map_count(conf, "channels.*"); i++) {
+        const char *its;
+        const struct channel_conf *channel = conf_map_entry(conf, "channels.*", i, &its);
+        if (!channel->pool || strcmp(channel->pool, name) != 0)
+            continue;
+        kept += channel->minjobs;
+        if (channel->minjobs == 0)
+            other = its;
+    }
+    if (kept > pool->job_limit)
+        conf_check_error(check, "job_limit", "minjobs",
+                         "its channels keep %llu jobs running, more than this limit",
+                         (unsigned long long)kept);
+    else if (kept && kept == pool->job_limit && other)
+        conf_check_error(check, "job_limit", "minjobs",
+                         "jobs that are always running leave none for channel %s", other);
+    return MS_OK;
+}
+
 const struct conf_table jobctl_pools_table = {.path = "job_controller.pools.*",
                                               CONF_OPTS(pool_opts),
                                               CONF_STRUCT(struct jobctl_pool_conf),
+                                              .check = pool_check,
                                               .help = "A pool of job slots."};
 
 const struct conf_table jobctl_table = {.path = "job_controller",
@@ -48,8 +86,8 @@ void jobctl_limits_make(const struct channel_conf *channel, bool by_host, struct
     struct conf_after after[QUEUE_CLASS_COUNT];
     channel_after_make(channel, after);
     *out = (struct jobctl_limits){.maxjobs = channel->maxjobs,
-                                  .filesperjob = channel->filesperjob,
-                                  .addrsperjob = channel->addrsperjob,
+                                  .filesperjob = (uint64_t)MS_MAX(channel->filesperjob, (int64_t)0),
+                                  .addrsperjob = (uint64_t)MS_MAX(channel->addrsperjob, (int64_t)0),
                                   .threaddepth = channel->threaddepth,
                                   .max_client_threads = channel->max_client_threads,
                                   /* semantics 4.5: one thread a job takes no notice of hosts */

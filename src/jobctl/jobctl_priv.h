@@ -71,6 +71,7 @@ struct jobctl_scan {       /* of all the queue */
     bool is_sweeping;      /* all was read: what is not there any more goes */
     struct queue_id after; /* has_begun: where it stands */
     struct loop_timer timer;
+    struct loop_timer synch; /* while entries are not tracked for lack of room */
     uint64_t begun_ns, entries, damaged;
 };
 

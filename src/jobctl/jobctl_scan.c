@@ -3,8 +3,8 @@
  *
  * A note only says "look": the entry is read from the index, so an old note does no harm. All of the queue is
  * read at the start, after a reload, when notes were lost, and when there is room again for entries that had
- * none; a slice at a time, each from a snapshot of its own. Slices and notes are handled by one thread, and each
- * looks at the index as it is then, so nothing is made older than it is.
+ * none or some of these may have become due; a slice at a time, each from a snapshot of its own. Slices and notes
+ * are handled by one thread, and each looks at the index as it is then, so nothing is made older than it is.
  */
 #include "jobctl_priv.h"
 
@@ -102,6 +102,7 @@ void jobctl__scan_init(struct jobctl *j)
 void jobctl__scan_fini(struct jobctl *j)
 {
     loop_timer_stop(j->control, &j->scan.timer);
+    loop_timer_stop(j->control, &j->scan.synch);
     map_fini(&j->unknown);
 }
 
@@ -180,6 +181,19 @@ static enum ms_err scan_slice(struct jobctl *j)
     return MS_OK;
 }
 
+static void on_synch(struct loop_timer *timer)
+{
+    jobctl__scan(MS_CONTAINER_OF(timer, struct jobctl, scan.synch), "left_out");
+}
+
+/* An entry that is not tracked becomes due without a sign. */
+static void synch_settle(struct jobctl *j)
+{
+    const struct jobctl_conf *jc = conf_section(j->conf, "job_controller");
+    if (jobctl_sched_is_partial(j->sched) && !loop_timer_is_running(&j->scan.synch))
+        loop_timer_start(j->control, &j->scan.synch, jc->synch_ms, on_synch);
+}
+
 void jobctl__scan_step(struct jobctl *j)
 {
     struct jobctl_scan *scan = &j->scan;
@@ -188,6 +202,7 @@ void jobctl__scan_step(struct jobctl *j)
         jobctl__scan(j, "room");
     if (!scan->is_running && scan->asked_why)
         scan_begin(j);
+    synch_settle(j);
     if (!scan->is_running || loop_timer_is_running(&scan->timer))
         return;
     enum ms_err err = scan_slice(j);

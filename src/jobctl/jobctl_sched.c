@@ -171,6 +171,8 @@ enum ms_err jobctl_sched_set_channel(struct jobctl_sched *s, const char *name, c
 void jobctl_sched_stop_channel(struct jobctl_sched *s, uint32_t channel, bool stop)
 {
     struct sched_channel *c = &s->channels[channel];
+    if (c->is_stopped != stop)
+        jobctl__rank_fini(s); /* its entries have other places there */
     c->is_stopped = stop;
     jobs_again(s, c); /* those of the least number go, or stay; who has a thread free looks for work */
     s->look_for_open = true;

@@ -152,6 +152,9 @@ void jobctl__table_fini(struct jobctl_sched *s);
 /* jobctl_sched_rank.c */
 void jobctl__rank_add(struct jobctl_sched *s, struct sched_entry *e);
 void jobctl__rank_remove(struct jobctl_sched *s, struct sched_entry *e);
+void jobctl__rank_again(struct jobctl_sched *s, struct sched_entry *e); /* it became due */
+/* What the order goes by, least first. waits: nobody may work on it now. */
+uint64_t jobctl__rank_key(bool is_first, unsigned class_, bool waits, uint64_t arrival_us);
 void jobctl__rank_step(struct jobctl_sched *s); /* before an entry is added */
 /* The worst entry, when it is worse than one with this key and id; or NULL. */
 struct sched_entry *jobctl__rank_worse_than(struct jobctl_sched *s, uint64_t key, const struct queue_id *id);

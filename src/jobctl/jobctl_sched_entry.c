@@ -125,11 +125,11 @@ static void place_ready(struct jobctl_sched *s, struct sched_entry *e, uint64_t 
 void jobctl__entry_place(struct jobctl_sched *s, struct sched_entry *e, uint64_t now_us)
 {
     struct sched_channel *c = e->host->channel;
-    jobctl__rank_add(s, e);
     if (e->due_us > now_us && !e->is_first)
         place_delayed(e);
     else
         place_ready(s, e, now_us);
+    jobctl__rank_add(s, e);
     jobctl__channel_time(s, c);
 }
 
@@ -199,8 +199,10 @@ static void channel_settle(struct jobctl_sched *s, struct sched_channel *c, uint
 {
     struct heap_node *node;
     while ((node = heap_min(&c->delayed)) && node->key <= now_us) {
+        struct sched_entry *e = MS_CONTAINER_OF(node, struct sched_entry, place.heap);
         heap_remove(&c->delayed, node);
-        place_ready(s, MS_CONTAINER_OF(node, struct sched_entry, place.heap), now_us);
+        place_ready(s, e, now_us);
+        jobctl__rank_again(s, e);
     }
     node = heap_min(&c->deferred);
     if (node && node->key <= now_us)
@@ -232,9 +234,12 @@ static void entry_drop(struct jobctl_sched *s, struct sched_entry *e)
 }
 
 /* semantics 4.6: room for a better one at the expense of the worst that no job has. */
-static bool make_room(struct jobctl_sched *s, const struct jobctl_entry *new)
+static bool make_room(struct jobctl_sched *s, const struct sched_channel *c, const struct jobctl_entry *new,
+                      uint64_t now_us)
 {
-    uint64_t key = jobctl__key(new->is_first, new->class_, new->arrival_us);
+    bool waits = (new->due_us > now_us && !new->is_first) || c->is_stopped;
+    uint64_t key = jobctl__rank_key(new->is_first, new->class_, waits, new->arrival_us);
+    jobctl__entries_settle(s, now_us); /* what is due now does not wait */
     struct sched_entry *worst = jobctl__rank_worse_than(s, key, &new->id);
     if (!worst)
         return false;
@@ -295,7 +300,7 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
     jobctl__rank_step(s);
     if (!e && s->table.count >= s->max_entries) {
         s->has_overflowed = true;
-        if (!make_room(s, from)) {
+        if (!make_room(s, c, from, now_us)) {
             c->has_overflowed = true;
             return MS_ELIMIT;
         }

@@ -1,6 +1,8 @@
 /*
  * jobctl_sched_rank.c - which of the entries that no job has is the worst, when room is needed for a better one
- * (semantics 4.6): by class, then arrival, then id; one that the operator wants now is the best.
+ * (semantics 4.6): by class, then arrival, then id; one that the operator wants now is the best. Within a class
+ * those that nobody may work on now come last: not due yet, or of a stopped channel. Else a dead destination with
+ * more entries than there is room for would keep out all mail that could go.
  *
  * A heap, the worst first, that is there only while the table is nearly full: from seven eighths on, each event
  * takes over a few entries, so that all are in it when it is first asked. An entry's place in it may be left from
@@ -10,9 +12,23 @@
 
 #define RANK_LOOKS 16 /* entries looked at by one event: twice the table in the last eighth */
 
+#define WAITS        (UINT64_C(1) << 59)
+#define ARRIVAL_MASK (WAITS - 1)
+
+uint64_t jobctl__rank_key(bool is_first, unsigned class_, bool waits, uint64_t arrival_us)
+{
+    return (uint64_t)(is_first ? 0 : 1 + class_) << 60 | (waits ? WAITS : 0) | (arrival_us & ARRIVAL_MASK);
+}
+
+static uint64_t key_of(const struct sched_entry *e)
+{
+    bool waits = e->state == ENTRY_DELAYED || e->host->channel->is_stopped;
+    return jobctl__rank_key(e->is_first, e->class_, waits, e->arrival_us);
+}
+
 static bool is_worse(uint64_t key, const struct queue_id *id, const struct sched_entry *than)
 {
-    uint64_t other = jobctl__entry_key(than);
+    uint64_t other = key_of(than);
     return key != other ? key > other : memcmp(id->b, than->id.b, sizeof id->b) > 0;
 }
 
@@ -29,14 +45,14 @@ static void place(struct sched_rank *r, struct sched_entry *e, size_t index)
 
 static void settle(struct sched_rank *r, struct sched_entry *e, size_t index)
 {
-    uint64_t key = jobctl__entry_key(e);
+    uint64_t key = key_of(e);
     while (index > 0 && is_worse(key, &e->id, r->nodes[(index - 1) / 2])) {
         place(r, r->nodes[(index - 1) / 2], index);
         index = (index - 1) / 2;
     }
     for (size_t child; (child = 2 * index + 1) < r->count; index = child) {
         const struct sched_entry *left = r->nodes[child];
-        if (child + 1 < r->count && !is_worse(jobctl__entry_key(left), &left->id, r->nodes[child + 1]))
+        if (child + 1 < r->count && !is_worse(key_of(left), &left->id, r->nodes[child + 1]))
             child++;
         if (is_worse(key, &e->id, r->nodes[child]))
             break;
@@ -68,6 +84,12 @@ void jobctl__rank_remove(struct jobctl_sched *s, struct sched_entry *e)
     struct sched_entry *last = r->nodes[--r->count];
     if (last != e)
         settle(r, last, index);
+}
+
+void jobctl__rank_again(struct jobctl_sched *s, struct sched_entry *e)
+{
+    if (is_in(&s->rank, e))
+        settle(&s->rank, e, e->rank);
 }
 
 static void look(struct jobctl_sched *s, size_t most)

@@ -26,6 +26,11 @@ uint64_t jobctl_sched_bytes(const struct jobctl_sched *s)
     return bytes;
 }
 
+bool jobctl_sched_is_partial(const struct jobctl_sched *s)
+{
+    return s->has_overflowed;
+}
+
 bool jobctl_sched_overflowed(struct jobctl_sched *s)
 {
     if (s->is_regrouped) {

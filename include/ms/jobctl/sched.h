@@ -64,7 +64,8 @@ struct jobctl_decision {
 };
 
 struct jobctl_sched;
-/* max_entries: tracked at once (semantics 4.6); of a larger queue the best: by class, then arrival, then id. What is in work, taken, or
+/* max_entries: tracked at once (semantics 4.6); of a larger queue the best: by class; whether they may be worked on now (due, their
+ * channel not stopped); arrival; id. What is in work, taken, or
  * wanted now by the operator counts and stays. */
 struct jobctl_sched *jobctl_sched_create(uint64_t max_entries);
 void jobctl_sched_destroy(struct jobctl_sched **s);
@@ -113,6 +114,7 @@ uint64_t jobctl_sched_bytes(const struct jobctl_sched *s); /* memory of entries,
 /* Once true when the queue is to be read anew: entries were not tracked for lack of room and a quarter of the room is free again; or
  * a channel's limits group its entries by host now, or no longer, which each does when it is put again. */
 bool jobctl_sched_overflowed(struct jobctl_sched *s);
+bool jobctl_sched_is_partial(const struct jobctl_sched *s); /* entries were not tracked for lack of room, and were not read again since */
 bool jobctl_sched_is_assigned(const struct jobctl_sched *s, const struct queue_id *id);
 
 enum jobctl_why { /* why an entry is not in work */

@@ -247,6 +247,28 @@ static void larger_than_max_messages(void **state)
     site_destroy(s);
 }
 
+/* A dead destination with more entries than max_messages: what can go goes, also what becomes due without being tracked.
+ * effect: job_controller.synch_time */
+static void others_wait_for_long(void **state)
+{
+    struct site *s = site_create();
+    uint64_t hour_us = clock_wall_us() + 3600000000ull;
+    site_open(s);
+    enqueue(s, (struct kind){.channel = "fast", .due_us = hour_us}, 150);
+    site_start(s, "job_controller: {max_messages: 100, synch_time: 100ms, pools: {DEFAULT: {}}}\n"
+                  "channels: {fast: {driver: store}}\n");
+    WAIT_FOR(s, view(s, 0).delayed == 100);
+    enqueue(s, (struct kind){.channel = "fast"}, 10);
+    WAIT_FOR(s, delivered(s, 151, 10) == 10);
+    enqueue(s, (struct kind){.channel = "fast", .due_us = hour_us}, 50); /* the places of those are taken again */
+    WAIT_FOR(s, view(s, 0).delayed == 100);
+    enqueue(s, (struct kind){.channel = "fast", .due_us = clock_wall_us() + 500000}, 10);
+    WAIT_FOR(s, delivered(s, 211, 10) == 10);
+    assert_int_equal(delivered(s, 1, 150) + delivered(s, 161, 50), 0);
+    site_stop(s);
+    site_destroy(s);
+}
+
 /* One that there was no room for goes ahead of all when the operator says so. */
 static void run_takes_a_place(void **state)
 {
@@ -366,6 +388,7 @@ int main(void)
         cmocka_unit_test(notes_are_lost),
         cmocka_unit_test(notes_of_the_end_are_lost),
         cmocka_unit_test(larger_than_max_messages),
+        cmocka_unit_test(others_wait_for_long),
         cmocka_unit_test(run_takes_a_place),
         cmocka_unit_test(channel_moves_to_another_pool),
         cmocka_unit_test(channel_goes_and_comes_back),

@@ -56,12 +56,24 @@ static void fill(struct world *w, unsigned count)
     }
 }
 
+/* The time that is_better is asked at: qsort takes no argument of ours. */
+static uint64_t better_now;
+static bool is_stopped;
+
+/* Nobody may work on it now. */
+static bool waits(const struct row *row)
+{
+    return is_stopped || (!row->is_first && row->due > better_now);
+}
+
 static bool is_better(const struct row *a, const struct row *b)
 {
     if (a->is_first != b->is_first)
         return a->is_first;
     if (!a->is_first && a->class_ != b->class_)
         return a->class_ < b->class_;
+    if (waits(a) != waits(b))
+        return waits(b);
     if (a->arrival != b->arrival)
         return a->arrival < b->arrival;
     return memcmp(a->id.b, b->id.b, sizeof a->id.b) < 0;
@@ -86,6 +98,7 @@ static void put_row(struct world *w, struct row *row)
                              .is_first = row->is_first,
                              .recipients = 1};
     enum ms_err want = MS_OK;
+    better_now = w->now;
     if (row->place == AWAY && w->tracked >= w->max) {
         struct row *other = worst(w);
         if (other && is_better(row, other)) {
@@ -141,6 +154,7 @@ static void shuffle(struct world *w)
 static void world_start(struct world *w, unsigned seed, uint64_t max)
 {
     struct jobctl_limits limits = channel(3, 1, UNSET, 1);
+    is_stopped = false;
     *w = (struct world){.s = jobctl_sched_create(max), .max = max, .now = 1000000, .seed = seed};
     jobctl_sched_set_pool(w->s, "P", 3);
     assert_int_equal(jobctl_sched_set_channel(w->s, "c", "P", &limits, 0, &w->chan), MS_OK);
@@ -233,6 +247,9 @@ static void something_happens(struct world *w)
         row->place = TRACKED;
     } else if (row->place == IN_WORK) {
         end_work(w, row);
+    } else if (what == 14 && pick(w, 10) == 0) {
+        is_stopped = !is_stopped;
+        jobctl_sched_stop_channel(w->s, w->chan, is_stopped);
     } else if (what == 15 && pick(w, 20) == 0) {
         w->max = 10 + pick(w, 200); /* what is tracked stays */
         jobctl_sched_set_max(w->s, w->max);
