@@ -21,10 +21,10 @@ struct channel_conf { /* "channels.*", defaults from "channels.defaults" */
     const char *driver;
     const char *pool;
     uint64_t maxjobs;
-    uint64_t filesperjob; /* 0 = one job */
+    int64_t filesperjob; /* <= 0: one job (semantics 4.4) */
     uint64_t threaddepth;
     uint64_t max_client_threads; /* entries one job works on at a time */
-    uint64_t addrsperjob; /* 0 = unset */
+    int64_t addrsperjob; /* <= 0: not looked at */
     uint64_t minjobs;     /* kept running */
     uint64_t idle_ms;     /* a job without work lingers so long */
     uint64_t life_ms, life_entries; /* 0 = no limit */

@@ -124,8 +124,8 @@ void sim_settings_emit(struct str *out, const struct sim *s, const struct conf *
 {
     const struct channel_conf *c = sim_channel_conf(s, channel);
     const struct jobctl_pool_conf *pool = conf_map_find(conf, "job_controller.pools.*", c->pool);
-    str_addf(out, "pool %s (job_limit %llu), maxjobs %llu, filesperjob %llu, ", c->pool, ull(pool->job_limit),
-             ull(c->maxjobs), ull(c->filesperjob));
+    str_addf(out, "pool %s (job_limit %llu), maxjobs %llu, filesperjob %lld, ", c->pool, ull(pool->job_limit),
+             ull(c->maxjobs), (long long)c->filesperjob);
     if (c->addrsperjob)
         str_addf(out, "addrsperjob %llu, ", ull(c->addrsperjob));
     str_addf(out, "threaddepth %llu, max_client_threads %llu", ull(c->threaddepth),

@@ -14,21 +14,21 @@
     {.key = "maxjobs", .type = CONF_INT, CONF_AT(struct channel_conf, maxjobs), .dflt = "100", .min = "1", \
      .max = "1000", .flags = CONF_RELOAD, \
  .help = "Most jobs of the channel at a time; the pool's job_limit bounds it too."}, \
-    {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", .min = "0", \
-     .max = "1000000", \
+    {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", \
+     .min = "-1000000", .max = "1000000", \
      .flags = CONF_RELOAD, \
-     .help = "Queue entries wanted for each further job. 0: one job, unless threaddepth asks for more."}, \
+     .help = "Queue entries wanted for each further job. 0 or less: one job, unless threaddepth asks for more."}, \
     {.key = "threaddepth", .type = CONF_INT, CONF_AT(struct channel_conf, threaddepth), .dflt = "10", .min = "1", \
      .max = "1000000", .flags = CONF_RELOAD, \
  .help = "Entries one thread of delivery carries before another one is used."}, \
     {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
      .min = "1", .max = "1000", .flags = CONF_RELOAD, \
  .help = "Entries one job works on at a time."}, \
-    {.key = "addrsperjob", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperjob), .dflt = "0", .min = "0", \
-     .max = "100000000", \
+    {.key = "addrsperjob", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperjob), .dflt = "0", \
+     .min = "-100000000", .max = "100000000", \
      .flags = CONF_RELOAD, \
-     .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0: " \
-             "not looked at."}, \
+     .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0 or " \
+             "less: not looked at."}, \
     {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", \
      .max = "1000", \
      .flags = CONF_RELOAD, \
@@ -215,6 +215,9 @@ static enum ms_err channel_check(const void *entry, const char *name, struct con
         conf_check_error(check, "driver", NULL, "channel name longer than %d octets", CHANNEL_NAME_MAX);
     if (conf->driver && !channel__driver_is_known(conf->driver))
         conf_check_error(check, "driver", "store", "no driver of this name is built");
+    if (conf->minjobs > conf->maxjobs)
+        conf_check_error(check, "minjobs", "maxjobs", "more jobs than the channel may have (%llu)",
+                         (unsigned long long)conf->maxjobs);
     if (conf->pool && !conf_map_find(conf_check_conf(check), "job_controller.pools.*", conf->pool))
         conf_check_error(check, "pool", "job_controller.pools", "there is no pool \"%s\"", conf->pool);
     return defaults_check(entry, name, check);

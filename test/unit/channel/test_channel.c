@@ -25,6 +25,10 @@ static const struct {
     {POOLS "channels: {store: {driver: pigeon}}\n", 1},
     {POOLS "channels: {store: {driver: store, pool: NOPE}}\n", 1},
     {POOLS "channels: {store: {driver: store, maxjobs: 0}}\n", 1},
+    {POOLS "channels: {store: {driver: store, maxjobs: 2, minjobs: 2}}\n", 0},
+    {POOLS "channels: {store: {driver: store, maxjobs: 2, minjobs: 3}}\n", 1},
+    {POOLS "channels: {store: {driver: store, filesperjob: -5, addrsperjob: -1}}\n", 0},
+    {POOLS "channels: {store: {driver: store, filesperjob: 1.5}}\n", 1},
     {POOLS "channels: {store: {driver: store, backoff: []}}\n", 1},
     {POOLS "channels: {store: {driver: store, backoff: [pt1h, soon]}}\n", 1},
     {POOLS "channels: {store: {driver: store, urgentbackoff: [], normalbackoff: [], nonurgentbackoff: []}}\n",
@@ -242,6 +246,9 @@ static void test_ceilings(void **state)
         assert_int_equal(channel_class_of(channel, queue, rows[i].asked, rows[i].bytes), rows[i].want);
     assert_int_equal(channel_class_of(NULL, queue, QUEUE_URGENT, UINT64_MAX / 2),
                      QUEUE_URGENT); /* no limit by default */
+    /* "a 5 MB urgent message with only normalblocklimit 1024 set becomes nonurgent" */
+    const struct channel_conf only = {.normal_bytes = 1024 << 10};
+    assert_int_equal(channel_class_of(&only, queue, QUEUE_URGENT, 5 << 20), QUEUE_NONURGENT);
     struct channel_queue_conf general = {.urgent_bytes = 10 << 10};
     assert_int_equal(channel_class_of(NULL, &general, QUEUE_URGENT, 11 << 10), QUEUE_NORMAL);
     assert_int_equal(channel_class_of(channel, &general, QUEUE_URGENT, 11 << 10),
