@@ -11,7 +11,8 @@
 #define HOUR (60 * MIN)
 #define DAY  (24 * HOUR)
 
-#define FREE_POINTS 2400 /* of a channel, when the step is ours */
+/* Of a channel, when the step is ours: a multiple of each factor from one step to the next. */
+#define FREE_POINTS 2520
 
 /* Each divides the next. */
 static const uint64_t steps[] = {10 * MS,  20 * MS,  100 * MS, 200 * MS,  SEC,      2 * SEC,
@@ -56,7 +57,7 @@ static void thin(struct sim_record *r, size_t factor)
     r->count = count;
 }
 
-/* The number of points is a multiple of each factor, and one: the last one stays. */
+/* There are FREE_POINTS and one: the last one stays. */
 static void coarser(struct sim_record *r)
 {
     for (size_t i = 0; i + 1 < MS_ARRAY_LEN(steps); i++)
@@ -65,7 +66,7 @@ static void coarser(struct sim_record *r)
             r->step_us = steps[i + 1];
             return;
         }
-    MS_UNREACHABLE(); /* 2400 weeks are more than a run may have */
+    MS_UNREACHABLE(); /* 2520 weeks are more than a run may have */
 }
 
 static void look(struct sim_record *r, struct sim *s)

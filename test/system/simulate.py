@@ -191,6 +191,15 @@ def check_table(sim):
     need(max(map(len, lines)) <= 130, max(map(len, lines)))
 
 
+def check_years(sim):
+    """Rows at equal distances, however long it takes: what is kept gets coarser, up to a week."""
+    for days in (2500, 2600, 3600):
+        times = [float(row["time_s"]) for row in sim.rows(*loads(f"channel=tcp_local,count=1,repeat={days},every=1d"))["time"]]
+        steps = [after - before for before, after in zip(times, times[1:])]
+        same(f"{days} days: rows at equal distances but for the last", set(steps[:-1]), {steps[0]})
+        need(0 < steps[-1] <= steps[0], steps)
+
+
 def check_same(sim):
     """The same seed, the same run; another one, another; other settings, the same messages."""
     load = loads("channel=tcp_local,count=2000,for=10m,arrive=chance,time=1s..10s,size=1KiB..3MiB,fail=10,hosts=7")
@@ -295,6 +304,7 @@ def main():
         tap.run("hosts", check_hosts, sim)
         tap.run("a run that is cut", check_cut, sim)
         tap.run("the table", check_table, sim)
+        tap.run("years", check_years, sim)
         tap.run("the same every time", check_same, sim)
         tap.run("a file of loads", check_file, sim)
         tap.run("errors", check_errors, sim)
