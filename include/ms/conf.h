@@ -105,6 +105,12 @@ struct conf_opt {
 };
 #define CONF_AT(type, member) .offset = offsetof(type, member)
 
+/* A name that other programs have for an option, in any case of letters; the hint at such an unknown key says what became of it. */
+struct conf_old_name {
+    const char *name;
+    const char *hint;
+};
+
 struct conf_check;
 
 /* One table is one section ("smtp"), or one kind of map entry ("channels.*": each entry has a name of its own). */
@@ -124,8 +130,11 @@ struct conf_table {
      * each mistake. A result other than MS_OK without a report becomes a general error of the entry. name: NULL for a
      * plain section. May be NULL. */
     enum ms_err (*check)(const void *entry, const char *name, struct conf_check *check);
+    const struct conf_old_name *old_names;
+    size_t old_name_count;
 };
 #define CONF_OPTS(rows)   .opts = (rows), .opt_count = MS_ARRAY_LEN(rows)
+#define CONF_OLD(rows)    .old_names = (rows), .old_name_count = MS_ARRAY_LEN(rows)
 #define CONF_STRUCT(type) .struct_bytes = sizeof(type)
 
 /* -- report ---------------------------------------------------------------------------------------------------- */

@@ -79,14 +79,25 @@ static void guess_sections(const struct apply *ap, struct slice path, struct con
     }
 }
 
+static const char *old_name_hint(const struct conf__entry *entry, struct slice key)
+{
+    const struct conf_table *table = entry ? entry->tab->table : NULL;
+
+    for (size_t i = 0; table && i < table->old_name_count; i++)
+        if (slice_ieq_cstr(key, table->old_names[i].name))
+            return table->old_names[i].hint;
+    return NULL;
+}
+
 static void unknown_key(struct apply *ap, const char *path, struct conf__entry *entry,
                         const struct conf__node *child)
 {
     char key[CONF_PATH_MAX], quoted[CONF__QUOTE_BYTES], hint[128] = "";
+    const char *old_hint = old_name_hint(entry, child->key);
     struct conf__guess guess = {.word = child->key};
     int opt;
 
-    if (!conf__report_is_full(ap->report)) {
+    if (!old_hint && !conf__report_is_full(ap->report)) {
         for (size_t i = 0; entry && i < entry->tab->table->opt_count; i++)
             conf__guess_offer(&guess, entry->tab->table->opts[i].key, SIZE_MAX, &ap->conf->arena);
         if (!entry || !entry->name)
@@ -95,7 +106,7 @@ static void unknown_key(struct apply *ap, const char *path, struct conf__entry *
     if (guess.best)
         snprintf(hint, sizeof(hint), "did you mean %s?", guess.best);
     path_child(path, child->key, key);
-    conf__err(ap->report, child->key_at, key, guess.best ? hint : NULL, "unknown key %s",
+    conf__err(ap->report, child->key_at, key, guess.best ? hint : old_hint, "unknown key %s",
               conf__quote(child->key, quoted));
     opt = entry && guess.best ? conf__opt_find(entry->tab->table, slice_cstr(guess.best)) : -1;
     if (opt >= 0 && !entry->slots[opt].node)

@@ -88,6 +88,12 @@ static bool table_check(const struct conf_table *t, struct str *problems)
         str_addf(problems, "%s: has no help\n", t->path);
         ok = false;
     }
+    for (size_t i = 0; i < t->old_name_count; i++) {
+        if (conf__opt_find(t, slice_cstr(t->old_names[i].name)) >= 0) {
+            str_addf(problems, "%s: the old name %s is an option\n", t->path, t->old_names[i].name);
+            ok = false;
+        }
+    }
     if (t->short_key && conf__opt_find(t, slice_cstr(t->short_key)) < 0) {
         str_addf(problems, "%s: short_key %s is no option\n", t->path, t->short_key);
         ok = false;

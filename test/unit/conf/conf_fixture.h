@@ -250,8 +250,12 @@ static const struct conf_table fx_server_table = {.path = "server",
                                                   CONF_OPTS(fx_server_opts),
                                                   CONF_STRUCT(struct fx_server),
                                                   .help = "The server as a whole."};
-static const struct conf_table fx_smtp_table = {
-    .path = "smtp", CONF_OPTS(fx_smtp_opts), CONF_STRUCT(struct fx_smtp), .help = "The SMTP server."};
+static const struct conf_old_name fx_smtp_old_names[] = {{"helo_text", "its name is banner"}, {"banner_text", "leave it out"}};
+static const struct conf_table fx_smtp_table = {.path = "smtp",
+                                                CONF_OPTS(fx_smtp_opts),
+                                                CONF_OLD(fx_smtp_old_names),
+                                                CONF_STRUCT(struct fx_smtp),
+                                                .help = "The SMTP server."};
 static const struct conf_table fx_service_table = {.path = "dispatcher.services.*",
                                                    CONF_OPTS(fx_service_opts),
                                                    CONF_STRUCT(struct fx_service),

@@ -278,8 +278,12 @@ static void test_tables_check(void **state)
         {.key = "h", .type = CONF_STRING, .offset = 8, .help = "x"},
         {.key = "i", .type = CONF_STRING, .offset = 16, .help = "x"},
     };
-    static const struct conf_table bad = {
-        .path = "bad", CONF_OPTS(bad_opts), .struct_bytes = 16, .short_key = "zz"};
+    static const struct conf_old_name bad_old_names[] = {{"z", "x"}, {"h", "x"}};
+    static const struct conf_table bad = {.path = "bad",
+                                          CONF_OPTS(bad_opts),
+                                          CONF_OLD(bad_old_names),
+                                          .struct_bytes = 16,
+                                          .short_key = "zz"};
     static const struct conf_table *const bads[] = {&bad, &bad};
     struct str out;
 
@@ -299,6 +303,7 @@ static void test_tables_check(void **state)
                                         "bad.h: has two rows\n"
                                         "bad.i: lies outside its struct\n"
                                         "bad: has no help\n"
+                                        "bad: the old name h is an option\n"
                                         "bad: short_key zz is no option\n");
     str_reset(&out);
     assert_false(conf_tables_check(bads, 2, &out));

@@ -120,6 +120,12 @@ static void test_keys(void **state)
         {"smtp:\n  command: 5m\n",
          "3:3 unknown key \"command\" (smtp.command; did you mean command_timeout?)\n"},
         {"smtp:\n  Tls: off\n", "3:3 unknown key \"Tls\" (smtp.Tls; did you mean tls?)\n"},
+        {"smtp:\n  HELO_TEXT: a\n", "3:3 unknown key \"HELO_TEXT\" (smtp.HELO_TEXT; its name is banner)\n"},
+        {"smtp:\n  banner_text: a\n  helo_tex: b\n", /* no guess beside an old name, and none of old names */
+         "3:3 unknown key \"banner_text\" (smtp.banner_text; leave it out)\n"
+         "4:3 unknown key \"helo_tex\" (smtp.helo_tex; )\n"},
+        {"channels:\n  a: {helo_text: x}\n", /* another section's */
+         "3:7 unknown key \"helo_text\" (channels.a.helo_text; )\n"},
         {"smtp.banner: x\n", "2:1 unknown key \"smtp.banner\" (smtp.banner; did you mean smtp?)\n"},
         {"dispatcher:\n  service: {}\n",
          "3:3 unknown key \"service\" (dispatcher.service; did you mean services?)\n"},
