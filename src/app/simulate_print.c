@@ -126,7 +126,7 @@ void sim_settings_emit(struct str *out, const struct sim *s, const struct conf *
     const struct jobctl_pool_conf *pool = conf_map_find(conf, "job_controller.pools.*", c->pool);
     str_addf(out, "pool %s (job_limit %llu), maxjobs %llu, filesperjob %lld, ", c->pool, ull(pool->job_limit),
              ull(c->maxjobs), (long long)c->filesperjob);
-    if (c->addrsperjob)
+    if (c->addrsperjob > 0)
         str_addf(out, "addrsperjob %llu, ", ull(c->addrsperjob));
     str_addf(out, "threaddepth %llu, max_client_threads %llu", ull(c->threaddepth),
              ull(c->max_client_threads));

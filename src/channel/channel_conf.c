@@ -17,18 +17,19 @@
     {.key = "filesperjob", .type = CONF_INT, CONF_AT(struct channel_conf, filesperjob), .dflt = "0", \
      .min = "-1000000", .max = "1000000", \
      .flags = CONF_RELOAD, \
-     .help = "Queue entries wanted for each further job. 0 or less: one job, unless threaddepth asks for more."}, \
+     .help = "Queue entries wanted for each further job. 0 or less: one job, unless addrsperjob or threaddepth " \
+             "asks for more."}, \
     {.key = "threaddepth", .type = CONF_INT, CONF_AT(struct channel_conf, threaddepth), .dflt = "10", .min = "1", \
      .max = "1000000", .flags = CONF_RELOAD, \
  .help = "Entries one thread of delivery carries before another one is used."}, \
     {.key = "max_client_threads", .type = CONF_INT, CONF_AT(struct channel_conf, max_client_threads), .dflt = "10", \
      .min = "1", .max = "1000", .flags = CONF_RELOAD, \
- .help = "Entries one job works on at a time."}, \
+ .help = "Entries one job works on at a time. 1: destinations have no queues of their own."}, \
     {.key = "addrsperjob", .type = CONF_INT, CONF_AT(struct channel_conf, addrsperjob), .dflt = "0", \
      .min = "-100000000", .max = "100000000", \
      .flags = CONF_RELOAD, \
-     .help = "Recipients of all entries wanted for each further job; the larger of this and filesperjob counts. 0 or " \
-             "less: not looked at."}, \
+     .help = "Recipients of all entries wanted for each further job; of the jobs that this and filesperjob ask for " \
+             "the larger number counts. 0 or less: not looked at."}, \
     {.key = "minjobs", .type = CONF_INT, CONF_AT(struct channel_conf, minjobs), .dflt = "0", .min = "0", \
      .max = "1000", \
      .flags = CONF_RELOAD, \
@@ -212,7 +213,7 @@ static enum ms_err channel_check(const void *entry, const char *name, struct con
 {
     const struct channel_conf *conf = entry;
     if (strlen(name) > CHANNEL_NAME_MAX)
-        conf_check_error(check, "driver", NULL, "channel name longer than %d octets", CHANNEL_NAME_MAX);
+        conf_check_error(check, NULL, NULL, "the name of a channel has at most %d octets", CHANNEL_NAME_MAX);
     if (conf->driver && !channel__driver_is_known(conf->driver))
         conf_check_error(check, "driver", "store", "no driver of this name is built");
     if (conf->minjobs > conf->maxjobs)
@@ -223,13 +224,40 @@ static enum ms_err channel_check(const void *entry, const char *name, struct con
     return defaults_check(entry, name, check);
 }
 
+/* Keywords and options of the reference that are called otherwise here, or are not needed (semantics 3.4, 4.4). */
+#define CHANNEL_IS_DRIVER "what a channel does is what its driver does"
+#define CHANNEL_AT_ONCE   "leave it out: all mail is tried at once, unless *after defers the job"
+static const struct conf_old_name channel_old_names[] = {
+    {"job_limit", "maxjobs is that of a channel; job_limit that of a pool, in job_controller.pools"},
+    {"max_life_age", "its name is max_life_time"},
+    {"max_life_conns", "its name is max_life_entries"},
+    {"max_life_askwork", "its name is max_life_entries"},
+    {"max_messages", "it belongs to job_controller"},
+    {"maxfiles", "leave it out: it had no effect"},
+    {"immediate", CHANNEL_AT_ONCE},
+    {"immurgent", CHANNEL_AT_ONCE},
+    {"immnormal", CHANNEL_AT_ONCE},
+    {"immnonurgent", CHANNEL_AT_ONCE},
+    {"periodic", CHANNEL_AT_ONCE},
+    {"period", CHANNEL_AT_ONCE},
+    {"multiple", "leave it out: it is the default; the others are single, single_sys and addrsperfile"},
+    {"master", CHANNEL_IS_DRIVER},
+    {"slave", CHANNEL_IS_DRIVER},
+    {"bidirectional", CHANNEL_IS_DRIVER},
+    {"master_command", CHANNEL_IS_DRIVER},
+    {"slave_command", CHANNEL_IS_DRIVER},
+    {"subdirs", "leave it out: the queue has no folders"},
+};
+
 const struct conf_table channel_defaults_table = {.path = "channels.defaults",
                                                   CONF_OPTS(channel_defaults_opts),
+                                                  CONF_OLD(channel_old_names),
                                                   CONF_STRUCT(struct channel_conf),
                                                   .check = defaults_check,
                                                   .help = "Options of channels that do not set their own."};
 const struct conf_table channel_table = {.path = "channels.*",
                                          CONF_OPTS(channel_opts),
+                                         CONF_OLD(channel_old_names),
                                          CONF_STRUCT(struct channel_conf),
                                          .defaults_path = "channels.defaults",
                                          .check = channel_check,

@@ -39,6 +39,25 @@ static const struct conf_opt pool_opts[] = {
      .help = "Most jobs that run at a time in this pool, over all its channels."},
 };
 
+/* Options of the reference that are elsewhere now, or not needed (semantics 4.4). */
+#define JOBCTL_IS_DRIVER "what a channel does is what its driver does"
+static const struct conf_old_name jobctl_old_names[] = {
+    {"job_limit", "each pool has one: job_controller.pools"},
+    {"max_life_age", "max_life_time, of a channel or in channels.defaults"},
+    {"max_life_time", "it belongs to a channel, or to channels.defaults"},
+    {"max_life_conns", "max_life_entries, of a channel or in channels.defaults"},
+    {"max_life_askwork", "max_life_entries, of a channel or in channels.defaults"},
+    {"idle_timeout", "it belongs to a channel, or to channels.defaults"},
+    {"channel", "channels are a section of their own: channels"},
+    {"master_command", JOBCTL_IS_DRIVER},
+    {"slave_command", JOBCTL_IS_DRIVER},
+    {"periodic_job", "leave it out: there are none"},
+    {"debug", "see log.level"},
+    {"tcp_port", "leave it out: commands use the admin socket"},
+    {"interface_address", "leave it out: commands use the admin socket"},
+    {"secret", "leave it out: commands use the admin socket"},
+};
+
 /* Jobs that are always kept do not give their places to other channels: one that gets none would never deliver. */
 static enum ms_err pool_check(const void *entry, const char *name, struct conf_check *check)
 {
@@ -46,6 +65,8 @@ static enum ms_err pool_check(const void *entry, const char *name, struct conf_c
     const struct conf *conf = conf_check_conf(check);
     const char *other = NULL;
     uint64_t kept = 0;
+    if (strlen(name) > CHANNEL_NAME_MAX)
+        conf_check_error(check, NULL, NULL, "the name of a pool has at most %d octets", CHANNEL_NAME_MAX);
     for (size_t i = 0; i < conf_map_count(conf, "channels.*"); i++) {
         const char *its;
         const struct channel_conf *channel = conf_map_entry(conf, "channels.*", i, &its);
@@ -65,6 +86,16 @@ static enum ms_err pool_check(const void *entry, const char *name, struct conf_c
     return MS_OK;
 }
 
+static enum ms_err jobctl_check(const void *entry, const char *name, struct conf_check *check)
+{
+    const struct conf *conf = conf_check_conf(check);
+    if (conf_map_count(conf, "job_controller.pools.*") > JOBCTL_POOLS_MAX)
+        conf_check_error(check, NULL, NULL, "more than %d pools", JOBCTL_POOLS_MAX);
+    if (conf_map_count(conf, "channels.*") > JOBCTL_CHANNELS_MAX)
+        conf_check_error(check, NULL, NULL, "more than %d channels", JOBCTL_CHANNELS_MAX);
+    return MS_OK;
+}
+
 const struct conf_table jobctl_pools_table = {.path = "job_controller.pools.*",
                                               CONF_OPTS(pool_opts),
                                               CONF_STRUCT(struct jobctl_pool_conf),
@@ -73,7 +104,9 @@ const struct conf_table jobctl_pools_table = {.path = "job_controller.pools.*",
 
 const struct conf_table jobctl_table = {.path = "job_controller",
                                         CONF_OPTS(jobctl_opts),
+                                        CONF_OLD(jobctl_old_names),
                                         CONF_STRUCT(struct jobctl_conf),
+                                        .check = jobctl_check,
                                         .help = "What is delivered when, and by how many jobs."};
 
 static struct jobctl_after after_of(const struct conf_after *after)

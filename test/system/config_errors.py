@@ -10,7 +10,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import Site, running  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Tap, need  # noqa: E402
 
 EX_CONFIG = 78
 LINE = re.compile(r"(.*):(\d+):(\d+): error: (.+)")
@@ -114,6 +114,36 @@ def check_one(site, text, *patterns, reports=1):
             raise RuntimeError(f"{pattern!r} is not in {done.stderr}")
 
 
+def check_old_names(site, good):
+    """Names of the reference, in any case of letters: what they are now, or that they are not needed."""
+    driver = "    driver: store\n"
+    for key, hint in (("MAX_LIFE_AGE: 5", r"channels.store.MAX_LIFE_AGE; its name is max_life_time"), ("max_life_conns: 5", "max_life_entries"),
+                      ("max_life_askwork: 5", "max_life_entries"), ("JOB_LIMIT: 5", r"maxjobs .*job_controller\.pools"),
+                      ("maxfiles: 5", "leave it out"), ("immnonurgent:", "leave it out: all mail is tried at once"),
+                      ("periodic: yes", "tried at once"), ("multiple: yes", "single_sys"), ("master: yes", "driver"),
+                      ("MAX_MESSAGES: 5", "job_controller"), ("thread_depth: 5", "did you mean threaddepth")):
+        need(driver in good, good)
+        check_one(site, good.replace(driver, f"{driver}    {key}\n", 1), r"unknown key .*" + hint)
+        check_one(site, good.replace("channels:\n", f"channels:\n  defaults: {{{key.rstrip(':')}}}\n" if ": " in key
+                                     else f"channels:\n  defaults:\n    {key}\n", 1), r"unknown key .*" + hint.replace("store", "defaults"))
+    for key, hint in (("JOB_LIMIT: 5", r"each pool has one: job_controller\.pools"), ("MAX_LIFE_AGE: 5", r"channels\.defaults"),
+                      ("max_life_conns: 5", "max_life_entries"), ("idle_timeout: 5", r"channels\.defaults"), ("SYNCH_TIME: 5m", "did you mean synch_time"),
+                      ("DEBUG: 5", r"log\.level"), ("SECRET: x", "admin socket"), ("MAX_MESSAGES: 500", "did you mean max_messages")):
+        check_one(site, good.replace("job_controller:\n", f"job_controller:\n  {key}\n", 1), r"unknown key .*" + hint)
+
+
+def check_names(site, good):
+    """How many pools and channels there may be, and how long their names: known before a start or a reload."""
+    many = "".join(f"    P{i}: {{job_limit: 1}}\n" for i in range(65))
+    check_one(site, good.replace("  pools:\n", "  pools:\n" + many, 1), r":\d+:1: error: more than 64 pools \(job_controller\)")
+    many = "".join(f"  c{i}: {{driver: store, pool: STORE}}\n" for i in range(257))
+    check_one(site, good.replace("channels:\n", "channels:\n" + many, 1), r":\d+:1: error: more than 256 channels")
+    name = "x" * 33
+    check_one(site, good.replace("  pools:\n", f"  pools:\n    {name}: {{}}\n", 1), rf":\d+:5: error: .*pool has at most 32 .*pools\.{name}\)")
+    check_one(site, good.replace("channels:\n", f"channels:\n  {name}: {{driver: store, pool: STORE}}\n", 1),
+              rf":\d+:3: error: .*channel has at most 32 .*channels\.{name}\)")
+
+
 def check_good(site):
     done = site.run("config", "check", "-c", site.config)
     if done.stderr or "no errors" not in done.stdout:
@@ -163,6 +193,8 @@ def main():
         tap.run("a good file", check_good, site)
         tap.run("the sample", check_sample, site)
         tap.run("a key with a neighbour", check_one, site, good.replace("hostname:", "hostnam:", 1), r"hostnam", r"did you mean hostname")
+        tap.run("names of old", check_old_names, site, good)
+        tap.run("pools and channels: how many, their names", check_names, site, good)
         tap.run("a tab", check_one, site, good + "\n\tlog:\n", r":\d+:\d+: error: ")
         tap.run("a required key is missing", check_one, site, re.sub(r"(?m)^ *default_domain:.*\n", "", good), r"default_domain")
         without_tls = re.sub(r"(?ms)^tls:\n(?: .*?\n)+", "", good)
