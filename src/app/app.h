@@ -213,6 +213,8 @@ int app_usage(const struct app_args *args, const char *text);
 
 /* "start smtp" and its like: names what took its place, returns EX_USAGE. service: NULL = none. */
 int app_old_name(const char *verb, const char *service);
+/* The same for "qm stop" and its like; EX_OK and nothing said: it is no old name. verb: NULL = none. */
+int app_old_command(const char *object, const char *verb);
 
 /* One row of output. */
 #define APP_FIELDS_MAX 64

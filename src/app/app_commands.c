@@ -100,6 +100,12 @@ const struct app_command app_commands[] = {
      "what waits: every entry, or those chosen", cmd_queue_list},
     {"queue", "show", "queue show ID [--body]",
      "one entry and the header of its message; --body: the message", cmd_queue_show},
+    {"queue", "shape",
+     "queue shape " CHOICE " [-s|--by-sender] [-b|--buckets N] [-t|--minutes M] [-l|--linear] [--rows N] "
+     "[--fail-if-empty]",
+     "how old what waits is, by destination or sender", cmd_queue_shape},
+    {"queue", "explain", "queue explain ID...|" CHOICE " [--fail-if-empty]",
+     "why entries wait, when they are next tried, and when they are given up", cmd_queue_explain},
     {"queue", "hold", "queue hold " CHANGE " [--why TEXT]", "keep entries from being delivered",
      cmd_queue_hold},
     {"queue", "release", "queue release " CHANGE, "deliver held entries, at once", cmd_queue_release},
@@ -107,21 +113,22 @@ const struct app_command app_commands[] = {
     {"queue", "return", "queue return " CHANGE " [--why TEXT]", "give up: a report goes to the sender",
      cmd_queue_return},
     {"queue", "delete", "queue delete " CHANGE, "remove entries; nobody is told", cmd_queue_delete},
+    {"channel", "list", "channel list [CHANNEL]", "the channels, their work and their jobs", cmd_channel_list},
+    {"channel", "stop", "channel stop CHANNEL", "start no more deliveries of a channel; mail for it waits",
+     cmd_channel_stop},
+    {"channel", "start", "channel start CHANNEL", "undo channel stop", cmd_channel_start},
+    {"jobs", "status", "jobs status [pools|channels|jobs] [--channel CHANNEL]", "pools, channels and jobs",
+     cmd_jobs_status},
+    {"jobs", "simulate",
+     "jobs simulate --load SPEC|@FILE... [--set KEY=VALUE]... [--for TIME] [--step TIME] [--svg FILE] "
+     "[--seed N] [--at SECONDS]",
+     "what the settings would do with such messages, in virtual time", cmd_jobs_simulate},
+    {"mailq", "", "mailq", "the queue in the classic form", cmd_mailq},
     {"dns", "lookup", "dns lookup NAME [TYPE]",
      "what the name servers of the configuration say, asked as the server asks", cmd_dns_lookup},
     {"mapping", "test", "mapping test TABLE PROBE [--flags A,T]",
      "what a mapping table makes of one probe, entry by entry",
      cmd_mapping_test},
-    {"queue", "shape",
-     "queue shape " CHOICE " [-s|--by-sender] [-b|--buckets N] [-t|--minutes M] [-l|--linear] [--rows N]",
-     "how old what waits is, by destination or sender", cmd_queue_shape},
-    {"queue", "explain", "queue explain [ID...] " CHOICE,
-     "why entries wait, when they are next tried, and when they are given up", cmd_queue_explain},
-    {"channel", "list", "channel list [CHANNEL]", "the channels, their work and their jobs", cmd_channel_list},
-    {"channel", "stop", "channel stop CHANNEL", "start no more deliveries of a channel; mail for it waits",
-     cmd_channel_stop},
-    {"channel", "start", "channel start CHANNEL", "undo channel stop", cmd_channel_start},
-    {"mailq", "", "mailq", "the queue in the classic form", cmd_mailq},
     {"dispatcher", "status", "dispatcher status", "services and their workers", cmd_dispatcher_status},
     {"dispatcher", "kill-worker", "dispatcher kill-worker ID [--now]",
      "end a worker with its last session; --now: with all of them", cmd_dispatcher_kill_worker},
@@ -137,12 +144,6 @@ const struct app_command app_commands[] = {
     {"session", "list", "session list [--service S] [--user U]", "who is connected", cmd_session_list},
     {"session", "kick", "session kick ID...|--user U [--service S] [--why TEXT]",
      "end sessions, in the words of their protocol", cmd_session_kick},
-    {"jobs", "simulate",
-     "jobs simulate --load SPEC|@FILE... [--set KEY=VALUE]... [--for TIME] [--step TIME] [--svg FILE] "
-     "[--seed N] [--at SECONDS]",
-     "what the settings would do with such messages, in virtual time", cmd_jobs_simulate},
-    {"jobs", "status", "jobs status [pools|channels|jobs] [--channel CHANNEL]", "pools, channels and jobs",
-     cmd_jobs_status},
     {"sendmail", "", "sendmail [options] [RECIPIENT...] < message; see sendmail(1)",
      "submit a message as programs do (also by the names sendmail, newaliases)", cmd_sendmail,
      .own_options = true},
@@ -194,13 +195,21 @@ int app_exit_for_err(enum ms_err err)
     }
 }
 
-static void print_help(FILE *to)
+/* object: NULL = of all commands, else of its own. False: it has none. */
+static bool print_help(FILE *to, const char *object)
 {
-    fputs("usage: mailserverd OBJECT VERB [-c|--config FILE] [-o human|json|tsv] [options]\n\n", to);
-    for (size_t i = 0; i < app_command_count; i++)
-        fprintf(to, "  %s%s%s\n        %s\n", app_commands[i].object, app_commands[i].verb[0] ? " " : "",
-                app_commands[i].verb, app_commands[i].help);
-    fputs("\nmailserverd OBJECT VERB --help shows the options of one command.\n", to);
+    unsigned count = 0;
+    for (size_t i = 0; i < app_command_count; i++) {
+        const struct app_command *c = &app_commands[i];
+        if (object && strcmp(object, c->object) != 0)
+            continue;
+        if (count++ == 0)
+            fputs("usage: mailserverd OBJECT VERB [-c|--config FILE] [-o human|json|tsv] [options]\n\n", to);
+        fprintf(to, "  %s%s%s\n        %s\n", c->object, c->verb[0] ? " " : "", c->verb, c->help);
+    }
+    if (count)
+        fputs("\nmailserverd OBJECT VERB --help shows the options of one command.\n", to);
+    return count > 0;
 }
 
 int app_usage(const struct app_args *args, const char *text)
@@ -280,8 +289,22 @@ static int run(const struct app_command *command, struct app_args *args)
     return rc ? rc : command->run(args);
 }
 
+/* There is no such command: an old one, an object without its verb, or neither. */
+static int no_command(const char *object, const char *verb)
+{
+    bool is_help = verb && strcmp(verb, "--help") == 0;
+    int rc = app_old_command(object, verb);
+    if (rc != EX_OK)
+        return rc;
+    if ((!verb || is_help) && print_help(is_help ? stdout : stderr, object))
+        return is_help ? EX_OK : EX_USAGE;
+    return app_fail(EX_USAGE, "no command \"%s%s%s\" (see: mailserverd --help)", object, verb ? " " : "",
+                    verb ? verb : "");
+}
+
 int app_main(int argc, char **argv)
 {
+    static char program[] = "mailserverd"; /* how getopt begins its messages */
     for (size_t i = 0; i < app_driver_count; i++)
         channel_driver_declare(app_drivers[i].driver->name);
     const char *env = getenv("MAILSERVERD_CONFIG");
@@ -295,7 +318,7 @@ int app_main(int argc, char **argv)
     if (by_name)
         return run(by_name, &args);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        print_help(argc < 2 ? stderr : stdout);
+        print_help(argc < 2 ? stderr : stdout, NULL);
         return argc < 2 ? EX_USAGE : EX_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
@@ -304,11 +327,11 @@ int app_main(int argc, char **argv)
     }
     const struct app_command *command = command_find(argv[1], argc > 2 ? argv[2] : NULL);
     if (!command)
-        return app_fail(EX_USAGE, "no command \"%s%s%s\" (see: mailserverd --help)", argv[1],
-                        argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+        return no_command(argv[1], argc > 2 ? argv[2] : NULL);
     int skip = command->verb[0] ? 2 : 1;
     args.command = command;
     args.argc = argc - skip;
-    args.argv = argv + skip; /* argv[0] = the last word of the command: getopt skips it */
+    args.argv = argv + skip; /* from the last word of the command, which getopt skips */
+    args.argv[0] = program;
     return run(command, &args);
 }

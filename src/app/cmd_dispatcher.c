@@ -48,26 +48,3 @@ int cmd_dispatcher_restart(struct app_args *args)
 {
     return ask_service(args, "dispatcher-restart");
 }
-
-/* semantics 2.1: the names of old only warn. */
-int app_old_name(const char *verb, const char *service)
-{
-    char now[80];
-    if (!service && strcmp(verb, "start") == 0)
-        snprintf(now, sizeof now, "serve");
-    else
-        snprintf(now, sizeof now, "dispatcher %s%s%.32s", verb, service ? " " : "", service ? service : "");
-    return app_fail(EX_USAGE,
-                    "warning: \"%s%s%.32s\" is an old name and does nothing; the command is: mailserverd %s",
-                    verb, service ? " " : "", service ? service : "", now);
-}
-
-int cmd_old_start(struct app_args *args)
-{
-    return app_old_name("start", args->argc > 1 ? args->argv[1] : NULL);
-}
-
-int cmd_old_restart(struct app_args *args)
-{
-    return app_old_name("restart", args->argc > 1 ? args->argv[1] : NULL);
-}

@@ -98,6 +98,13 @@ static int set_number(const struct app_args *args, const char *option, const cha
     return app_usage(args, why.text);
 }
 
+static int usage_of(const struct app_args *args, const char *what, const char *word)
+{
+    struct ms_errinfo why;
+    (void)ms_fail(&why, MS_EINVAL, "%s \"%.60s\"", what, word);
+    return app_usage(args, why.text);
+}
+
 static int take_option(struct simulate *m, const struct app_args *args, int option)
 {
     uint64_t n = 0;
@@ -121,7 +128,7 @@ static int take_option(struct simulate *m, const struct app_args *args, int opti
         m->begin_us = n * 1000000;
         return rc;
     default:
-        return app_usage(args, "unknown option, or one without its value");
+        return usage_of(args, "unknown option, or one without its value:", args->argv[optind - 1]);
     }
 }
 
@@ -138,7 +145,7 @@ static int parse(struct simulate *m, const struct app_args *args)
     while (!rc && (option = getopt_long(args->argc, args->argv, "", options, NULL)) != -1)
         rc = take_option(m, args, option);
     if (!rc && optind < args->argc)
-        rc = app_usage(args, "unknown argument");
+        rc = usage_of(args, "unknown argument", args->argv[optind]);
     if (!rc && m->load_count == 0)
         rc = app_usage(args, "which load? --load channel=store,count=1000,for=1m");
     if (!rc && m->step_us && m->for_us / m->step_us > SIM_POINTS_MAX)

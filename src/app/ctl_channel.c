@@ -58,7 +58,7 @@ static void act_fail(struct channel_act *a, enum ms_err err)
         return;
     }
     if (err == MS_ENOTFOUND)
-        snprintf(text, sizeof text, "there is no channel \"%.32s\"", a->channel);
+        snprintf(text, sizeof text, "there is no channel \"%.32s\" in the configuration", a->channel);
     else if (err == MS_EBUSY)
         snprintf(text, sizeof text, "another change of this channel is under way");
     else

@@ -183,6 +183,10 @@ static void say_tracked(struct str *out, const struct explain *x)
         return;
     case JOBCTL_WHY_DUE:
         say_due(out, x);
+        if (x->channel.stopped) {
+            str_add_cstr(out, ", but ");
+            say_stopped(out, x);
+        }
         return;
     case JOBCTL_WHY_STOPPED:
         say_stopped(out, x);

@@ -238,9 +238,10 @@ static void put_queue(struct view *v)
         snprintf(channel, sizeof channel, SLICE_FMT, SLICE_ARG(stats_label(s, "channel")));
         put_channel(v, channel, s->value);
     }
-    LINE(v, "%-24s %9.0f of %.0f entries in memory, %.0f jobs", "job controller",
+    double jobs = stats_sum(now, "pool_jobs", "");
+    LINE(v, "%-24s %9.0f of %.0f entries in memory, %.0f job%s", "job controller",
          stats_sum(now, "job_controller_entries", ""), stats_sum(now, "job_controller_max_messages", ""),
-         stats_sum(now, "pool_jobs", ""));
+         jobs, jobs == 1 ? "" : "s");
     LINE(v, "%s", "");
 }
 

@@ -175,8 +175,33 @@ def check_help(binary):
     for words in ((), ("nothing",), ("store",), ("store", "nothing"), ("config", "check", "-c"), ("user", "list", "-o", "xml"),
                   ("init",), ("init", "/tmp/x"), ("serve", "more")):
         expect(run(*words), EX_USAGE)
+    # An object without its verb lists what it has; options that getopt refuses are told like all others.
+    for words, code in ((("channel",), EX_USAGE), (("channel", "--help"), EX_OK)):
+        listed = expect(run(*words), code)
+        shown = re.findall(r"(?m)^  (\S.*)$", listed.stderr if code else listed.stdout)
+        if shown != ["channel list", "channel stop", "channel start"]:
+            raise RuntimeError(shown)
+    expect(run("channel", "pause"), EX_USAGE, r'^mailserverd: no command "channel pause" ')
+    for words in (("jobs", "status", "--channels"), ("jobs", "status", "--channel"), ("queue", "shape", "--rows"), ("user", "list", "--all")):
+        expect(run(*words), EX_USAGE, "^mailserverd: .*option")
     expect(subprocess.run([str(binary), "config", "check"], capture_output=True, text=True, timeout=30,
                           env={"MAILSERVERD_CONFIG": "/nowhere/m.yaml"}), EX_CONFIG, "/nowhere/m.yaml")
+
+
+def check_old_names(binary):
+    """Commands of the reference name those that took their place."""
+    for words, now in (("qm stop store", "channel stop CHANNEL"), ("qm start store", "channel start CHANNEL"), ("qm jobs", "jobs status"),
+                       ("qm dir -held", "queue list"), ("qm", "queue list"), ("qm summarize", "queue shape"), ("cache -view", "queue list"),
+                       ("cache -change -global -max_messages=5", "reload"), ("cache -sync", "jobs status"), ("process", "jobs status"),
+                       ("run store", "queue run --channel CHANNEL"), ("counters show", "stats"), ("refresh", "reload"), ("shutdown", "stop"),
+                       ("stop job_controller", "channel stop CHANNEL"), ("start job_controller", "channel start CHANNEL"),
+                       ("restart job_controller", "reload"), ("restart dispatcher", "dispatcher restart")):
+        done = subprocess.run([str(binary), *words.split()], capture_output=True, text=True, timeout=30)
+        expect(done, EX_USAGE, f'^mailserverd: warning: "{" ".join(words.split()[:2])}" is an old name and does nothing; '
+                               f"the command is: mailserverd {now}$")
+        # what it names is there
+        expect(subprocess.run([str(binary), *[w for w in now.split() if w.islower()][:2], "--help"], capture_output=True, text=True, timeout=30),
+               EX_OK)
 
 
 def check_asks(site):
@@ -238,6 +263,7 @@ def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
     tap = Tap()
     tap.run("--help, --version, wrong words", check_help, binary)
+    tap.run("names of old", check_old_names, binary)
     tap.run("init refuses what is not its own", check_init, binary)
     with running(binary) as site:
         tap.run("user add", check_user_add, site)

@@ -90,12 +90,14 @@ def jobs_of(sim, *words):
 
 
 def check_limits(sim):
-    """J3, J7, J8, J10, J12, J14 as a backlog that is there at the beginning."""
+    """J3, J5, J7, J8, J10, J12, J14 as a backlog that is there at the beginning."""
     def one(load, *chosen):
         return jobs_of(sim, *sets(*(f"channels.tcp_local.{s}" for s in chosen)), *loads(f"channel=tcp_local,time=1m,{load}"))[0][1:]
     same("J3", one("count=100", "filesperjob=10", "maxjobs=100", "threaddepth=1000")[0], 10)
     same("J3, pool", jobs_of(sim, *sets("channels.tcp_local.filesperjob=10", "job_controller.pools.SMTP.job_limit=6",
                                         "channels.tcp_local.threaddepth=1000"), *loads("channel=tcp_local,count=100,time=1m"))[0][1], 6)
+    for none in (0, -5):
+        same(f"J5, {none}", one("count=5000", f"filesperjob={none}", f"addrsperjob={none}", "threaddepth=1000000", "max_life_time=none")[0], 1)
     same("J7", one("count=12,rcpts=80", "filesperjob=10", "addrsperjob=100", "maxjobs=100")[0], 10)
     same("J10", one("count=128,host=smart", "maxjobs=7"), (2, 13))
     same("J12", one("count=3,hosts=3", "maxjobs=7"), (1, 3))
@@ -224,9 +226,9 @@ def check_errors(sim):
     ok = "channel=store,count=1"
     for words, code, why in (
             ((), EX_USAGE, "which load"),
-            ((*loads(ok), "more"), EX_USAGE, "unknown argument"),
-            ((*loads(ok), "--speed"), EX_USAGE, "unknown option"),
-            (("--load",), EX_USAGE, "without its value"),
+            ((*loads(ok), "more"), EX_USAGE, 'unknown argument "more"'),
+            ((*loads(ok), "--speed"), EX_USAGE, 'unknown option, or one without its value: "--speed"'),
+            (("--load",), EX_USAGE, 'without its value: "--load"'),
             (loads("channel=x,count=1"), EX_NOINPUT, 'there is no channel "x"'),
             (loads("channel=store,count=x"), EX_USAGE, 'count takes a number from 1 to 10000000, not "x"'),
             (loads(ok + ",speed=2"), EX_USAGE, 'a load has no "speed"; its keys are channel, count, for'),

@@ -178,6 +178,13 @@ def check_failed(binary):
             (channel,) = rows(site, "channel", "list", "store")
             same("channel", (channel["delayed"], channel["ready"]), ("1", "0"))
             same("next", channel["next"], row["until"])
+            stop(site)
+            since = rows(site, "channel", "list")[0]["since"][:19] + "Z"
+            row = why(site, qid)
+            same("still due", (row["why"], row["until"]), ("due", channel["next"]))
+            need(row["text"].endswith(f", but channel store is stopped since {since}"), row["text"])
+            start(site)
+            need("stopped" not in why(site, qid)["text"], "started")
             need(re.search(r" \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  due \(1\)$", text(site, "channel", "list", "store"), re.M), "a time without fractions")
             empty(site)
 
