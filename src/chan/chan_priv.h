@@ -113,6 +113,7 @@ struct chan_settle *chan__settle_create(const struct chan_env *env, struct loop 
 void chan__settle_start(struct chan_settle *s);
 void chan__settle_destroy(
     struct chan_settle **s); /* done does not run any more; what was posted still happens */
+struct queue_outcome chan__outcome(const struct chan_rcpt *r); /* the verdict, as it is written */
 
 /* -- chan_attempt.c */
 struct chan_times { /* when a job's channel tries again, tells and gives up; follows reloads */
@@ -134,6 +135,9 @@ struct chan_attempt {
     struct chan_claim claim;
     struct chan_entry entry;
     bool is_noted; /* a record of the driver's own counted the attempt: verdicts with rcpts[].is_noted are in it */
+    struct part_rec rec; /* of those who have it, before a report */
+    uint64_t request;
+    struct bus_waiter waiter;
     struct chan_settle *settle;
     chan_attempt_fn *done;
     void *owner;
@@ -141,7 +145,8 @@ struct chan_attempt {
 /* MS_ENOTFOUND: nothing to do for it; MS_EBUSY: somebody else is at it: try again. */
 MS_MUST_USE enum ms_err chan__attempt_begin(struct chan_attempt *a, const struct chan_env *env, struct loop *loop,
                                             const struct chan_times *times, const struct queue_id *id);
-/* What has not been delivered in time fails; then chan_settle, when there is something to write. done may run within the call. */
+/* What has not been delivered in time fails; then chan_settle, when there is something to write. Whoever has the message is
+ * written first when a report is to follow, unless is_noted says that he was. done may run within the call. */
 void chan__attempt_settle(struct chan_attempt *a, chan_attempt_fn *done, void *owner);
 /* The delivery's log lines, and how the entry ended. */
 enum channel_outcome chan__attempt_log(const struct chan_attempt *a, const char *relay);

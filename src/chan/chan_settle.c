@@ -58,17 +58,19 @@ static enum queue_rcpt_state state_of(enum chan_verdict verdict)
     return verdict == CHAN_FAILED ? QUEUE_RCPT_FAILED : QUEUE_RCPT_PENDING;
 }
 
+struct queue_outcome chan__outcome(const struct chan_rcpt *r)
+{
+    return (struct queue_outcome){.number = r->number,
+                                  .state = state_of(r->verdict),
+                                  .reason = r->verdict == CHAN_SENT ? (struct slice){0} : r->reason};
+}
+
 static size_t collect_outcomes(struct chan_settle *s, struct queue_outcome *out)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->entry->rcpt_count; i++) {
-        const struct chan_rcpt *r = &s->entry->rcpts[i];
-        if (!r->is_noted)
-            out[n++] =
-                (struct queue_outcome){.number = r->number,
-                                       .state = state_of(r->verdict),
-                                       .reason = r->verdict == CHAN_SENT ? (struct slice){0} : r->reason};
-    }
+    for (size_t i = 0; i < s->entry->rcpt_count; i++)
+        if (!s->entry->rcpts[i].is_noted)
+            out[n++] = chan__outcome(&s->entry->rcpts[i]);
     return n;
 }
 

@@ -48,6 +48,7 @@ struct site {
     void *job;
     struct queue_ids ids; /* of letters; the router has those of its loop */
     struct script_user users[16];
+    bool is_silent; /* nobody says whose domain silent.org is */
     unsigned done;
     enum channel_outcome outcome;
 };
@@ -91,7 +92,10 @@ static enum ms_err script_domain(void *self, struct loop *loop, struct slice dom
                                  struct slice *canonical_out, account_answer_fn *done, void *owner,
                                  uint64_t *request_out)
 {
+    const struct site *s = self;
     *canonical_out = domain;
+    if (s->is_silent && slice_ieq_cstr(domain, "silent.org"))
+        return MS_EBUSY;
     return slice_ieq_cstr(domain, "example.org") ? MS_OK : MS_ENOTFOUND;
 }
 
