@@ -192,9 +192,10 @@ static void say_tracked(struct str *out, const struct explain *x)
         say_stopped(out, x);
         return;
     case JOBCTL_WHY_DEFERRED:
-        str_addf(out, "by %safter no job is started for it before ", class_names[x->e->class_]);
+        /* semantics 5, rule 5: the first deferral that ends, which need not be that of its class */
+        str_addf(out, "by the *after keywords of channel %s no job is started before ", x->channel.name);
         say_time(out, x->why.until_us);
-        str_add_cstr(out, "; one that runs for others takes it, too");
+        str_add_cstr(out, "; one that runs takes it, too");
         return;
     case JOBCTL_WHY_CHANNEL_LIMIT:
         str_addf(out, "the channel has as many jobs as it may (maxjobs %llu), and all are busy",

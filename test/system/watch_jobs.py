@@ -189,6 +189,29 @@ def check_failed(binary):
             empty(site)
 
 
+def check_deferred(binary):
+    """The first deferral that ends starts the job for all, whatever class it is of; a restart does not move it."""
+    with running(binary, ("server.loops=2", "channels.store.normalafter=+1200", "channels.store.urgentafter=+600")) as site:
+        send(site, ["n"])
+        (first,) = queued(site, 1)
+        with smtplib.SMTP("127.0.0.1", site.base + 25, timeout=60) as client:
+            client.sendmail("a@example.net", [ANNA], message("u", extra="Priority: Urgent\r\n"))
+        urgent = [qid for qid in queued(site, 2) if qid != first][0]
+        need(wait_for(lambda: why(site, urgent)["why"] == "deferred", 30), why(site, urgent))
+        ends = why(site, urgent)["until"]
+        need(abs(seconds(ends) - seconds(why(site, urgent)["arrival"]) - 600) < 1, ends)
+
+        def deferred_alike():
+            return [why(site, qid)[key] for qid in (first, urgent) for key in ("why", "until")] == ["deferred", ends] * 2
+        need(deferred_alike(), (why(site, first), ends))
+        need(re.match(r"by the \*after keywords of channel store no job is started before \S+Z \(in (9|10)m\); ", why(site, first)["text"]), why(site, first))
+        (channel,) = rows(site, "channel", "list", "store")
+        same("channel", (channel["ready"], channel["deferred"], channel["next"], channel["why"]), ("0", "2", ends, "deferred"))
+        site.kill()
+        site.start()
+        need(wait_for(deferred_alike, 30), (why(site, first), why(site, urgent), ends))
+
+
 def check_size(binary):
     """The class is what the size allows."""
     with running(binary, ("server.loops=2", "channels.store.normalblocklimit=1")) as site:
@@ -274,6 +297,7 @@ def main():
         tap.run("what waits is explained", check_waiting, site)
         tap.run("the shape of the queue", check_shape, site)
     tap.run("what failed is explained", check_failed, binary)
+    tap.run("a deferral is explained, over kill -9", check_deferred, binary)
     tap.run("a class by size is explained", check_size, binary)
     tap.run("what is not tracked is explained", check_untracked, binary)
     return tap.end()

@@ -38,7 +38,7 @@ TEXTS = {
     "threaddepth": r"its destination has the threads that its backlog gives it \(threaddepth 10\); 2 other entries are ready for its destination|"
                    r"the channel has the threads that its backlog gives it \(threaddepth 100\); 3 other entries are ready for the channel",
     "due": r"it was tried 2 times, the next attempt is at \S+Z \(in \d+m\)",
-    "deferred": r"by normalafter no job is started for it before \S+Z \(in \d+m\); one that runs for others takes it, too",
+    "deferred": r"by the \*after keywords of channel lazy no job is started before \S+Z \(in \d+m\); one that runs takes it, too",
 }
 
 
