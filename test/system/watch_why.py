@@ -127,7 +127,7 @@ def check_status(site):
         same(f"why of {name}", {row["why"]: int(row["why_entries"])}, rest)
         same("idle", [job["state"] for job in rows(site, "jobs", "status", "jobs", "--channel", name)], ["busy"] * jobs)
     text = expect(site.command("jobs", "status"), 0).stdout
-    need(re.search(r"^many +WIDE +started +2/2 +4/4 +6 +0 +0 +\d +(2m|1\d\ds|\d+m) +- +maxjobs \(6\)$", text, re.M), text)
+    need(re.search(r"^many +WIDE +started +- +2/2 +4/4 +6 +0 +0 +\d +(2m|1\d\ds|\d+m) +- +maxjobs \(6\)$", text, re.M), text)
     need(re.search(r"^NARROW +1 +1$", text, re.M), text)
 
 
