@@ -79,7 +79,7 @@ def check_command(binary, folder, command, excerpt):
 
 
 def main():
-    binary, root = sys.argv[1], pathlib.Path(sys.argv[2])
+    binary, root = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
     tap = Tap()
     for page, least in PAGES.items():
         count = 0
