@@ -95,7 +95,7 @@ static const char *untracked_word(const struct explain *x)
 static void find_why(struct explain *x)
 {
     jobctl_explain(x->server->jobctl, &x->e->id, &x->why);
-    /* entries of a channel that was taken out while they waited are still tracked */
+    /* entries of a channel that was just taken out are tracked until the queue has been read again */
     x->is_untracked = x->why.why == JOBCTL_WHY_UNKNOWN || !x->has_channel;
     x->word = x->is_untracked ? untracked_word(x) : app_why_word(x->why.why);
 }

@@ -39,7 +39,7 @@ static void emit_pools(const struct wanted *w)
     }
 }
 
-/* A channel that was taken out of the configuration keeps its entries, and waits for its return. */
+/* A channel that was taken out of the configuration: its entries wait in the queue for its return. */
 static const char *channel_state(const struct wanted *w, const struct jobctl_channel_view *v)
 {
     if (!jobctl_has_channel(server_jobctl(w->session->server->server), slice_cstr(v->name)))

@@ -134,7 +134,9 @@ enum ms_err jobctl_start(struct jobctl *j, const struct conf *conf, struct ms_er
     struct str errors;
     enum ms_err err = jobctl__stops_read(j);
     if (err)
-        return ms_fail(why_out, err, "which channels are stopped cannot be read from the queue: %s",
+        return ms_fail(why_out, err,
+                       "which channels are stopped cannot be read from the queue: %s; `store "
+                       "rebuild` makes the index anew",
                        ms_err_text(err));
     str_init(&errors, 0);
     err = jobctl_plan(j, conf, &errors);
