@@ -37,6 +37,7 @@ void sim__stream_next(struct sim *s, struct sim_stream *st)
 static bool tell(struct sim *s, const struct queue_id *id, const struct sim_entry *e)
 {
     const struct sim_stream *st = &s->streams[e->load];
+    struct queue_id other;
     char host[SIM_HOST_NAME_MAX + 32] = "";
     struct jobctl_entry told = {.id = *id,
                                 .arrival_us = e->arrived_us,
@@ -49,11 +50,10 @@ static bool tell(struct sim *s, const struct queue_id *id, const struct sim_entr
     else if (st->load.hosts)
         snprintf(host, sizeof host, " %u %u", e->load, e->host);
     told.host = slice_cstr(host);
-    uint64_t count = jobctl_sched_count(s->sched);
-    bool is_full = count >= s->entries_max;
     enum ms_err err = jobctl_sched_put(s->sched, (uint32_t)st->channel, &told, s->now_us);
     MS_ASSERT(!err || err == MS_ELIMIT);
-    s->is_mixed |= !err && is_full;
+    if (jobctl_sched_put_out(s->sched, &other)) /* it is better than those that had no room before */
+        sim_line_add_first(&s->entries, &s->outside[sim_entries_get(&s->entries, &other)->class_], &other);
     return !err;
 }
 
@@ -81,7 +81,7 @@ static void entry_arrives(struct sim *s, size_t stream, struct arrival *a, uint6
         c->result.queued_max = c->result.queued;
         c->result.queued_max_at_us = s->now_us - s->base_us;
     }
-    if (!tell(s, &id, e) && !s->is_mixed)
+    if (!tell(s, &id, e))
         sim_line_add(&s->entries, &s->outside[e->class_], &id);
 }
 
@@ -116,33 +116,18 @@ static void message_arrives(struct sim *s, size_t stream)
     sim__stream_next(s, st);
 }
 
-/* Once somebody was put out for a better one it is not known who is outside: all are told again, as when the server
- * reads its queue. */
-static void tell_all(struct sim *s)
-{
-    bool more = true;
-    for (uint64_t slot = 0; more; slot++) {
-        struct queue_id id;
-        struct sim_entry *e = sim_entries_at(&s->entries, slot, &id, &more);
-        if (e && e->end.index == HEAP_NOT_IN)
-            (void)tell(s, &id, e);
-    }
-}
-
-/* semantics 4.6: there is room again, for the best. */
+/* semantics 4.6: there is room again, for the best. Whoever has to go for one of them goes first next time. */
 static void on_overflow(struct sim *s)
 {
     struct queue_id id;
     struct sim_entry *e;
-    if (s->is_mixed) {
-        tell_all(s);
-        return;
-    }
     for (unsigned i = 0; i < QUEUE_CLASS_COUNT; i++)
         while ((e = sim_line_first(&s->entries, &s->outside[i], &id))) {
-            if (!tell(s, &id, e))
-                return;
             sim_line_remove_first(&s->entries, &s->outside[i]);
+            if (tell(s, &id, e))
+                continue;
+            sim_line_add_first(&s->entries, &s->outside[i], &id);
+            return;
         }
 }
 

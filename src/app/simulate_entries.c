@@ -71,17 +71,6 @@ struct sim_entry *sim_entries_get(const struct sim_entries *a, const struct queu
     return e;
 }
 
-struct sim_entry *sim_entries_at(const struct sim_entries *a, uint64_t slot, struct queue_id *id_out,
-                                 bool *more_out)
-{
-    *more_out = slot + 1 < a->chunk_count * CHUNK;
-    if (slot >= a->chunk_count * CHUNK)
-        return NULL;
-    struct sim_entry *e = slot_get(a, slot);
-    *id_out = id_of(e, slot);
-    return e->number ? e : NULL;
-}
-
 /* -- lines */
 void sim_line_add(struct sim_entries *a, struct sim_line *line, const struct queue_id *id)
 {
@@ -94,6 +83,16 @@ void sim_line_add(struct sim_entries *a, struct sim_line *line, const struct que
     else
         line->first = slot + 1;
     line->last = slot + 1;
+}
+
+void sim_line_add_first(struct sim_entries *a, struct sim_line *line, const struct queue_id *id)
+{
+    struct sim_entry *e = sim_entries_get(a, id);
+    MS_ASSERT(e->end.index == HEAP_NOT_IN);
+    e->end.key = line->first;
+    line->first = ms_get_be64(id->b + 8) + 1;
+    if (!line->last)
+        line->last = line->first;
 }
 
 struct sim_entry *sim_line_first(const struct sim_entries *a, const struct sim_line *line,

@@ -32,11 +32,9 @@ struct sim_entry *sim_entries_new(struct sim_entries *a,
                                   struct queue_id *id_out); /* zeroed but number and end */
 void sim_entries_free(struct sim_entries *a, const struct queue_id *id);
 struct sim_entry *sim_entries_get(const struct sim_entries *a, const struct queue_id *id);
-/* Of slot i, from 0: NULL when there is none; *more_out: there are further slots. */
-struct sim_entry *sim_entries_at(const struct sim_entries *a, uint64_t slot, struct queue_id *id_out,
-                                 bool *more_out);
 /* A line of entries that are in no heap, first come, first out; nothing else takes them meanwhile. */
 void sim_line_add(struct sim_entries *a, struct sim_line *line, const struct queue_id *id);
+void sim_line_add_first(struct sim_entries *a, struct sim_line *line, const struct queue_id *id);
 struct sim_entry *sim_line_first(const struct sim_entries *a, const struct sim_line *line,
                                  struct queue_id *id_out);
 void sim_line_remove_first(struct sim_entries *a, struct sim_line *line);

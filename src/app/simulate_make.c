@@ -77,7 +77,6 @@ enum ms_err sim_create(struct conf *conf, const struct sim_load *loads, size_t c
     MS_ASSERT(count <= SIM_LOADS_MAX);
     s->conf = conf_ref(conf);
     s->sched = jobctl_sched_create(jc->max_messages);
-    s->entries_max = jc->max_messages;
     s->seed = seed;
     s->base_us = s->now_us = s->wake_us = begin_us;
     s->stream_count = count;

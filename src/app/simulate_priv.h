@@ -34,9 +34,8 @@ struct sim {
     size_t stream_count, channel_count;
     struct sim_entries entries;
     struct sim_line outside[QUEUE_CLASS_COUNT]; /* there was no room for them */
-    bool is_mixed;                              /* others were put out for better ones: nobody knows which */
     struct heap ends;
-    uint64_t entries_max, base_us, now_us, wake_us, seed;
+    uint64_t base_us, now_us, wake_us, seed;
 };
 
 struct sim_dice sim__dice_for(const struct sim *s, size_t stream, enum sim_chance what, uint64_t message,

@@ -134,6 +134,8 @@ struct jobctl_sched {
     struct sched_rank rank;
     uint64_t max_entries;
     bool has_overflowed;
+    bool has_put_out;
+    struct queue_id put_out; /* by the last put, when has_put_out */
     bool is_regrouped; /* a channel's entries are in other hosts' queues than its limits say */
     struct sched_entry *spare; /* chain of unused ones */
     void **chunks;

@@ -244,6 +244,8 @@ static bool make_room(struct jobctl_sched *s, const struct sched_channel *c, con
     if (!worst)
         return false;
     worst->host->channel->has_overflowed = true;
+    s->has_put_out = true;
+    s->put_out = worst->id;
     entry_drop(s, worst);
     return true;
 }
@@ -293,6 +295,7 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
     struct sched_entry *e = jobctl__entry_find(s, &from->id);
     MS_ASSERT(channel < s->channel_count && from->class_ < QUEUE_CLASS_COUNT);
     struct sched_channel *c = &s->channels[channel];
+    s->has_put_out = false;
     if (from->held) {
         jobctl_sched_gone(s, &from->id);
         return MS_OK;
@@ -313,6 +316,13 @@ enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const str
     e->round = s->round;
     entry_return(s, e, now_us);
     return MS_OK;
+}
+
+bool jobctl_sched_put_out(const struct jobctl_sched *s, struct queue_id *id_out)
+{
+    if (s->has_put_out)
+        *id_out = s->put_out;
+    return s->has_put_out;
 }
 
 void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id)

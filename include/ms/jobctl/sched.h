@@ -84,6 +84,8 @@ void jobctl_sched_stop_channel(struct jobctl_sched *s, uint32_t channel, bool st
 /* New or changed entry (a held one is dropped). MS_ELIMIT: not tracked, there are max_entries better ones: jobctl_sched_overflowed tells
  * when to look again. */
 MS_MUST_USE enum ms_err jobctl_sched_put(struct jobctl_sched *s, uint32_t channel, const struct jobctl_entry *e, uint64_t now_us);
+/* Which entry the last put took the place of; false: none. */
+bool jobctl_sched_put_out(const struct jobctl_sched *s, struct queue_id *id_out);
 void jobctl_sched_gone(struct jobctl_sched *s, const struct queue_id *id);
 
 /* All of the queue is about to be put, after changes that were not told. Behind its end jobctl_sched_sweep forgets what was not put
