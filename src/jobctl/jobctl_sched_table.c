@@ -1,13 +1,15 @@
 /*
  * jobctl_sched_table.c - memory of the scheduler's entries, and the table that finds them by id.
  *
- * Entries come from chunks that are kept, so that a million of them cost no allocator's heads. The table
- * doubles while it is used: each event moves a few buckets of the old one.
+ * Entries come from chunks, so that a million of them cost no allocator's heads; the chunks go when the last entry
+ * of a queue that was large has gone. The table doubles while it is used: each event moves a few buckets of the old
+ * one.
  */
 #include "jobctl_sched.h"
 
 #define TABLE_MIN   1024
-#define TABLE_MOVES 4 /* old buckets moved by one event */
+#define TABLE_MOVES 4  /* old buckets moved by one event */
+#define CHUNKS_KEPT 64 /* of a queue that is empty */
 
 /* Ids are made here: epoch, loop and counter need no seed, only to be spread. */
 static size_t hash_of(const struct queue_id *id)
@@ -112,6 +114,8 @@ void jobctl__entry_delete(struct jobctl_sched *s, struct sched_entry *e)
     s->table.count--;
     e->chain = s->spare;
     s->spare = e;
+    if (s->table.count == 0 && s->chunk_count > CHUNKS_KEPT)
+        jobctl__table_fini(s);
 }
 
 void jobctl__table_fini(struct jobctl_sched *s)
@@ -121,4 +125,8 @@ void jobctl__table_fini(struct jobctl_sched *s)
     ms_free(s->chunks);
     ms_free(s->table.buckets);
     ms_free(s->table.old);
+    s->table = (struct sched_table){0};
+    s->chunks = NULL;
+    s->chunk_count = 0;
+    s->spare = NULL;
 }

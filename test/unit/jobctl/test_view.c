@@ -291,12 +291,40 @@ static void test_bytes(void **state)
     jobctl_sched_destroy(&s);
 }
 
+/* What a large queue took is given back when it is empty, and taken again. */
+static void test_bytes_of_large(void **state)
+{
+    enum { LARGE = 100000 };
+    struct jobctl_sched *s = jobctl_sched_create(2 * LARGE);
+    struct jobctl_limits limits = channel(1, 0, 10, 10);
+    uint32_t chan;
+    jobctl_sched_set_pool(s, "P", 1);
+    assert_int_equal(jobctl_sched_set_channel(s, "c", "P", &limits, 0, &chan), MS_OK);
+    for (unsigned round = 0; round < 2; round++) {
+        for (uint64_t n = 0; n < LARGE; n++) {
+            struct jobctl_entry e = {
+                .id = id_of(n), .arrival_us = n, .class_ = QUEUE_NORMAL, .recipients = 1};
+            assert_int_equal(jobctl_sched_put(s, chan, &e, SECOND_US), MS_OK);
+        }
+        assert_true(jobctl_sched_bytes(s) > 100 * LARGE);
+        for (uint64_t n = 0; n < LARGE; n++) {
+            struct queue_id id = id_of(n);
+            assert_true(n == 0 || jobctl_sched_bytes(s) > 100 * LARGE);
+            jobctl_sched_gone(s, &id);
+        }
+        assert_int_equal(jobctl_sched_count(s), 0);
+        assert_true(jobctl_sched_bytes(s) < LARGE);
+    }
+    jobctl_sched_destroy(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_numbers, seed_tell),
         cmocka_unit_test(test_oldest),
         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_bytes_of_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
