@@ -5,6 +5,8 @@
 
 int cmd_config_check(struct app_args *args)
 {
+    if (args->argc > 1)
+        return app_usage(args, "this command takes no argument; another file is given with -c");
     struct conf *conf = app_conf_load(args->config);
     if (!conf)
         return EX_CONFIG;
@@ -31,32 +33,31 @@ int cmd_config_show(struct app_args *args)
     return EX_OK;
 }
 
-int cmd_config_sample(struct app_args *args)
+typedef void emit_fn(const struct conf_table *const *tables, size_t table_count, struct str *out);
+
+static int print_tables(struct app_args *args, emit_fn *emit)
 {
     struct str text;
+    if (args->argc > 1)
+        return app_usage(args, "this command takes no argument");
     str_init(&text, 0);
-    conf_emit_sample(app_tables, app_table_count, &text);
+    emit(app_tables, app_table_count, &text);
     fputs(str_cstr(&text), stdout);
     str_fini(&text);
     return EX_OK;
+}
+
+int cmd_config_sample(struct app_args *args)
+{
+    return print_tables(args, conf_emit_sample);
 }
 
 int cmd_config_man(struct app_args *args)
 {
-    struct str text;
-    str_init(&text, 0);
-    conf_emit_man(app_tables, app_table_count, &text);
-    fputs(str_cstr(&text), stdout);
-    str_fini(&text);
-    return EX_OK;
+    return print_tables(args, conf_emit_man);
 }
 
 int cmd_config_schema(struct app_args *args)
 {
-    struct str text;
-    str_init(&text, 0);
-    conf_emit_schema(app_tables, app_table_count, &text);
-    fputs(str_cstr(&text), stdout);
-    str_fini(&text);
-    return EX_OK;
+    return print_tables(args, conf_emit_schema);
 }

@@ -5,8 +5,8 @@
 
 /* clang-format off */
 #define CHANNEL_AFTER_HELP \
-    ": +SECONDS after the first of them, or an instant in seconds since 1970 (UTC). Of several of these keywords the " \
-    "later one counts. A running job takes them anyway."
+    ": +SECONDS after the first of them, or an instant in seconds since 1970 (UTC), which defers nothing when it is " \
+    "over; the log warns of that. Of several of these keywords the later one counts. A running job takes them anyway."
 #define CHANNEL_COMMON_ROWS \
     {.key = "pool", .type = CONF_STRING, CONF_AT(struct channel_conf, pool), .dflt = "DEFAULT", \
      .flags = CONF_RELOAD, \

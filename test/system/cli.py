@@ -173,7 +173,8 @@ def check_help(binary):
         expect(run(*command.split(), "--help"), EX_OK, rf"^usage: mailserverd {command}", r"\n\n\w+")
     expect(run("--version"), EX_OK, r"^mailserverd \d+\.\d+")
     for words in ((), ("nothing",), ("store",), ("store", "nothing"), ("config", "check", "-c"), ("user", "list", "-o", "xml"),
-                  ("init",), ("init", "/tmp/x"), ("serve", "more")):
+                  ("init",), ("init", "/tmp/x"), ("serve", "more"), ("config", "check", "more.yaml"), ("config", "sample", "more"),
+                  ("config", "schema", "--more"), ("config", "man", "more")):
         expect(run(*words), EX_USAGE)
     # An object without its verb lists what it has; options that getopt refuses are told like all others.
     for words, code in ((("channel",), EX_USAGE), (("channel", "--help"), EX_OK)):
