@@ -65,8 +65,7 @@ struct jobctl_decision {
 
 struct jobctl_sched;
 /* max_entries: tracked at once (semantics 4.6); of a larger queue the best: by class; whether they may be worked on now (due, their
- * channel not stopped); arrival; id. What is in work, taken, or
- * wanted now by the operator counts and stays. */
+ * channel not stopped); arrival; id. What is in work, taken, or wanted now by the operator counts and stays. */
 struct jobctl_sched *jobctl_sched_create(uint64_t max_entries);
 void jobctl_sched_destroy(struct jobctl_sched **s);
 /* From now on; what is tracked already stays. */
