@@ -65,10 +65,8 @@ void metrics_start(struct metrics *m)
     metrics_facts_want(m);
 }
 
-void metrics_destroy(struct metrics **m_io)
+void metrics_stop(struct metrics *m)
 {
-    struct metrics *m = *m_io;
-    *m_io = NULL;
     if (!m)
         return;
     httpd_close(&m->http);
@@ -76,5 +74,10 @@ void metrics_destroy(struct metrics **m_io)
     metrics_health_stop(m);
     atomic_store(&m->quit, true);
     loop_pool_destroy(&m->pool);
-    ms_free(m);
+}
+
+void metrics_destroy(struct metrics **m)
+{
+    ms_free(*m);
+    *m = NULL;
 }

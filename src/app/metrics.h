@@ -68,7 +68,9 @@ struct metrics {
 struct metrics *metrics_create(struct server *s);
 /* The doors open: listens (admin.metrics_listen), begins to probe. An address that cannot be had is logged. */
 void metrics_start(struct metrics *m);
-/* Control loop stopped, the others still there. */
+/* Control loop stopped, the others still run: the listener goes, nothing is asked any more. NULL is allowed, here and below. */
+void metrics_stop(struct metrics *m);
+/* After metrics_stop, when no loop runs: until then probes may be on their way to one. */
 void metrics_destroy(struct metrics **m);
 
 /* metrics_facts.c */

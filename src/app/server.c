@@ -147,10 +147,11 @@ static void server_free(struct server *s)
     store_janitor_destroy(&s->janitor);
     app_user_janitor_destroy(&s->user_janitor);
     ctl_server_close(&s->ctl);
-    metrics_destroy(&s->metrics);
+    metrics_stop(s->metrics);
     server_reload_destroy(s);
     server_tls_watch_destroy(s);
     stop_threads(s);
+    metrics_destroy(&s->metrics);
     if (!s->cut_off)
         objects_free(s); /* else sessions are left, and what they point to goes with the process */
     if (s->ctl_path[0])

@@ -10,7 +10,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from msite import PASSWORD, list_mailbox, running  # noqa: E402
+from msite import PASSWORD, list_mailbox, running, wait_for  # noqa: E402
+from stopped import stopped  # noqa: E402
 from tap import Tap, need, same  # noqa: E402
 
 
@@ -140,12 +141,30 @@ def check_twice(binary):
         mail.sock.close()
 
 
+def threads(pid):
+    return {(task / "comm").read_text().strip() for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+
+
+def check_late_loop(binary):
+    """A loop that stood still finds messages of parts that have ended meanwhile. Memory that was given back has another content."""
+    with running(binary, ("server.loops=2",), env={"MALLOC_PERTURB_": "215"}) as site:
+        pid = site.process.pid
+        with stopped(pid, "loop2"):
+            time.sleep(1.5)  # each second every loop is asked whether it answers
+            site.process.terminate()
+            need(wait_for(lambda: "event=server.stopping" in site.log.read_text()), "not stopping")
+            site.process.terminate()
+            need(wait_for(lambda: "loop1" not in threads(pid)), "the other loop has not ended")
+        same("exit status", site.wait(), 0)
+
+
 def main():
     binary = sys.argv[1]
     tap = Tap()
     tap.run("clients in every state", check_states, binary)
     tap.run("the deadline", check_deadline, binary)
     tap.run("twice is at once", check_twice, binary)
+    tap.run("a loop that stands still at the end", check_late_loop, binary)
     return tap.end()
 
 

@@ -15,7 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from msite import free_port_base, running, wait_for  # noqa: E402
 from standin import Manager  # noqa: E402
-from tap import Skip, Tap, need  # noqa: E402
+from tap import Skip, Tap, need, same  # noqa: E402
 
 FIRST = 3  # of the descriptors that are passed
 # Puts the descriptors named in its arguments at 3, 4, ... as a service manager does, says so, and becomes the server.
@@ -93,7 +93,7 @@ def passed(binary):
         need(log.count("event=dispatch.not_adopted") == 3, "not adopted: " + log)
         need(waiting.recv(100).startswith(b"* OK"), "who came first was not served")
         need(greeting(base + 25).startswith(b"220 ") and greeting(base + 587).startswith(b"220 "), "greetings")
-        need(site.stop() == 0, "exit status")
+        same("exit status", site.stop(), 0)
         after = socket.create_connection(("127.0.0.1", base + 143), timeout=10)  # ours is open still
         for s in (imap, smtp, stray, udp, waiting, after):
             s.close()
@@ -109,7 +109,7 @@ def for_another(binary):
         log = log_of(site)
         need("adopted" not in log, log)
         need(greeting(base + 25).startswith(b"220 "), "greeting")
-        need(site.stop() == 0, "exit status")
+        same("exit status", site.stop(), 0)
         other.close()
 
 
@@ -124,13 +124,13 @@ def unix_path(binary):
             site.start(manager.env())
             manager.wait("FDSTORE")
             wait_for(lambda: "lmtp-0" in manager.store, 10)
-            need(site.stop() == 0, "exit status")
+            same("exit status", site.stop(), 0)
             with socket.socket(socket.AF_UNIX) as waiting:
                 waiting.settimeout(30)
                 waiting.connect(str(path))
                 serve_with(site, *stored(manager), env=manager.env())
                 need(waiting.recv(100).startswith(b"220 "), "who waited was not served")
-            need(site.stop() == 0, "exit status")
+            same("exit status", site.stop(), 0)
         finally:
             manager.close()
 
@@ -191,7 +191,7 @@ def restart(binary, rounds):
                 c.join(90)
                 need(not c.trouble, f"{len(c.trouble)} clients were not served: {c.trouble[:3]}")
             need("not_adopted" not in site.log.read_text(), "a stored socket was not used")
-            need(site.stop() == 0, "exit status")
+            same("exit status", site.stop(), 0)
             return f"{rounds} restarts, {sum(c.served for c in clients)} clients, the slowest {max(c.slowest for c in clients):.2f} s"
     finally:
         manager.close()
@@ -216,7 +216,7 @@ def real_tool(binary):
                 time.sleep(0.05)
         site.wait_ready()
         need(log_of(site).count("event=dispatch.adopted") == 2, site.log.read_text())
-        need(site.stop() == 0, "exit status")
+        same("exit status", site.stop(), 0)
 
 
 def main():
