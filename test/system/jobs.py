@@ -124,7 +124,7 @@ def check_deferral(binary):
 def check_past(binary):
     """after 60 is an instant in 1970: no deferral, and a warning."""
     with running(binary, ("channels.store.after=60",)) as site:
-        need("event=jobctl.after_past channel=store" in site.log.read_text(), "warning")
+        site.logged("event=jobctl.after_past channel=store")
         send(site, 1, "past")
         need(wait_for(lambda: is_empty(site), 30), "delivery")
 

@@ -117,6 +117,18 @@ class Site:
     def tail(self, lines=20):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def logged(self, *words, seconds=10):
+        """The log, once each of the words is in it: it is written by a thread of its own."""
+        end = time.monotonic() + seconds
+        while True:
+            text = self.log.read_text(errors="replace")
+            missing = [w for w in words if w not in text]
+            if not missing:
+                return text
+            if time.monotonic() > end:
+                raise RuntimeError(f"not in the log: {missing}\n{self.tail()}")
+            time.sleep(0.02)
+
     def kill(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
