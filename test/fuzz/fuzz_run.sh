@@ -13,4 +13,4 @@ trap 'rm -rf "$found"' EXIT
 set -- -runs="${FUZZ_RUNS:-20000}" -max_total_time="${FUZZ_SECONDS:-10}" -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -verbosity=0 -artifact_prefix="$artifacts/$(basename "$target")-"
 [ ! -f "$dictionary" ] || set -- "$@" -dict="$dictionary"
-"$target" "$@" "$found" "$corpus"
+"$target" "$@" "$found" "$corpus" || exit 1 # libFuzzer's own status is 77, which meson would take for a test that was skipped
