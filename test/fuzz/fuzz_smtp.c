@@ -111,7 +111,7 @@ static void sim_accepted(struct sim *s, enum smtp_verb verb, const struct smtp_c
         log_slice(s, cmd->rcpt.orcpt_type);
         log_slice(s, cmd->rcpt.orcpt);
     } else if (verb == SMTP_VERB_DATA) {
-        s->mode = SIM_DATA; /* chunks before it are of a transaction that was given up: between them it is refused */
+        s->mode = SIM_DATA; /* of another transaction than chunks before it: between chunks it is refused */
         s->eol = (struct smtp_eol){0};
         smtp_data_init(&s->data, SMTP_DATA_LINE_MAX);
         smtp_data_init(&s->chunk, SMTP_DATA_LINE_MAX);
