@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import sasl_client as sasl  # noqa: E402
-from msite import PASSWORD, message, running, wait_for  # noqa: E402
+from msite import PASSWORD, message, running  # noqa: E402
 from tap import Skip, Tap, need, same  # noqa: E402
 
 ISSUER, AUDIENCE = "https://login.example.org", "mail.example.org"
@@ -190,8 +190,7 @@ def run_tool(*words, **options):
 
 def login_methods(site, count):
     """Of so many logins, or more."""
-    wait_for(lambda: site.log.read_text().count("event=auth.login ") >= count)
-    return [w.partition("=")[2] for l in site.log.read_text().splitlines() if "event=auth.login " in l for w in l.split()
+    return [w.partition("=")[2] for l in site.logged("event=auth.login ", count=count).splitlines() if "event=auth.login " in l for w in l.split()
             if w.startswith("method=")]
 
 

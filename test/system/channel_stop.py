@@ -83,7 +83,7 @@ def check_restart(binary):
             again(site, hard)
             now = channel(site)
             same("state", (now["state"], now["since"], now["ready"]), ("stopped", first["since"], str(number)))
-            wait_for(lambda: len(lines(site, "jobctl.channel_stopped")) >= number)
+            site.logged(" event=jobctl.channel_stopped ", count=number)
             same("warnings", len(lines(site, "jobctl.channel_stopped")), number)
             need(f"channel=store since={first['since']}" in lines(site, "jobctl.channel_stopped")[-1], "since")
             waits(site, number)

@@ -581,13 +581,11 @@ def external(path, login, uid=None):
 def test_socket(box):
     path = box.site.folder / "run/imap.sock"
     same("mode", oct(path.stat().st_mode & 0o777), "0o600")
-    logins = lambda: [l for l in box.site.log.read_text().splitlines() if "event=auth.login " in l]  # noqa: E731
-    before = len(logins())
+    before = box.site.log.read_text().count("event=auth.login ")
     done = external(path, b"anna")
     if "AUTH=EXTERNAL" not in done.stdout or "\na OK" not in done.stdout:
         raise RuntimeError(done.stdout + done.stderr)
-    wait_for(lambda: len(logins()) > before)
-    line = logins()[-1]
+    line = [l for l in box.site.logged("event=auth.login ", count=before + 1).splitlines() if "event=auth.login " in l][-1]
     for want in ("user=anna@example.org", "rip=local", "method=EXTERNAL", f"uid={os.getuid()}"):
         if want not in line:
             raise RuntimeError(f"{want} is not in {line}")

@@ -117,16 +117,17 @@ class Site:
     def tail(self, lines=20):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def logged(self, *words, seconds=10):
-        """The log, once each of the words is in it: it is written by a thread of its own."""
+    def logged(self, *words, count=1, seconds=10):
+        """The log, once each of the words is in it so often: it is written by a thread of its own, so a line may come after the
+        answer that a client has, and a kill takes lines with it."""
         end = time.monotonic() + seconds
         while True:
             text = self.log.read_text(errors="replace")
-            missing = [w for w in words if w not in text]
+            missing = [w for w in words if text.count(w) < count]
             if not missing:
                 return text
             if time.monotonic() > end:
-                raise RuntimeError(f"not in the log: {missing}\n{self.tail()}")
+                raise RuntimeError(f"not {count} times in the log: {missing}\n{self.tail()}")
             time.sleep(0.02)
 
     def kill(self):

@@ -91,13 +91,6 @@ def log_lines(site, event):
     return [line for line in site.log.read_text(errors="replace").splitlines() if f" event={event} " in line]
 
 
-def wait_lines(site, event, count=1):
-    """The log has a thread of its own: what is done and not written yet, a kill takes with it."""
-    if not wait_for(lambda: len(log_lines(site, event)) >= count):
-        raise RuntimeError(f"not {count} of {event} in the log: {site.tail()}")
-    return log_lines(site, event)
-
-
 def fields(part):
     """Groups of fields of a delivery-status part."""
     return [dict(group.items()) for group in part.get_payload()]
@@ -129,7 +122,7 @@ def test_three_failures(binary):
         qid = inject(site, "inactive", lambda: submit(site, "again"))["qid"]
         if not wait_for(lambda: queue(site)[0]["attempts"] >= 2):
             raise RuntimeError(f"no second attempt: {queue(site)}")
-        wait_lines(site, "delivery.deferred", 2)
+        site.logged(" event=delivery.deferred ", count=2)
         site.kill()
         site.start()
         if not wait_for(lambda: queue(site)[0]["attempts"] >= 3, 15):
@@ -140,7 +133,7 @@ def test_three_failures(binary):
         status(site, BERT, "active")
         if not empty(site):
             raise RuntimeError(f"left: {queue(site)}")
-        wait_lines(site, "delivery.sent")
+        site.logged(" event=delivery.sent ")
         site.kill()
         site.start()
         time.sleep(1.5)
@@ -196,7 +189,8 @@ def test_alias(binary):
         text = check_report(inbox(site, "anna")[0], "failed", "5.2.1")[0].get_content()
         if "<office@example.org>" not in text:
             raise RuntimeError(text)
-        line = next(line for line in wait_lines(site, "delivery.bounced") if f"qid={qid}" in line)
+        site.logged(" event=delivery.bounced ")
+        line = next(line for line in log_lines(site, "delivery.bounced") if f"qid={qid}" in line)
         same("orig_to", LINE.search(line)[6], "office@example.org")
 
 
@@ -252,7 +246,8 @@ def test_permanent(binary):
         same("others", ids(site, "carl"), [])
         status(site, BERT, "active")
         same("bert has", ids(site, "bert"), [])
-        bounced = [line for line in wait_lines(site, "delivery.bounced") if f"qid={qid}" in line]
+        site.logged(" event=delivery.bounced ")
+        bounced = [line for line in log_lines(site, "delivery.bounced") if f"qid={qid}" in line]
         if len(bounced) != 1 or "dsn=5.2.1 status=bounced" not in bounced[0]:
             raise RuntimeError(f"log: {bounced}")
         trace = re.search(r"trace=(\S+)", bounced[0])[1]

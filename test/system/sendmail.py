@@ -96,9 +96,8 @@ def check_simple(site):
         raise RuntimeError(f"trace: {got!r}")
     if files(site):
         raise RuntimeError(f"the file is still there: {files(site)}")
-    wait_for(lambda: sum(f"trace={trace}" in line and ("maildrop.taken" in line or "delivery.sent" in line)
-                         for line in log_of(site).splitlines()) >= 2)
-    lines = [line for line in log_of(site).splitlines() if f"trace={trace}" in line]
+    lines = [line for line in site.logged(f"event=maildrop.taken trace={trace}", f"event=delivery.sent trace={trace}").splitlines()
+             if f"trace={trace}" in line]
     if not any("maildrop.taken" in line for line in lines) or not any("delivery.sent" in line for line in lines):
         raise RuntimeError(f"log: {lines}")
 
